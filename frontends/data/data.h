@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Data sets: .npy, .npz, folders of samples, images. A set is opened for a graph's inputs and becomes a qcc_samples. */
+#ifndef QCC_DATA_H
+#define QCC_DATA_H
+
+#include "ir/eval.h"
+#include "ir/ir.h"
+
+typedef struct qcc_dataset qcc_dataset;
+
+/* `sources`: "PATH" or "INPUT=PATH". PATH: .npy (first axis = samples) | .npz (one array per input) | folder of .npy/.npz/.pb samples |
+ * folder of images (JPEG, PNG) with a transform. A sample is shaped for the graph input: npy rank == input rank: first axis becomes the batch axis of size 1;
+ * npy rank == input rank - 1 + ...: see README. `limit` 0: all. Bytes are read when asked for, never kept.
+ * Every failure is QCC_DATA (or IO, LIMIT) and names file, sample and input. */
+qcc_status qcc_dataset_open(qcc_dataset **out, const qcc_graph *g, const char *const *sources, uint32_t source_count, const char *transform, size_t limit) QCC_MUST_USE;
+void qcc_dataset_free(qcc_dataset *d);
+const qcc_samples *qcc_dataset_samples(qcc_dataset *d);
+uint64_t qcc_dataset_digest(qcc_dataset *d);   /* of the bytes of the sources' first and last samples, count and names; for metadata */
+
+/* One tensor in and out. */
+qcc_status qcc_npy_read(qcc_tensor *out, qcc_context *cx, const char *path) QCC_MUST_USE;
+qcc_status qcc_npy_write(qcc_context *cx, const qcc_tensor *t, const char *path) QCC_MUST_USE;
+
+/* Random but shaped samples for -O2 without data: normal per-input noise with the statistics a first layer suggests; seeded. */
+qcc_status qcc_dataset_synthetic(qcc_dataset **out, const qcc_graph *g, size_t count, uint64_t seed) QCC_MUST_USE;
+
+#endif

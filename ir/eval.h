@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * "Run this": the interface through which passes and strategies execute graphs without knowing a runtime.
+ * The facade injects backends/ref. */
+#ifndef QCC_EVAL_H
+#define QCC_EVAL_H
+
+#include "ir/ir.h"
+
+/* Where samples come from. `get` fills one tensor per graph input (order of g->inputs); tensors it allocated are released by the runtime.
+ * The runtime serialises calls of `get`, in ascending index order per pass. Samples may differ in shape. */
+typedef struct qcc_samples {
+  size_t count;
+  qcc_status (*get)(void *user, size_t index, qcc_tensor *inputs);
+  void *user;
+} qcc_samples;
+
+/* What the caller sees of a run. All members optional. `observe` is called on worker threads, possibly at the same time for different
+ * workers, never for the same; data is f32 (count elements, logical order unspecified: NHWC or NCHW) and valid only during the call. */
+typedef struct qcc_hooks {
+  const qcc_value *const *observed;  /* values of the graph to show; NULL-terminated; NULL: none */
+  void (*observe)(void *user, unsigned worker, size_t sample, uint32_t observed_index, const float *data, size_t count);
+  /* Only when asked: data in row-major ONNX order instead, with its type (channel statistics, captures). */
+  bool want_layout;
+  void (*observe_typed)(void *user, unsigned worker, size_t sample, uint32_t observed_index, const qcc_tensor *t);
+  /* Outputs of one sample (order of g->outputs), borrowed; serialised, in ascending sample order. */
+  qcc_status (*output)(void *user, size_t sample, const qcc_tensor *outputs);
+  const char *stage;                 /* progress label; NULL: silent */
+  void *user;
+} qcc_hooks;
+
+typedef struct qcc_runner qcc_runner;
+
+typedef struct qcc_run_stats { double seconds; size_t samples; size_t arena_bytes, packed_bytes; } qcc_run_stats;
+
+typedef struct qcc_eval {
+  /* Evaluate one node on constants; out: node->out_count new owned tensors. QCC_UNSUPPORTED (silent, no diagnostic) when there is no kernel. */
+  qcc_status (*fold)(qcc_context *cx, const qcc_node *n, const qcc_tensor *const *in, qcc_tensor *out);
+  /* Prepare a root graph (not modified; must outlive the runner). `workers` 0: one. QCC_UNSUPPORTED lists all unsupported operators with counts. */
+  qcc_status (*open)(qcc_runner **out, qcc_context *cx, const qcc_graph *g, unsigned workers);
+  /* Run samples first..first+count-1. Results do not depend on the number of workers. */
+  qcc_status (*run)(qcc_runner *r, const qcc_samples *samples, size_t first, size_t count, const qcc_hooks *hooks);
+  qcc_run_stats (*stats)(const qcc_runner *r);
+  void (*close)(qcc_runner *r);
+} qcc_eval;
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Policy -> plan. Strategies never edit the caller's graph; they try plans on clones through the eval interface. */
+#ifndef QCC_STRATEGY_H
+#define QCC_STRATEGY_H
+
+#include "ir/eval.h"
+#include "ir/plan.h"
+#include "ir/target.h"
+
+typedef enum qcc_estimator {
+  QCC_EST_AUTO, /* -O2: vote by measured error */
+#define ESTIMATOR(id, name, doc) QCC_EST_##id,
+#include "strategy/estimators.def"
+#undef ESTIMATOR
+  QCC_EST_COUNT
+} qcc_estimator;
+
+typedef struct qcc_select { /* --only / --exclude: "type:Conv", "name:glob", "re:regex"; names are origins of nodes */
+  const char *const *only; uint32_t only_count;
+  const char *const *exclude; uint32_t exclude_count;
+} qcc_select;
+
+typedef struct qcc_tune_options {
+  int level;                    /* 0..2 */
+  qcc_estimator estimator;
+  bool dynamic;                 /* prefer run-time ranges */
+  unsigned workers;
+  uint64_t seed;
+  const qcc_samples *calib;     /* NULL: none */
+  qcc_select select;
+  const qcc_target *target;
+  const qcc_eval *eval;
+} qcc_tune_options;
+
+typedef struct qcc_step { const char *name; double sqnr_before, sqnr_after; bool kept; double seconds; } qcc_step;
+
+typedef struct qcc_tune_result {
+  qcc_plan *plan;               /* owned by the caller */
+  qcc_step *steps; uint32_t step_count;    /* what was tried; owned */
+  double sqnr_db;               /* on held-out samples, of the worst output (median over samples); NAN: not measured */
+  bool synthetic_data;
+} qcc_tune_result;
+
+/* The plan for a prepared graph (@prepare ran). QCC_DATA when the samples are unusable (located), QCC_ARG when a selector
+ * matches nothing. */
+qcc_status qcc_tune(qcc_tune_result *out, const qcc_graph *g, const qcc_tune_options *options) QCC_MUST_USE;
+void qcc_tune_result_fini(qcc_context *cx, qcc_tune_result *r);
+
+#endif

@@ -28,15 +28,6 @@ typedef struct qcc_limits {
 #undef LIMIT
 } qcc_limits;
 
-typedef struct qcc_host {
-  qcc_allocator alloc;
-  qcc_io io;
-  qcc_log_fn log;
-  void *log_user;
-  qcc_progress_fn progress;
-  void *progress_user;
-} qcc_host;
-
 /* Make a context. Zero members of `host` take the defaults (malloc, POSIX files, silence).
  * Returns QCC_NOMEM, or QCC_ARG when `host` is half filled. */
 qcc_status qcc_context_new(qcc_context **out, const qcc_host *host) QCC_MUST_USE;

@@ -70,6 +70,16 @@ typedef struct qcc_io {
   int (*list)(void *user, const char *path, int (*each)(void *to, const char *name, bool is_folder), void *to);
 } qcc_io;
 
+/* All of it. Members left zero take the defaults: malloc, silence, POSIX files. */
+typedef struct qcc_host {
+  qcc_allocator alloc;
+  qcc_io io;
+  qcc_log_fn log;
+  void *log_user;
+  qcc_progress_fn progress;
+  void *progress_user;
+} qcc_host;
+
 #endif /* QCC_HOST_DEFINED */
 /* host-end */
 

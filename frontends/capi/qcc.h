@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * qcc: a quantizing compiler for neural networks, as a library.
+ *
+ * It reads a float ONNX network, looks at some samples through its own runtime, and writes the same network with 8-bit arithmetic as
+ * QuantizeLinear/DequantizeLinear pairs that the target's kernels really fuse. No Python, no framework. A complete program:
+ *
+ * example-begin
+#include <qcc.h>
+#include <stdio.h>
+
+static void say(void *user, qcc_severity severity, const char *line) {
+  (void)user;
+  if (severity <= QCC_WARNING) fprintf(stderr, "%s\n", line);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 4) return QCC_ARG; // model.onnx calib.npy out.onnx
+  qcc_host host = {.log = say};
+  qcc_context *cx = NULL;
+  qcc_model *model = NULL, *small = NULL;
+  qcc_data *data = NULL;
+  qcc_status st = qcc_open(&cx, &host);
+  if (st == QCC_OK) st = qcc_load(&model, cx, argv[1]);
+  if (st == QCC_OK) st = qcc_data_open(&data, model, (const char *const[]){argv[2]}, 1, NULL, 0);
+  qcc_compile_options options = QCC_COMPILE_OPTIONS_INIT;
+  options.calib = data;
+  if (st == QCC_OK) st = qcc_compile(&small, model, &options);
+  if (st == QCC_OK) st = qcc_save(small, argv[3]);
+  qcc_data_free(data);
+  qcc_model_free(small);
+  qcc_model_free(model);
+  qcc_close(cx);
+  return (int)st;
+}
+ * example-end
+ *
+ * Rules that hold everywhere
+ *   - Every call that can fail returns a qcc_status; the reason, with its place and the way out, went to the log callback and stays
+ *     readable through qcc_message until the next failure.
+ *   - A pointer that comes through `**out` is yours and is given back with the _free or _close named beside it; on failure `*out` is NULL.
+ *     A pointer that a call returns is borrowed and lives as long as the object it was asked from.
+ *   - Nothing is global. A context, and everything made in it, is used by one thread at a time; different contexts never meet.
+ *   - The library never prints, exits, aborts or touches locale, signals or environment. One exception outside its reach: OpenBLAS keeps its
+ *     own thread pool, which qcc sets to one thread.
+ *   - The same input, options and seed give the same bytes, for any number of threads.
+ *   - Structs of options begin with their size and are made with their _INIT, so that old programs go on with new libraries. */
+#ifndef QCC_H
+#define QCC_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* host-begin */
+#ifndef QCC_HOST_DEFINED
+#define QCC_HOST_DEFINED
+
+/* Result of every call that can fail. The values are the exit codes of the command line. */
+typedef enum qcc_status {
+  QCC_OK = 0,          /* done */
+  QCC_GOAL = 1,        /* done, but the accuracy or size goal was not met; the best result is there */
+  QCC_ARG = 2,         /* the caller's argument, option, command line or config is wrong */
+  QCC_INVALID = 3,     /* the model is malformed or unsafe */
+  QCC_UNSUPPORTED = 4, /* the model is valid; qcc cannot do this with it */
+  QCC_DATA = 5,        /* the calibration or evaluation data is unusable */
+  QCC_IO = 6,          /* a file could not be read or written */
+  QCC_LIMIT = 7,       /* a limit was exceeded; the message names the option that raises it */
+  QCC_NOMEM = 8,       /* out of memory */
+  QCC_INTERNAL = 9,    /* a self-check failed: always a bug of qcc */
+  QCC_CANCELLED = 10   /* the progress callback asked to stop */
+} qcc_status;
+
+/* All memory of a context. `resize` gets the old and the new size in bytes: (NULL, 0, n) allocates,
+ * (p, n, 0) frees and returns NULL, otherwise reallocates. May be called from worker threads at the
+ * same time. Returns NULL when there is no memory, and then leaves `p` as it was. */
+typedef struct qcc_allocator {
+  void *(*resize)(void *user, void *p, size_t old_size, size_t new_size);
+  void *user;
+} qcc_allocator;
+
+typedef enum qcc_severity { QCC_ERROR, QCC_WARNING, QCC_NOTE, QCC_INFO } qcc_severity;
+
+/* One finished line of text (UTF-8, control bytes escaped, no newline). Never called concurrently. */
+typedef void (*qcc_log_fn)(void *user, qcc_severity severity, const char *line);
+
+/* Long work reports here: `done` of `total` units of `stage`. Returns false to cancel: the running call
+ * then ends with QCC_CANCELLED and nothing is written. Never called concurrently. */
+typedef bool (*qcc_progress_fn)(void *user, const char *stage, uint64_t done, uint64_t total);
+
+/* File access. Every function returns 0 or an errno value. Paths are opaque UTF-8 strings. */
+typedef struct qcc_io {
+  void *user;
+  /* Open `path` for reading; regular files only. With `beneath` not NULL, `path` is relative to that folder and
+   * must not leave it: no "..", no absolute path, no symbolic link on the way. */
+  int (*open)(void *user, const char *path, const char *beneath, void **file, uint64_t *size);
+  /* Read up to `n` bytes at `offset`; `*got` < n only at the end of the file. */
+  int (*read)(void *user, void *file, uint64_t offset, void *to, size_t n, size_t *got);
+  /* Optional (may be NULL, may fail with ENOTSUP): map the whole file read-only. */
+  int (*map)(void *user, void *file, const void **bytes, size_t *n);
+  void (*unmap)(void *user, const void *bytes, size_t n);
+  void (*close)(void *user, void *file);
+  /* Create a temporary file beside `path`, exclusively; nothing named `path` is touched before `commit`. */
+  int (*create)(void *user, const char *path, void **file);
+  int (*write)(void *user, void *file, const void *from, size_t n);
+  /* Read back what was written (verification before commit). */
+  int (*reread)(void *user, void *file, uint64_t offset, void *to, size_t n, size_t *got);
+  /* fsync, rename over `path`, fsync the folder; closes the file also on failure. */
+  int (*commit)(void *user, void *file);
+  /* Close and remove the temporary. */
+  void (*abandon)(void *user, void *file);
+  /* Call `each` for every entry of the folder `path` ("." and ".." left out), in any order. */
+  int (*list)(void *user, const char *path, int (*each)(void *to, const char *name, bool is_folder), void *to);
+} qcc_io;
+
+/* All of it. Members left zero take the defaults: malloc, silence, POSIX files. */
+typedef struct qcc_host {
+  qcc_allocator alloc;
+  qcc_io io;
+  qcc_log_fn log;
+  void *log_user;
+  qcc_progress_fn progress;
+  void *progress_user;
+} qcc_host;
+
+#endif /* QCC_HOST_DEFINED */
+/* host-end */
+
+#if defined(_WIN32)
+#define QCC_API
+#elif defined(__GNUC__)
+#define QCC_API __attribute__((visibility("default")))
+#else
+#define QCC_API
+#endif
+
+typedef struct qcc_context qcc_context;
+typedef struct qcc_model qcc_model; /* a network and what is known about it */
+typedef struct qcc_data qcc_data;   /* samples for the inputs of one model */
+
+/* ------------------------------------------------------------------ Context */
+
+/* Version of the library, "MAJOR.MINOR.PATCH". */
+QCC_API const char *qcc_version(void);
+/* Make a context. `host` may be NULL: malloc, POSIX files, silence. QCC_ARG: half-filled callbacks; QCC_NOMEM. */
+QCC_API qcc_status qcc_open(qcc_context **out, const qcc_host *host);
+/* Free a context; every model and data set made in it must be free already. NULL is fine. */
+QCC_API void qcc_close(qcc_context *cx);
+/* Text of the newest error, "" when there was none; valid until the next one. */
+QCC_API const char *qcc_message(const qcc_context *cx);
+/* Set a limit against hostile input by its option name ("max-nodes", see qcc_list with "limits"). QCC_ARG: no such limit. */
+QCC_API qcc_status qcc_set_limit(qcc_context *cx, const char *option, uint64_t value);
+/* Most bytes that the context's allocator had handed out at one time. */
+QCC_API size_t qcc_peak_bytes(const qcc_context *cx);
+/* Call `each` for every row of a table: "passes", "ops", "targets", "estimators", "levels", "limits", "tables". QCC_ARG: no such table. */
+QCC_API qcc_status qcc_list(qcc_context *cx, const char *table, void (*each)(void *user, const char *name, const char *doc), void *user);
+
+/* ------------------------------------------------------------------ Model */
+
+enum { QCC_ARRAY_RANK = 8 };
+
+/* A view of a tensor. `dtype` is the ONNX code (1 f32, 2 u8, 3 s8, 6 s32, 7 s64, 9 bool, 10 f16, 11 f64, ...); dims are row-major, -1 means
+ * unknown or symbolic where a type is described rather than a tensor; `data` is little-endian and may be NULL in descriptions. */
+typedef struct qcc_array {
+  int dtype;
+  int rank; /* -1: unknown */
+  int64_t dim[QCC_ARRAY_RANK];
+  const void *data;
+  size_t bytes;
+} qcc_array;
+
+/* Load an ONNX file. External data is read beneath the model's folder only. QCC_IO, QCC_INVALID, QCC_UNSUPPORTED, QCC_LIMIT, QCC_NOMEM. */
+QCC_API qcc_status qcc_load(qcc_model **out, qcc_context *cx, const char *path);
+/* Load from memory; the bytes are copied. `folder` (for external data) may be NULL. */
+QCC_API qcc_status qcc_load_memory(qcc_model **out, qcc_context *cx, const void *bytes, size_t n, const char *folder);
+/* Read textual IR (.qir). QCC_INVALID with line and column. */
+QCC_API qcc_status qcc_parse(qcc_model **out, qcc_context *cx, const char *text, size_t n, const char *file);
+/* A deep copy that shares the weights. */
+QCC_API qcc_status qcc_clone(qcc_model **out, const qcc_model *model);
+QCC_API void qcc_model_free(qcc_model *model);
+
+/* Write ONNX: temporary file, verify, fsync, rename; an existing file is never damaged. QCC_IO. */
+QCC_API qcc_status qcc_save(const qcc_model *model, const char *path);
+/* Into memory of the context; give back with qcc_bytes_free. */
+QCC_API qcc_status qcc_save_memory(const qcc_model *model, void **out, size_t *n);
+/* Textual IR; give back with qcc_bytes_free. `around` (a node or tensor name, or NULL for all) limits it to a neighbourhood. */
+QCC_API qcc_status qcc_print(const qcc_model *model, const char *around, char **out, size_t *n);
+QCC_API void qcc_bytes_free(qcc_context *cx, void *bytes);
+
+typedef struct qcc_node_info {
+  const char *name, *op, *domain;
+  uint32_t inputs, outputs;
+} qcc_node_info;
+
+/* Iterate; strings are borrowed. The counts are those of the main graph. QCC_ARG: index past the end. */
+QCC_API size_t qcc_node_count(const qcc_model *model);
+QCC_API qcc_status qcc_node_at(const qcc_model *model, size_t index, qcc_node_info *out);
+/* Name of input or output `k` of node `index`; NULL when left out or past the end. */
+QCC_API const char *qcc_node_input(const qcc_model *model, size_t index, uint32_t k);
+QCC_API const char *qcc_node_output(const qcc_model *model, size_t index, uint32_t k);
+QCC_API size_t qcc_input_count(const qcc_model *model);
+QCC_API size_t qcc_output_count(const qcc_model *model);
+QCC_API const char *qcc_input_name(const qcc_model *model, size_t index);
+QCC_API const char *qcc_output_name(const qcc_model *model, size_t index);
+/* Type of a tensor by name; constants have `data` set. QCC_ARG: no such tensor. */
+QCC_API qcc_status qcc_tensor_of(const qcc_model *model, const char *name, qcc_array *out);
+
+/* Build node by node. Start empty, add inputs and constants, add nodes in order, mark outputs; qcc_build_check verifies and infers shapes. */
+QCC_API qcc_status qcc_build_new(qcc_model **out, qcc_context *cx, int64_t opset);
+QCC_API qcc_status qcc_build_input(qcc_model *model, const char *name, const qcc_array *type);
+QCC_API qcc_status qcc_build_const(qcc_model *model, const char *name, const qcc_array *value); /* bytes are copied */
+/* Inputs are names of tensors ("" leaves one out); outputs are new names. `domain` "" for the standard operators. */
+QCC_API qcc_status qcc_build_node(qcc_model *model, const char *domain, const char *op, const char *name, const char *const *inputs,
+                                  uint32_t input_count, const char *const *outputs, uint32_t output_count);
+/* Attributes of the node added last. */
+QCC_API qcc_status qcc_build_int(qcc_model *model, const char *key, int64_t value);
+QCC_API qcc_status qcc_build_ints(qcc_model *model, const char *key, const int64_t *values, uint32_t count);
+QCC_API qcc_status qcc_build_float(qcc_model *model, const char *key, float value);
+QCC_API qcc_status qcc_build_string(qcc_model *model, const char *key, const char *value);
+QCC_API qcc_status qcc_build_output(qcc_model *model, const char *name);
+QCC_API qcc_status qcc_build_check(qcc_model *model);
+/* Replace the value of a constant (same shape and type; QCC_ARG otherwise). */
+QCC_API qcc_status qcc_set_tensor(qcc_model *model, const char *name, const qcc_array *value);
+
+/* ------------------------------------------------------------------ Passes */
+
+typedef struct qcc_pass_options {
+  size_t size;
+  const char *print_after;  /* a pass name, "all", or NULL */
+  bool print_changed;       /* print after passes that changed something */
+  bool time;                /* table of times through the log */
+  uint64_t bisect;          /* stop after this many rewrites; 0: no limit */
+  const char *explain;      /* tell why this rule declined */
+  void (*print)(void *user, const char *text, size_t n);
+  void *print_user;
+  const char *reproducer;   /* where a failing pass leaves IR and pipeline; NULL: nowhere */
+} qcc_pass_options;
+#define QCC_PASS_OPTIONS_INIT {sizeof(qcc_pass_options), 0, 0, 0, 0, 0, 0, 0, 0}
+
+/* Run a textual pipeline on the model, in place: "canonicalize,fuse-conv-bn", "@prepare". `options` may be NULL. QCC_ARG with a caret at
+ * what is wrong in the text; QCC_INTERNAL when a pass broke the graph (the model must then be freed). */
+QCC_API qcc_status qcc_passes(qcc_model *model, const char *pipeline, const qcc_pass_options *options);
+
+/* ------------------------------------------------------------------ Data */
+
+/* Samples for the inputs of `model` from files: "PATH" or "INPUT=PATH", with PATH a .npy (first axis = samples), a .npz (one array per input),
+ * a folder of .npy/.npz/.pb samples, or a folder of JPEG/PNG images with `transform` ("resize=256,crop=224,scale=1/255,mean=...,std=...,
+ * channels=rgb,layout=nchw"; NULL: none). `limit` 0: all. Read when needed, never kept. QCC_DATA, QCC_IO, QCC_LIMIT, QCC_ARG. */
+QCC_API qcc_status qcc_data_open(qcc_data **out, const qcc_model *model, const char *const *sources, uint32_t source_count,
+                                 const char *transform, size_t limit);
+/* Samples by callback: `get` fills one array per model input for sample `index`; the bytes must stay valid until the next `get` of the
+ * same data set. Called in ascending order, never concurrently. Return a status other than QCC_OK to stop. */
+QCC_API qcc_status qcc_data_pull(qcc_data **out, const qcc_model *model, size_t count,
+                                 qcc_status (*get)(void *user, size_t index, qcc_array *inputs), void *user);
+/* Random samples shaped by the model's inputs, seeded. */
+QCC_API qcc_status qcc_data_synthetic(qcc_data **out, const qcc_model *model, size_t count, uint64_t seed);
+QCC_API size_t qcc_data_count(const qcc_data *data);
+QCC_API void qcc_data_free(qcc_data *data);
+/* One array from or to a file: .npy, or an ONNX TensorProto .pb (reading). qcc_array_read: give back with qcc_bytes_free(cx, (void *)out->data). */
+QCC_API qcc_status qcc_array_read(qcc_array *out, qcc_context *cx, const char *path);
+QCC_API qcc_status qcc_array_write(qcc_context *cx, const qcc_array *array, const char *path);
+
+/* ------------------------------------------------------------------ Compile */
+
+typedef struct qcc_compile_options {
+  size_t size;
+  int level;                 /* 0, 1, 2 (default) */
+  const char *target;        /* NULL: "ort-cpu" */
+  const qcc_data *calib;     /* NULL: none; -O2 then makes synthetic samples, and warns */
+  const char *estimator;     /* NULL: chosen by measured error; else a name of the table "estimators" */
+  bool dynamic;              /* ranges at run time instead of calibrated ones */
+  unsigned threads;          /* 0: as many as the machine has processors */
+  uint64_t seed;
+  const char *const *only;   /* selectors "type:Conv", "name:glob", "re:regex"; NULL: everything */
+  uint32_t only_count;
+  const char *const *exclude;
+  uint32_t exclude_count;
+  const qcc_pass_options *passes; /* printing, bisecting; NULL: none */
+  const char *options_text;  /* recorded in the model's metadata; NULL: none */
+} qcc_compile_options;
+#define QCC_COMPILE_OPTIONS_INIT {sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+
+/* Compile into a new model; `in` stays as it is. An already quantized model comes back unchanged with a note.
+ * QCC_ARG, QCC_DATA, QCC_UNSUPPORTED, QCC_LIMIT, QCC_NOMEM, QCC_CANCELLED, QCC_INTERNAL. */
+QCC_API qcc_status qcc_compile(qcc_model **out, const qcc_model *in, const qcc_compile_options *options);
+
+typedef struct qcc_summary { /* what a compiled model is made of */
+  size_t size;
+  uint32_t nodes, int8_nodes, dynamic_nodes, weight_only_nodes, float_nodes; /* of those that have weights or integer kernels */
+  double int8_macs;          /* share of multiply-accumulates in 8 bit, 0..1 */
+  uint64_t bytes_before, bytes_after;  /* of the constants */
+  double sqnr_db;            /* at the outputs, held-out samples, worst output; NAN: not measured */
+  double seconds;
+  bool synthetic;            /* calibrated on random samples */
+  bool was_quantized;        /* the input model was already quantized and was left as it is */
+} qcc_summary;
+/* Zero where a model was not made by qcc_compile. */
+QCC_API qcc_status qcc_summary_of(const qcc_model *model, qcc_summary *out);
+/* What was tried and why nodes stayed float: `each` gets kind ("step", "float"), subject, text. */
+QCC_API void qcc_explain(const qcc_model *model, void (*each)(void *user, const char *kind, const char *subject, const char *text), void *user);
+/* The plan (tune config) a compiled model came from, as JSON; give back with qcc_bytes_free. QCC_ARG: not a compiled model. */
+QCC_API qcc_status qcc_plan_json(const qcc_model *model, char **out, size_t *n);
+/* Compile by a plan instead of a strategy. */
+QCC_API qcc_status qcc_quantize(qcc_model **out, const qcc_model *in, const char *plan_json, size_t n, const qcc_compile_options *options);
+
+/* ------------------------------------------------------------------ Run */
+
+/* Run every sample on the built-in runtime. `output` gets one array per model output, borrowed, in ascending order of samples. */
+QCC_API qcc_status qcc_run(const qcc_model *model, const qcc_data *data, unsigned threads,
+                           qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs), void *user);
+/* Value of any float tensor for every sample, f32. QCC_ARG: no such tensor. */
+QCC_API qcc_status qcc_inspect_tensor(const qcc_model *model, const qcc_data *data, const char *tensor,
+                                      qcc_status (*each)(void *user, size_t sample, const qcc_array *value), void *user);
+
+typedef struct qcc_diff_row {
+  const char *tensor;  /* name in the first model */
+  const char *op;      /* operator that makes it */
+  double sqnr_db, cosine, max_abs;
+  bool is_output;
+} qcc_diff_row;
+/* Compare tensors that both models have, on the same samples, in order of the first model. */
+QCC_API qcc_status qcc_diff(const qcc_model *a, const qcc_model *b, const qcc_data *data, unsigned threads,
+                            void (*each)(void *user, const qcc_diff_row *row), void *user);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

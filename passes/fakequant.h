@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Making and reading qcc.FakeQuant nodes; shared by the quantizing passes. */
+#ifndef QCC_FAKEQUANT_H
+#define QCC_FAKEQUANT_H
+
+#include "ir/ir.h"
+
+/* FakeQuant of `x` inserted before `before` (NULL: at the end); `q` NULL makes the dynamic form. Returns its output, named after `x`; NULL: sticky. */
+qcc_value *qcc_fakequant_add(qcc_graph *g, qcc_node *before, qcc_value *x, const qcc_qparams *q);
+bool qcc_fakequant_is(const qcc_value *v);          /* made by a static FakeQuant; NULL-safe */
+bool qcc_fakequant_is_dynamic(const qcc_node *n);
+/* Parameters of a static FakeQuant; scale and zero live in the graph's arena. False when the attributes do not fit together. */
+bool qcc_fakequant_read(const qcc_node *n, qcc_qparams *q);
+/* Replace the scales (same count). */
+void qcc_fakequant_set_scale(qcc_node *n, const float *scale, uint32_t count);
+
+#endif

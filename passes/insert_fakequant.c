@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * insert-fakequant: put qcc.FakeQuant where the plan says so.
+ *
+ *   %c = Conv(%x, %w, %b)            %xq = qcc.FakeQuant(%x)  %wq = qcc.FakeQuant(%w)
+ *   %y = Relu(%c)              =>    %c = Conv(%xq, %wq, %b)  %y0 = Relu(%c)
+ *                                    %y = qcc.FakeQuant(%y0)
+ *
+ * The rules are those of ir/plan.h: a tensor that a STATIC operator makes is quantized for everybody, another tensor only for its STATIC
+ * users; the interface of the graph keeps its names. Weights that the plan rounds otherwise than to nearest are replaced by the values of
+ * their codes, so FakeQuant reproduces the codes exactly. Claim: quantizes. */
+#include <string.h>
+
+#include "passes/fakequant.h"
+#include "passes/pass.h"
+
+typedef struct state {
+  qcc_pass_cx *p;
+  uint32_t value_count;             /* values that existed before the pass */
+  const qcc_plan_tensor **entry;    /* by value id; NULL: none */
+  qcc_value **made, **made_dynamic; /* by value id: the FakeQuant output that users share */
+} state;
+
+static qcc_mode mode_of(const state *s, const qcc_node *n) {
+  const qcc_plan_op *op = qcc_plan_op_of(s->p->plan, n->name);
+  return op ? op->mode : QCC_MODE_FLOAT;
+}
+
+static const qcc_plan_tensor *entry_of(const state *s, const qcc_value *v) {
+  return v && v->id < s->value_count ? s->entry[v->id] : NULL;
+}
+
+static qcc_node *first_after(const qcc_value *v) { return v->def ? v->def->next : v->graph->first; }
+
+/* The weight's constant becomes the values of the plan's codes. */
+static qcc_status apply_codes(state *s, qcc_value *w, const qcc_plan_tensor *t) {
+  int64_t count = 0;
+  if (!qcc_type_count(&w->type, &count) || (size_t)count != t->code_count)
+    return qcc_error(s->p->cx, QCC_INTERNAL, "I-201", &(qcc_loc){.tensor = w->name}, "the plan has %zu codes for a weight of %lld elements", t->code_count, (long long)count);
+  qcc_type code_type = w->type;
+  code_type.dtype = t->q.dtype;
+  qcc_tensor codes = {.type = code_type, .data = t->codes, .bytes = t->code_count}, values = {0};
+  QCC_TRY(qcc_dequantize(&values, s->p->cx, &codes, &t->q));
+  qcc_set_const(w, &values);
+  return QCC_OK;
+}
+
+static qcc_status quantize_const(state *s, qcc_use *u, const qcc_plan_tensor *t) {
+  if (t->codes) QCC_TRY(apply_codes(s, u->value, t));
+  qcc_value *fq = qcc_fakequant_add(u->graph, u->node, u->value, &t->q);
+  if (fq) qcc_set_use(u, fq);
+  return QCC_OK;
+}
+
+static void quantize_for(qcc_use *u, const qcc_plan_tensor *t, qcc_value **made) {
+  qcc_value *v = u->value;
+  if (!made[v->id]) made[v->id] = qcc_fakequant_add(v->graph, first_after(v), v, t ? &t->q : NULL);
+  if (made[v->id]) qcc_set_use(u, made[v->id]);
+}
+
+/* Every user of a STATIC operator's output reads the quantized tensor. */
+static void quantize_output(state *s, qcc_value *v, const qcc_plan_tensor *t) {
+  qcc_value *fq = s->made[v->id];
+  if (!fq) fq = s->made[v->id] = qcc_fakequant_add(v->graph, first_after(v), v, &t->q);
+  if (!fq) return;
+  qcc_node *n = fq->def;
+  qcc_replace_value(v, fq);
+  qcc_set_input(n, 0, v); /* replace_value moved this edge as well */
+}
+
+static qcc_status quantize_inputs(state *s, qcc_node *n, qcc_mode mode) {
+  for (uint32_t k = 0; k < n->in_count; k++) {
+    qcc_value *v = n->in[k].value;
+    const qcc_plan_tensor *t = entry_of(s, v);
+    if (mode == QCC_MODE_DYNAMIC && k == 0 && v && !v->data) {
+      quantize_for(&n->in[k], NULL, s->made_dynamic);
+    } else if (t && v->data) {
+      QCC_TRY(quantize_const(s, &n->in[k], t));
+    } else if (t && mode == QCC_MODE_STATIC) {
+      quantize_for(&n->in[k], t, s->made);
+    }
+  }
+  return QCC_OK;
+}
+
+static qcc_status each_graph(qcc_graph *g, void *user) {
+  state *s = user;
+  QCC_FOR_NODES_SAFE(n, next, g) {
+    qcc_mode mode = n->op == QCC_OP_FAKE_QUANT ? QCC_MODE_FLOAT : mode_of(s, n);
+    if (mode == QCC_MODE_FLOAT || !qcc_rewrite_ok(s->p, n, "insert-fakequant")) continue;
+    QCC_TRY(quantize_inputs(s, n, mode));
+    for (uint32_t k = 0; k < n->out_count && mode == QCC_MODE_STATIC; k++) {
+      const qcc_plan_tensor *t = entry_of(s, n->out[k]);
+      if (t) quantize_output(s, n->out[k], t);
+    }
+  }
+  return qcc_graph_status(g);
+}
+
+static void find_entry(state *s, qcc_value *v) {
+  if (v && v->id < s->value_count) s->entry[v->id] = qcc_plan_tensor_of(s->p->plan, v->name);
+}
+
+static qcc_status find_entries(qcc_graph *g, void *user) {
+  for (uint32_t i = 0; i < g->input_count; i++) find_entry(user, g->inputs[i]);
+  for (uint32_t i = 0; i < g->const_count; i++) find_entry(user, g->consts[i]);
+  QCC_FOR_NODES(n, g) {
+    for (uint32_t k = 0; k < n->out_count; k++) find_entry(user, n->out[k]);
+  }
+  return QCC_OK;
+}
+
+static qcc_status run(qcc_pass_cx *p) {
+  if (!p->plan) return QCC_OK;
+  state s = {.p = p, .value_count = p->g->next_value_id};
+  s.entry = qcc_zalloc_array(p->cx, s.value_count + 1u, sizeof *s.entry);
+  s.made = qcc_zalloc_array(p->cx, s.value_count + 1u, sizeof *s.made);
+  s.made_dynamic = qcc_zalloc_array(p->cx, s.value_count + 1u, sizeof *s.made_dynamic);
+  qcc_status st = s.entry && s.made && s.made_dynamic ? QCC_OK : QCC_NOMEM;
+  if (st == QCC_OK) st = qcc_graph_walk(p->g, find_entries, &s);
+  if (st == QCC_OK) st = qcc_graph_walk(p->g, each_graph, &s);
+  qcc_free(p->cx, s.entry);
+  qcc_free(p->cx, s.made);
+  qcc_free(p->cx, s.made_dynamic);
+  return st;
+}
+
+const qcc_pass qcc_pass_insert_fakequant = {
+    .name = "insert-fakequant",
+    .doc = "put FakeQuant where the plan quantizes a tensor",
+    .needs = QCC_PROP_CANONICAL,
+    .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
+    .gives = QCC_PROP_FAKEQUANT,
+    .claim = QCC_CLAIM_QUANTIZES,
+    .run = run,
+};

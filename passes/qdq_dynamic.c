@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The dynamic part of rewrite-qdq: integer products on ranges found at run time.
+ *
+ *   %a = qcc.FakeQuant(%x){dynamic=1}   %wq = qcc.FakeQuant(%w)
+ *   %y = MatMul(%a, %wq)
+ *     =>
+ *   %q, %s, %z = DynamicQuantizeLinear(%x)
+ *   %i = MatMulInteger(%q, %codes, %z, %wz)
+ *   %f = Cast(%i){to=1}     %t = Mul(%s, %ws)     %y = Mul(%f, %t)
+ *
+ * Gemm (alpha = beta = 1, transA = 0) adds its bias behind. This is the chain that ONNX Runtime fuses into DynamicQuantizeMatMul or
+ * MatMulIntegerToFloat. One DynamicQuantizeLinear serves all users of a tensor. */
+#include <string.h>
+
+#include "passes/fakequant.h"
+#include "passes/qdq.h"
+
+static qcc_value *add_mul(qcc_graph *g, qcc_node *before, qcc_op op, const char *name, qcc_value *a, qcc_value *b) {
+  return qcc_out(qcc_add_node(g, before, op, name, (qcc_value *[]){a, b}, 2, 1), 0);
+}
+
+static bool can_rewrite(const qcc_node *n) {
+  if (!qcc_fakequant_is(qcc_in(n, 1)) || !qcc_is_const(qcc_in(n->in[1].value->def, 0)) || n->in[1].value->type.rank != 2) return false;
+  if (n->op == QCC_OP_MATMUL) return true;
+  if (n->op != QCC_OP_GEMM || qcc_attr_int(n, "transA", 0)) return false;
+  return qcc_attr_float(n, "alpha", 1.0f) == 1.0f && qcc_attr_float(n, "beta", 1.0f) == 1.0f;
+}
+
+/* Codes [K, N] of a Gemm weight stored [N, K]. */
+static qcc_status transpose(qcc_value *codes) {
+  const qcc_tensor *from = codes->data;
+  int64_t rows = from->type.dim[0], cols = from->type.dim[1];
+  qcc_type type = qcc_type_of(from->type.dtype, 2, (int64_t[]){cols, rows});
+  qcc_tensor to;
+  QCC_TRY(qcc_tensor_new(&to, codes->graph->cx, &type));
+  int8_t *out = qcc_tensor_mut(&to);
+  const int8_t *in = from->data;
+  for (int64_t r = 0; out && r < rows; r++) {
+    for (int64_t c = 0; c < cols; c++) out[c * rows + r] = in[r * cols + c];
+  }
+  qcc_set_const(codes, &to);
+  return QCC_OK;
+}
+
+static qcc_status weight_codes(qcc_value **out, qcc_node *n, qcc_qparams *q) {
+  qcc_node *fq = n->in[1].value->def;
+  if (!qcc_fakequant_read(fq, q)) return qcc_error(n->graph->cx, QCC_INTERNAL, "I-202", NULL, "FakeQuant of a weight has wrong attributes");
+  QCC_TRY(qcc_qdq_codes(out, n->graph, fq->in[0].value, q));
+  if (n->op == QCC_OP_GEMM && qcc_attr_int(n, "transB", 0)) {
+    QCC_TRY(transpose(*out));
+    q->axis = q->axis >= 0 ? 1 - q->axis : -1;
+  }
+  return QCC_OK;
+}
+
+static qcc_status rewrite(qcc_qdq *s, qcc_node *n, qcc_node *dql) {
+  qcc_graph *g = n->graph;
+  qcc_qparams q;
+  qcc_value *codes = NULL;
+  QCC_TRY(weight_codes(&codes, n, &q));
+  if (q.axis >= 0) q.axis = 0; /* the scale is a vector over the columns */
+  const char *base = codes->name;
+  qcc_value *in[4] = {dql->out[0], codes, dql->out[2], qcc_qdq_zero(s, g, &q, base)};
+  qcc_value *sum = qcc_out(qcc_add_node(g, n, QCC_OP_MATMUL_INTEGER, qcc_internf(g->cx, "%s_integer", n->name), in, 4, 1), 0);
+  qcc_node *cast = qcc_add_node(g, n, QCC_OP_CAST, qcc_internf(g->cx, "%s_cast", n->name), &sum, 1, 1);
+  if (cast) qcc_attr_set_int(cast, "to", QCC_F32);
+  qcc_value *scale = add_mul(g, n, QCC_OP_MUL, qcc_internf(g->cx, "%s_scale", n->name), dql->out[1], qcc_qdq_scale(s, g, &q, base));
+  qcc_value *y = add_mul(g, n, QCC_OP_MUL, qcc_internf(g->cx, "%s_scaled", n->name), qcc_out(cast, 0), scale);
+  if (n->op == QCC_OP_GEMM && qcc_in(n, 2)) y = add_mul(g, n, QCC_OP_ADD, qcc_internf(g->cx, "%s_biased", n->name), y, n->in[2].value);
+  QCC_TRY(qcc_graph_status(g));
+  qcc_set_type(y, &n->out[0]->type);
+  qcc_replace_value(n->out[0], y);
+  qcc_add_origin(y->def, n);
+  return qcc_erase_node(n);
+}
+
+/* All users of one dynamic FakeQuant; those that have no integer form read the float tensor. */
+static qcc_status rewrite_users(qcc_qdq *s, qcc_node *fq) {
+  qcc_value *x = fq->in[0].value, *y = fq->out[0];
+  qcc_node *dql = NULL;
+  for (qcc_use *u = y->uses, *next; u; u = next) {
+    next = u->next;
+    if (!u->node || u->index != 0 || !can_rewrite(u->node)) {
+      qcc_set_use(u, x);
+      continue;
+    }
+    if (!dql) dql = qcc_add_node(x->graph, fq, QCC_OP_DYNAMIC_QUANTIZE_LINEAR, qcc_internf(x->graph->cx, "%s_DynamicQuantizeLinear", x->name), &x, 1, 3);
+    if (!dql) return QCC_NOMEM;
+    QCC_TRY(rewrite(s, u->node, dql));
+  }
+  return qcc_erase_node(fq);
+}
+
+qcc_status qcc_qdq_dynamic(qcc_qdq *s, qcc_graph *g) {
+  QCC_FOR_NODES_SAFE(n, next, g) {
+    if (!qcc_fakequant_is_dynamic(n)) continue;
+    QCC_TRY(rewrite_users(s, n));
+    /* A user may have been the node kept as `next`: start over from the nodes that remain. */
+    next = g->first;
+  }
+  return QCC_OK;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The constants and DequantizeLinear nodes that rewrite-qdq emits. Scale and zero point are always both written, per tensor as rank 0:
+ * several fusions of ONNX Runtime ask for exactly that. */
+#include <string.h>
+
+#include "passes/qdq.h"
+
+/* One shared constant per distinct parameter text. */
+static qcc_value *shared(qcc_map *map, const char *key) { return qcc_map_ptr(map, key); }
+
+static qcc_value *remember(qcc_graph *g, qcc_map *map, const char *key, qcc_value *v) {
+  if (v && !qcc_map_put(map, key, (uintptr_t)v)) g->root->failed = true;
+  return v;
+}
+
+qcc_value *qcc_qdq_scale(qcc_qdq *s, qcc_graph *g, const qcc_qparams *q, const char *base) {
+  const char *name = qcc_internf(g->cx, "%s_scale", base);
+  int64_t count = q->count;
+  if (q->axis >= 0) return qcc_add_const_f32(g, name, 1, &count, q->scale);
+  uint32_t bits;
+  memcpy(&bits, &q->scale[0], sizeof bits);
+  const char *key = qcc_internf(g->cx, "scale:%x", bits);
+  qcc_value *v = shared(&s->scales, key);
+  return v ? v : remember(g, &s->scales, key, qcc_add_const_f32(g->root, name, 0, NULL, q->scale));
+}
+
+static qcc_value *zero_const(qcc_graph *g, const qcc_qparams *q, const char *name) {
+  int64_t count = q->count;
+  qcc_type type = qcc_type_of(q->dtype, q->axis >= 0 ? 1 : 0, &count);
+  qcc_tensor t;
+  if (qcc_tensor_new(&t, g->cx, &type) != QCC_OK) {
+    g->root->failed = true;
+    return NULL;
+  }
+  for (uint32_t i = 0; i < q->count; i++) qcc_tensor_set(&t, i, q->zero ? q->zero[i] : 0);
+  return qcc_add_const(g, name, &t);
+}
+
+qcc_value *qcc_qdq_zero(qcc_qdq *s, qcc_graph *g, const qcc_qparams *q, const char *base) {
+  const char *name = qcc_internf(g->cx, "%s_zero_point", base);
+  if (q->axis >= 0) return zero_const(g, q, name);
+  const char *key = qcc_internf(g->cx, "zero:%s:%d", qcc_dtype_name(q->dtype), q->zero ? (int)q->zero[0] : 0);
+  qcc_value *v = shared(&s->zeros, key);
+  return v ? v : remember(g, &s->zeros, key, zero_const(g->root, q, name));
+}
+
+qcc_value *qcc_qdq_dequantize(qcc_qdq *s, qcc_graph *g, qcc_node *before, qcc_value *codes, const qcc_qparams *q, const char *base) {
+  if (!codes) return NULL;
+  qcc_value *in[3] = {codes, qcc_qdq_scale(s, g, q, base), qcc_qdq_zero(s, g, q, base)};
+  qcc_node *n = qcc_add_node(g, before, QCC_OP_DEQUANTIZE_LINEAR, qcc_internf(g->cx, "%s_DequantizeLinear", base), in, 3, 1);
+  if (!n) return NULL;
+  if (q->axis >= 0) qcc_attr_set_int(n, "axis", q->axis);
+  qcc_type type = codes->type;
+  type.dtype = QCC_F32;
+  qcc_set_type(n->out[0], &type);
+  return n->out[0];
+}
+
+qcc_status qcc_qdq_codes(qcc_value **out, qcc_graph *g, const qcc_value *w, const qcc_qparams *q) {
+  qcc_tensor codes = {0};
+  QCC_TRY(qcc_quantize(&codes, g->cx, w->data, q));
+  *out = qcc_add_const(w->graph, qcc_internf(g->cx, "%s_quantized", w->name), &codes);
+  return qcc_graph_status(g);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * rewrite-qdq: replace every qcc.FakeQuant by ONNX operators that runtimes fuse into integer kernels.
+ *
+ *   %xq = qcc.FakeQuant(%x)                 %q = QuantizeLinear(%x, s, z)   %xd = DequantizeLinear(%q, s, z)
+ *   %wq = qcc.FakeQuant(%w)            =>   %wd = DequantizeLinear(%codes, sw[], 0){axis=0}
+ *   %c  = Conv(%xq, %wq, %b)                %bd = DequantizeLinear(%b32, s*sw[], 0){axis=0}
+ *   %r  = Relu(%c)                          %c  = Conv(%xd, %wd, %bd)
+ *   %y  = qcc.FakeQuant(%r)                 %y  = DequantizeLinear(QuantizeLinear(%c))
+ *
+ * Relu and Clip directly before a QuantizeLinear go when its codes cannot leave their window. Pairs are always explicit, a tensor has one
+ * QuantizeLinear, a graph output has a DequantizeLinear of its own, and a bias is int32 at the product of the scales (see the placement
+ * rules of ONNX Runtime's QDQ fusion). Dynamic forms are in qdq_dynamic.c. Claim: exact but for the rounding of the int32 bias. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "passes/fakequant.h"
+#include "passes/qdq.h"
+
+static qcc_status rewrite_const(qcc_qdq *s, qcc_node *n, const qcc_qparams *q) {
+  qcc_value *w = n->in[0].value, *codes = NULL;
+  QCC_TRY(qcc_qdq_codes(&codes, n->graph, w, q));
+  qcc_value *y = qcc_qdq_dequantize(s, n->graph, n, codes, q, w->name);
+  QCC_TRY(qcc_graph_status(n->graph));
+  qcc_replace_value(n->out[0], y);
+  return qcc_erase_node(n);
+}
+
+/* Window of a Relu or constant Clip; false: another node, or bounds that are not constant. */
+static bool window_of(const qcc_node *n, double *lo, double *hi) {
+  *lo = -INFINITY, *hi = INFINITY;
+  if (n->op == QCC_OP_RELU) *lo = 0;
+  if (n->op == QCC_OP_RELU) return true;
+  if (n->op != QCC_OP_CLIP) return false;
+  const qcc_value *min = qcc_in(n, 1), *max = qcc_in(n, 2);
+  if ((min && !min->data) || (max && !max->data)) return false;
+  *lo = min ? qcc_tensor_get(min->data, 0) : (double)qcc_attr_float(n, "min", -INFINITY);
+  *hi = max ? qcc_tensor_get(max->data, 0) : (double)qcc_attr_float(n, "max", INFINITY);
+  return true;
+}
+
+/* The activation before a quantizer does nothing when every code already lies inside its window. */
+static qcc_status drop_activation(qcc_node *fq, const qcc_qparams *q) {
+  qcc_value *x = fq->in[0].value;
+  double lo, hi;
+  if (!x->def || x->use_count != 1 || !window_of(x->def, &lo, &hi)) return QCC_OK;
+  double zero = q->zero ? q->zero[0] : 0, scale = (double)q->scale[0];
+  double least = scale * ((double)qcc_dtype_min(q->dtype) - zero), most = scale * ((double)qcc_dtype_max(q->dtype) - zero);
+  if (least < lo - (double)FLT_EPSILON || most > hi + (double)FLT_EPSILON) return QCC_OK;
+  qcc_node *activation = x->def;
+  qcc_set_input(fq, 0, activation->in[0].value);
+  if (activation->in[0].value->def) qcc_add_origin(activation->in[0].value->def, activation);
+  return qcc_erase_node(activation);
+}
+
+/* Graph outputs get a DequantizeLinear of their own: one inside an integer unit must not be an output. */
+static void output_dequantize(qcc_qdq *s, qcc_node *fq, qcc_value *q8, qcc_value *dq, const qcc_qparams *q) {
+  if (!qcc_is_graph_output(dq) || dq->use_count == 1) return;
+  qcc_value *own = qcc_qdq_dequantize(s, fq->graph, fq, q8, q, dq->name);
+  if (!own) return;
+  for (qcc_use *u = dq->uses, *next; u; u = next) {
+    next = u->next;
+    if (u->node) qcc_set_use(u, own);
+  }
+}
+
+static qcc_status rewrite_activation(qcc_qdq *s, qcc_node *n, const qcc_qparams *q) {
+  QCC_TRY(drop_activation(n, q));
+  qcc_graph *g = n->graph;
+  qcc_value *x = n->in[0].value;
+  qcc_value *in[3] = {x, qcc_qdq_scale(s, g, q, x->name), qcc_qdq_zero(s, g, q, x->name)};
+  qcc_node *quantize = qcc_add_node(g, n, QCC_OP_QUANTIZE_LINEAR, qcc_internf(g->cx, "%s_QuantizeLinear", x->name), in, 3, 1);
+  qcc_value *q8 = qcc_out(quantize, 0);
+  if (q8) {
+    qcc_type type = x->type;
+    type.dtype = q->dtype;
+    qcc_set_type(q8, &type);
+  }
+  qcc_value *y = qcc_qdq_dequantize(s, g, n, q8, q, x->name);
+  QCC_TRY(qcc_graph_status(g));
+  qcc_replace_value(n->out[0], y);
+  output_dequantize(s, n, q8, y, q);
+  return qcc_erase_node(n);
+}
+
+/* int32 codes of a bias at scale sx * sw[c]; `out` gets one code and one scale per output channel. */
+static qcc_status bias_codes(qcc_tensor *codes, float *scale, const qcc_value *bias, const qcc_qparams *x, const qcc_qparams *w, int64_t count) {
+  qcc_type type = qcc_type_of(QCC_S32, 1, &count);
+  QCC_TRY(qcc_tensor_new(codes, bias->graph->cx, &type));
+  int32_t *to = qcc_tensor_mut(codes);
+  bool one = qcc_tensor_count(bias->data) == 1;
+  for (int64_t c = 0; c < count; c++) {
+    scale[c] = x->scale[0] * w->scale[w->count == 1 ? 0 : c];
+    to[c] = qcc_quantize1((float)qcc_tensor_get(bias->data, one ? 0 : c), scale[c], 0, INT32_MIN, INT32_MAX);
+  }
+  return QCC_OK;
+}
+
+static bool integer_unit(const qcc_node *n, qcc_qparams *x, qcc_qparams *w) {
+  const qcc_value *bias = qcc_in(n, 2);
+  if ((n->op != QCC_OP_CONV && n->op != QCC_OP_GEMM) || !bias || !bias->data || bias->type.dtype != QCC_F32) return false;
+  if (!qcc_fakequant_is(qcc_in(n, 0)) || !qcc_fakequant_is(qcc_in(n, 1))) return false;
+  return qcc_fakequant_read(n->in[0].value->def, x) && qcc_fakequant_read(n->in[1].value->def, w) && x->count == 1;
+}
+
+static qcc_status rewrite_bias(qcc_qdq *s, qcc_node *n) {
+  qcc_qparams x, w;
+  if (!integer_unit(n, &x, &w)) return QCC_OK;
+  qcc_value *bias = n->in[2].value;
+  const qcc_type *wt = &n->in[1].value->type;
+  int64_t count = n->op == QCC_OP_GEMM && !qcc_attr_int(n, "transB", 0) ? wt->dim[1] : wt->dim[0];
+  if (qcc_tensor_count(bias->data) != count && qcc_tensor_count(bias->data) != 1) return QCC_OK;
+  float *scale = qcc_arena_array(n->graph->arena, (size_t)count, sizeof *scale);
+  if (!scale) return QCC_NOMEM;
+  qcc_tensor codes = {0};
+  QCC_TRY(bias_codes(&codes, scale, bias, &x, &w, count));
+  qcc_value *b32 = qcc_add_const(n->graph, qcc_internf(s->p->cx, "%s_quantized", bias->name), &codes);
+  qcc_qparams q = {.dtype = QCC_S32, .axis = w.count > 1 ? 0 : -1, .count = w.count > 1 ? (uint32_t)count : 1, .scale = scale};
+  qcc_set_input(n, 2, qcc_qdq_dequantize(s, n->graph, n, b32, &q, bias->name));
+  return qcc_graph_status(n->graph);
+}
+
+static qcc_status rewrite_static(qcc_qdq *s, qcc_node *n) {
+  qcc_qparams q;
+  if (!qcc_fakequant_read(n, &q)) {
+    qcc_loc loc = qcc_node_loc(n);
+    return qcc_error(s->p->cx, QCC_INTERNAL, "I-203", &loc, "FakeQuant has wrong attributes");
+  }
+  return n->in[0].value->data ? rewrite_const(s, n, &q) : rewrite_activation(s, n, &q);
+}
+
+static qcc_status each_graph(qcc_graph *g, void *user) {
+  qcc_qdq *s = user;
+  QCC_TRY(qcc_qdq_dynamic(s, g));
+  QCC_FOR_NODES(n, g) QCC_TRY(rewrite_bias(s, n));
+  QCC_FOR_NODES_SAFE(n, next, g) {
+    if (n->op != QCC_OP_FAKE_QUANT) continue;
+    (void)qcc_rewrite_ok(s->p, n, "rewrite-qdq"); /* all or nothing: half a rewrite cannot be exported */
+    QCC_TRY(rewrite_static(s, n));
+  }
+  return qcc_graph_status(g);
+}
+
+static qcc_status run(qcc_pass_cx *p) {
+  qcc_qdq s = {.p = p};
+  qcc_map_init(&s.scales, p->cx);
+  qcc_map_init(&s.zeros, p->cx);
+  qcc_status st = qcc_graph_walk(p->g, each_graph, &s);
+  qcc_map_fini(&s.scales);
+  qcc_map_fini(&s.zeros);
+  return st;
+}
+
+const qcc_pass qcc_pass_rewrite_qdq = {
+    .name = "rewrite-qdq",
+    .doc = "replace FakeQuant by QuantizeLinear/DequantizeLinear pairs or integer chains",
+    .needs = QCC_PROP_FAKEQUANT | QCC_PROP_OPSET13,
+    .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
+    .claim = QCC_CLAIM_QUANTIZES,
+    .run = run,
+};

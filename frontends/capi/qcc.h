@@ -305,7 +305,7 @@ QCC_API void qcc_explain(const qcc_model *model, void (*each)(void *user, const 
 /* The plan (tune config) a compiled model came from, as JSON; give back with qcc_bytes_free. QCC_ARG: not a compiled model. */
 QCC_API qcc_status qcc_plan_json(const qcc_model *model, char **out, size_t *n);
 /* Compile by a plan instead of a strategy. */
-QCC_API qcc_status qcc_quantize(qcc_model **out, const qcc_model *in, const char *plan_json, size_t n, const qcc_compile_options *options);
+QCC_API qcc_status qcc_compile_plan(qcc_model **out, const qcc_model *in, const char *plan_json, size_t n, const qcc_compile_options *options);
 
 /* ------------------------------------------------------------------ Run */
 

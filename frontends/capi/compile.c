@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * qcc_compile: one function call per arrow of the design. Prepare, tune (policy -> plan), quantize (plan -> graph), summarize. */
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "backends/ref/ref.h"
+#include "backends/target/target.h"
+#include "frontends/capi/model.h"
+
+typedef struct job {
+  qcc_context *cx;
+  const qcc_compile_options *o;
+  const qcc_graph *original;
+  qcc_graph *g;              /* being compiled; the facade frees it on failure */
+  qcc_graph *prepared;       /* after @prepare: what the plan speaks of */
+  qcc_target target;
+  qcc_pass_run_options passes;
+  qcc_tune_result tuned;
+  double start;
+} job;
+
+static double now(void) {
+  struct timespec t = {0};
+  if (clock_gettime(CLOCK_MONOTONIC, &t) != 0) return 0;
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+bool qcc_is_quantized(const qcc_graph *g) {
+  QCC_FOR_NODES(n, g) {
+    if (qcc_op_get(n->op)->role == QCC_ROLE_QUANT) return true;
+  }
+  return false;
+}
+
+static qcc_status check_options(qcc_context *cx, const qcc_compile_options *o) {
+  if (o->size != sizeof *o) return qcc_error(cx, QCC_ARG, "A-107", NULL, "compile options of another version of the library");
+  if (o->level == 3) return qcc_error(cx, QCC_ARG, "A-108", NULL, "-O3 (accuracy-driven tuning) is not there yet; use -O2");
+  if (o->level < 0 || o->level > 3) return qcc_error(cx, QCC_ARG, "A-109", NULL, "level %d: levels are 0, 1 and 2", o->level);
+  return QCC_OK;
+}
+
+/* ---- data: -O2 without any makes its own, loudly */
+
+static qcc_status tune_options(qcc_tune_options *t, const job *j) {
+  const qcc_compile_options *o = j->o;
+  *t = (qcc_tune_options){.level = o->level, .estimator = QCC_EST_AUTO, .dynamic = o->dynamic, .workers = o->threads ? o->threads : qcc_default_threads(),
+                          .seed = o->seed, .target = &j->target, .eval = j->passes.eval};
+  t->select = (qcc_select){o->only, o->only_count, o->exclude, o->exclude_count};
+  if (!o->estimator) return QCC_OK;
+#define ESTIMATOR(id, name, doc) \
+  if (strcmp(o->estimator, name) == 0) return t->estimator = QCC_EST_##id, QCC_OK;
+#include "strategy/estimators.def"
+#undef ESTIMATOR
+  return qcc_error(j->cx, QCC_ARG, "A-111", NULL, "unknown estimator \"%s\"; \"qcc list estimators\" names them", o->estimator);
+}
+
+static qcc_status tune(job *j) {
+  qcc_tune_options t;
+  QCC_TRY(tune_options(&t, j));
+  qcc_dataset *synthetic = NULL;
+  if (j->o->calib) {
+    t.calib = &j->o->calib->samples;
+  } else if (t.level >= 2) {
+    qcc_warn(j->cx, "D-001", NULL,
+             "NO CALIBRATION DATA: ranges come from random samples, accuracy will suffer; give real samples with --calib, or use -O1");
+    QCC_TRY(qcc_dataset_synthetic(&synthetic, j->prepared, 32, t.seed));
+    t.calib = qcc_dataset_samples(synthetic);
+  }
+  qcc_status st = qcc_tune(&j->tuned, j->prepared, &t);
+  j->tuned.synthetic_data = synthetic != NULL;
+  qcc_dataset_free(synthetic);
+  return st;
+}
+
+/* ---- what the written model says about itself */
+
+static qcc_status record(const job *j) {
+  char level[8];
+  qcc_format(level, sizeof level, "%d", j->o->level);
+  QCC_TRY(qcc_graph_set_metadata(j->g, "qcc.version", qcc_version()));
+  QCC_TRY(qcc_graph_set_metadata(j->g, "qcc.level", level));
+  QCC_TRY(qcc_graph_set_metadata(j->g, "qcc.target", j->target.name));
+  if (j->o->options_text) QCC_TRY(qcc_graph_set_metadata(j->g, "qcc.options", j->o->options_text));
+  if (!j->o->calib) return qcc_graph_set_metadata(j->g, "qcc.calibration", j->tuned.synthetic_data ? "synthetic" : "none");
+  if (!j->o->calib->set) return qcc_graph_set_metadata(j->g, "qcc.calibration", "callback");
+  char digest[32];
+  qcc_format(digest, sizeof digest, "%llx", (unsigned long long)qcc_dataset_digest(j->o->calib->set));
+  return qcc_graph_set_metadata(j->g, "qcc.calibration", digest);
+}
+
+static qcc_status note_steps(qcc_model *m, const qcc_tune_result *r) {
+  for (uint32_t i = 0; i < r->step_count; i++) {
+    const qcc_step *s = &r->steps[i];
+    char text[128];
+    qcc_format(text, sizeof text, "%.2f dB -> %.2f dB, %s, %.2f s", s->sqnr_before, s->sqnr_after, s->kept ? "kept" : "dropped", s->seconds);
+    QCC_TRY(qcc_model_note(m, "step", s->name, text));
+  }
+  return QCC_OK;
+}
+
+static qcc_status quantize(job *j, const qcc_plan *plan) {
+  qcc_pass_run_options options = j->passes;
+  options.plan = plan;
+  options.target = &j->target;
+  return qcc_run_passes(j->g, "@quantize", &options);
+}
+
+static qcc_status finish(qcc_model **out, job *j) {
+  QCC_TRY(record(j));
+  qcc_model *m = NULL;
+  qcc_graph *g = j->g;
+  j->g = NULL;
+  QCC_TRY(qcc_model_wrap(&m, g));
+  m->plan = j->tuned.plan;
+  j->tuned.plan = NULL;
+  m->summary.sqnr_db = m->plan ? j->tuned.sqnr_db : NAN;
+  m->summary.synthetic = j->tuned.synthetic_data;
+  qcc_status st = note_steps(m, &j->tuned);
+  if (st == QCC_OK) st = qcc_summarize(m, j->prepared, j->original);
+  m->summary.seconds = now() - j->start;
+  if (st != QCC_OK) qcc_model_free(m);
+  if (st == QCC_OK) *out = m;
+  return st;
+}
+
+static qcc_status prepare(job *j) {
+  const char *pipeline = j->o->level == 0 ? "@canonical" : "@prepare";
+  QCC_TRY(qcc_graph_clone(&j->g, j->original));
+  QCC_TRY(qcc_run_passes(j->g, pipeline, &j->passes));
+  return qcc_graph_clone(&j->prepared, j->g);
+}
+
+static qcc_status compile(qcc_model **out, job *j, const qcc_plan *given) {
+  QCC_TRY(qcc_pass_run_options_of(&j->passes, j->o->passes));
+  j->passes.eval = qcc_ref_eval();
+  QCC_TRY(qcc_target_find(&j->target, j->cx, j->o->target ? j->o->target : "ort-cpu"));
+  QCC_TRY(qcc_progress(j->cx, "prepare", 0, 1));
+  QCC_TRY(prepare(j));
+  if (given) {
+    QCC_TRY(qcc_plan_clone(&j->tuned.plan, given));
+    j->tuned.sqnr_db = NAN;
+  } else if (j->o->level > 0) {
+    QCC_TRY(tune(j));
+  }
+  if (j->tuned.plan) QCC_TRY(quantize(j, j->tuned.plan));
+  return finish(out, j);
+}
+
+/* An already quantized model is left as it is. */
+static qcc_status unchanged(qcc_model **out, const qcc_model *in) {
+  qcc_loc loc = {.file = in->g->file};
+  qcc_note(in->cx, &loc, "the model is quantized already; it is left as it is");
+  QCC_TRY(qcc_clone(out, in));
+  (*out)->summary.size = sizeof(qcc_summary);
+  (*out)->summary.was_quantized = true;
+  (*out)->summary.sqnr_db = NAN;
+  return QCC_OK;
+}
+
+static qcc_status run_job(qcc_model **out, const qcc_model *in, const qcc_plan *plan, const qcc_compile_options *o) {
+  *out = NULL;
+  QCC_TRY(check_options(in->cx, o));
+  if (qcc_is_quantized(in->g)) return unchanged(out, in);
+  job j = {.cx = in->cx, .o = o, .original = in->g, .start = now()};
+  qcc_status st = compile(out, &j, plan);
+  qcc_tune_result_fini(in->cx, &j.tuned);
+  qcc_graph_free(j.prepared);
+  qcc_graph_free(j.g);
+  return st;
+}
+
+qcc_status qcc_compile(qcc_model **out, const qcc_model *in, const qcc_compile_options *options) {
+  static const qcc_compile_options fallback = QCC_COMPILE_OPTIONS_INIT;
+  if (!out || !in) return QCC_ARG;
+  return run_job(out, in, NULL, options ? options : &fallback);
+}
+
+qcc_status qcc_compile_plan(qcc_model **out, const qcc_model *in, const char *plan_json, size_t n, const qcc_compile_options *options) {
+  static const qcc_compile_options fallback = QCC_COMPILE_OPTIONS_INIT;
+  if (!out || !in || !plan_json) return QCC_ARG;
+  qcc_plan *plan = NULL;
+  QCC_TRY(qcc_plan_from_json(&plan, in->cx, plan_json, n));
+  qcc_status st = run_job(out, in, plan, options ? options : &fallback);
+  qcc_plan_free(plan);
+  return st;
+}
+
+qcc_status qcc_plan_json(const qcc_model *model, char **out, size_t *n) {
+  if (!model || !out || !n) return QCC_ARG;
+  if (!model->plan) return qcc_error(model->cx, QCC_ARG, "A-112", NULL, "the model was not made by qcc_compile: it has no plan");
+  return qcc_plan_to_json(model->plan, out, n);
+}

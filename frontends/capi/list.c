@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The tables of qcc, told row by row: "qcc list" and every generated text come from here. */
+#include <string.h>
+
+#include "backends/target/target.h"
+#include "frontends/capi/model.h"
+#include "ir/support/vec.h"
+
+typedef void (*row_fn)(void *user, const char *name, const char *doc);
+
+static void list_passes(row_fn each, void *user) {
+  for (uint32_t i = 0; qcc_pass_at(i); i++) each(user, qcc_pass_at(i)->name, qcc_pass_at(i)->doc);
+}
+
+static void list_ops(row_fn each, void *user) {
+  static const char *const role[] = {"float", "weighted", "arithmetic", "table", "shared scale", "moves data", "clamp", "recurrent", "quantized"};
+  for (qcc_op op = (qcc_op)1; op < QCC_OP_COUNT; op++) {
+    const qcc_op_info *info = qcc_op_get(op);
+    char name[96], doc[96];
+    qcc_format(name, sizeof name, "%s%s%s", info->domain, *info->domain ? "::" : "", info->name);
+    qcc_format(doc, sizeof doc, "since opset %d; %s", info->since, role[info->role]);
+    each(user, name, doc);
+  }
+}
+
+static void list_targets(row_fn each, void *user) {
+  const char *doc = NULL, *name;
+  for (uint32_t i = 0; (name = qcc_target_at(i, &doc)); i++) each(user, name, doc);
+}
+
+static void list_estimators(row_fn each, void *user) {
+#define ESTIMATOR(id, name, doc) each(user, name, doc);
+#include "strategy/estimators.def"
+#undef ESTIMATOR
+}
+
+static void list_limits(row_fn each, void *user) {
+  char text[160];
+#define LIMIT(name, value, option, doc)                                                       \
+  qcc_format(text, sizeof text, "%s (default %llu)", doc, (unsigned long long)(value)); \
+  each(user, option, text);
+#include "ir/support/limits.def"
+#undef LIMIT
+}
+
+static void list_levels(row_fn each, void *user) {
+  each(user, "-O0", "canonical float model");
+  each(user, "-O1", "needs no data: weights in 8 bit, matrix products on run-time ranges; static ranges when samples are given");
+  each(user, "-O2", "static ranges from samples, bias correction, weight reconstruction; every step must lower the measured error");
+  each(user, "-O3", "accuracy-driven tuning: not there yet");
+}
+
+static void list_tables(row_fn each, void *user);
+
+static const struct { const char *name, *doc; void (*list)(row_fn each, void *user); } tables[] = {
+    {"passes", "rewrites of the graph, for --passes", list_passes},
+    {"ops", "operators that qcc knows", list_ops},
+    {"targets", "what to compile for, for --target", list_targets},
+    {"estimators", "from histograms to ranges, for --estimator", list_estimators},
+    {"levels", "how much to try", list_levels},
+    {"limits", "bounds against hostile input, for --limit NAME=VALUE", list_limits},
+    {"tables", "this list", list_tables},
+};
+
+static void list_tables(row_fn each, void *user) {
+  for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) each(user, tables[i].name, tables[i].doc);
+}
+
+qcc_status qcc_list(qcc_context *cx, const char *table, void (*each)(void *user, const char *name, const char *doc), void *user) {
+  if (!cx || !table || !each) return QCC_ARG;
+  for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+    if (strcmp(tables[i].name, table) == 0) return tables[i].list(each, user), QCC_OK;
+  }
+  return qcc_error(cx, QCC_ARG, "A-106", NULL, "no table is called \"%s\"; \"qcc list tables\" names them", table);
+}

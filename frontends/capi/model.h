@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the facade keeps behind the opaque handles of qcc.h. */
+#ifndef QCC_CAPI_MODEL_H
+#define QCC_CAPI_MODEL_H
+
+#include "frontends/capi/qcc.h"
+#include "frontends/data/data.h"
+#include "ir/eval.h"
+#include "ir/ir.h"
+#include "ir/plan.h"
+#include "ir/target.h"
+#include "passes/pass.h"
+#include "strategy/strategy.h"
+
+typedef struct qcc_row { char *kind, *subject, *text; } qcc_row; /* one line of qcc_explain; owned */
+
+struct qcc_model {
+  qcc_context *cx;
+  qcc_graph *g;
+  qcc_plan *plan;          /* of a compiled model; NULL otherwise */
+  qcc_summary summary;
+  qcc_row *rows;
+  size_t row_count, row_cap;
+  qcc_node *last_built;    /* qcc_build_* */
+};
+
+struct qcc_data {
+  qcc_context *cx;
+  qcc_dataset *set;        /* from files; NULL for callbacks */
+  qcc_samples samples;
+  qcc_status (*get)(void *user, size_t index, qcc_array *inputs);
+  void *user;
+  size_t input_count;
+  qcc_array *arrays;       /* of one callback sample */
+  qcc_type *types;
+};
+
+/* A model around a graph; takes the graph over, also on failure. */
+qcc_status qcc_model_wrap(qcc_model **out, qcc_graph *g) QCC_MUST_USE;
+/* Append a line to qcc_explain. */
+qcc_status qcc_model_note(qcc_model *m, const char *kind, const char *subject, const char *text) QCC_MUST_USE;
+qcc_array qcc_array_of(const qcc_tensor *t);
+/* Borrowed tensor over an array; QCC_ARG when type and bytes do not fit. */
+qcc_status qcc_array_tensor(qcc_tensor *out, qcc_context *cx, const qcc_array *a, const char *what) QCC_MUST_USE;
+qcc_status qcc_pass_run_options_of(qcc_pass_run_options *out, const qcc_pass_options *options) QCC_MUST_USE;
+unsigned qcc_default_threads(void);
+/* Operators with integer or quantized arithmetic stand in the graph: it needs no quantization. */
+bool qcc_is_quantized(const qcc_graph *g);
+/* Counts, shares and sizes of a compiled graph against its plan. */
+qcc_status qcc_summarize(qcc_model *m, const qcc_graph *prepared, const qcc_graph *original) QCC_MUST_USE;
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Data sets, running, and comparing through the public API. */
+#include <math.h>
+#include <string.h>
+
+#include "backends/ref/ref.h"
+#include "frontends/capi/model.h"
+#include "frontends/onnx/import.h"
+
+/* ---- data */
+
+static qcc_status wrap(qcc_data **out, qcc_context *cx, qcc_dataset *set) {
+  qcc_data *d = qcc_zalloc_array(cx, 1, sizeof *d);
+  if (!d) {
+    qcc_dataset_free(set);
+    return QCC_NOMEM;
+  }
+  d->cx = cx;
+  d->set = set;
+  if (set) d->samples = *qcc_dataset_samples(set);
+  *out = d;
+  return QCC_OK;
+}
+
+qcc_status qcc_data_open(qcc_data **out, const qcc_model *model, const char *const *sources, uint32_t source_count, const char *transform,
+                         size_t limit) {
+  if (!out || !model || (!sources && source_count)) return QCC_ARG;
+  *out = NULL;
+  qcc_dataset *set = NULL;
+  QCC_TRY(qcc_dataset_open(&set, model->g, sources, source_count, transform, limit));
+  return wrap(out, model->cx, set);
+}
+
+qcc_status qcc_data_synthetic(qcc_data **out, const qcc_model *model, size_t count, uint64_t seed) {
+  if (!out || !model) return QCC_ARG;
+  *out = NULL;
+  qcc_dataset *set = NULL;
+  QCC_TRY(qcc_dataset_synthetic(&set, model->g, count, seed));
+  return wrap(out, model->cx, set);
+}
+
+static qcc_status pull(void *user, size_t index, qcc_tensor *inputs) {
+  qcc_data *d = user;
+  memset(d->arrays, 0, d->input_count * sizeof *d->arrays);
+  QCC_TRY(d->get(d->user, index, d->arrays));
+  for (size_t i = 0; i < d->input_count; i++) {
+    if (!d->arrays[i].dtype) continue; /* a constant that the model also lists as an input */
+    QCC_TRY(qcc_array_tensor(&inputs[i], d->cx, &d->arrays[i], "sample"));
+    if (inputs[i].type.dtype != d->types[i].dtype) return qcc_error(d->cx, QCC_DATA, "D-010", NULL, "sample %zu: input %zu has another element type than the model", index, i);
+  }
+  return QCC_OK;
+}
+
+qcc_status qcc_data_pull(qcc_data **out, const qcc_model *model, size_t count, qcc_status (*get)(void *user, size_t index, qcc_array *inputs),
+                         void *user) {
+  if (!out || !model || !get) return QCC_ARG;
+  *out = NULL;
+  qcc_data *d = NULL;
+  QCC_TRY(wrap(&d, model->cx, NULL));
+  d->get = get;
+  d->user = user;
+  d->input_count = model->g->input_count;
+  d->samples = (qcc_samples){.count = count, .get = pull, .user = d};
+  d->arrays = qcc_zalloc_array(d->cx, d->input_count + 1, sizeof *d->arrays);
+  d->types = qcc_zalloc_array(d->cx, d->input_count + 1, sizeof *d->types);
+  if (!d->arrays || !d->types) {
+    qcc_data_free(d);
+    return QCC_NOMEM;
+  }
+  for (size_t i = 0; i < d->input_count; i++) d->types[i] = model->g->inputs[i]->type;
+  *out = d;
+  return QCC_OK;
+}
+
+size_t qcc_data_count(const qcc_data *data) { return data ? data->samples.count : 0; }
+
+void qcc_data_free(qcc_data *data) {
+  if (!data) return;
+  qcc_dataset_free(data->set);
+  qcc_free(data->cx, data->arrays);
+  qcc_free(data->cx, data->types);
+  qcc_free(data->cx, data);
+}
+
+static bool ends_with(const char *s, const char *end) {
+  size_t n = strlen(s), m = strlen(end);
+  return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+qcc_status qcc_array_read(qcc_array *out, qcc_context *cx, const char *path) {
+  if (!out || !cx || !path) return QCC_ARG;
+  qcc_tensor t = {0};
+  const char *name = NULL;
+  QCC_TRY(ends_with(path, ".pb") ? qcc_onnx_load_tensor(&t, cx, path, &name) : qcc_npy_read(&t, cx, path));
+  *out = qcc_array_of(&t);
+  void *copy = qcc_alloc(cx, t.bytes + 1);
+  if (copy) memcpy(copy, t.data, t.bytes);
+  qcc_tensor_release(&t);
+  out->data = copy;
+  return copy ? QCC_OK : QCC_NOMEM;
+}
+
+qcc_status qcc_array_write(qcc_context *cx, const qcc_array *array, const char *path) {
+  if (!cx || !array || !path) return QCC_ARG;
+  qcc_tensor t;
+  QCC_TRY(qcc_array_tensor(&t, cx, array, path));
+  return qcc_npy_write(cx, &t, path);
+}
+
+/* ---- run */
+
+typedef struct sink {
+  qcc_context *cx;
+  qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs);
+  void *user;
+  uint32_t count;
+  qcc_array *arrays;
+} sink;
+
+static qcc_status deliver(void *user, size_t sample, const qcc_tensor *outputs) {
+  sink *s = user;
+  for (uint32_t i = 0; i < s->count; i++) s->arrays[i] = qcc_array_of(&outputs[i]);
+  return s->output(s->user, sample, s->arrays);
+}
+
+/* Opens a graph, runs every sample, closes. */
+static qcc_status run_graph(qcc_context *cx, const qcc_graph *g, const qcc_data *data, unsigned threads, const qcc_hooks *hooks) {
+  const qcc_eval *eval = qcc_ref_eval();
+  qcc_runner *runner = NULL;
+  QCC_TRY(eval->open(&runner, cx, g, threads ? threads : qcc_default_threads()));
+  qcc_status st = eval->run(runner, &data->samples, 0, data->samples.count, hooks);
+  eval->close(runner);
+  return st;
+}
+
+qcc_status qcc_run(const qcc_model *model, const qcc_data *data, unsigned threads,
+                   qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs), void *user) {
+  if (!model || !data || !output) return QCC_ARG;
+  sink s = {.cx = model->cx, .output = output, .user = user, .count = model->g->output_count};
+  s.arrays = qcc_zalloc_array(model->cx, s.count + 1u, sizeof *s.arrays);
+  if (!s.arrays) return QCC_NOMEM;
+  qcc_hooks hooks = {.output = deliver, .user = &s, .stage = "run"};
+  qcc_status st = run_graph(model->cx, model->g, data, threads, &hooks);
+  qcc_free(model->cx, s.arrays);
+  return st;
+}
+
+/* ---- inspect */
+
+typedef struct inspection {
+  qcc_status (*each)(void *user, size_t sample, const qcc_array *value);
+  void *user;
+  qcc_status status;
+} inspection;
+
+static void inspect(void *user, unsigned worker, size_t sample, uint32_t index, const qcc_tensor *t) {
+  (void)worker, (void)index;
+  inspection *in = user;
+  qcc_array a = qcc_array_of(t);
+  if (in->status == QCC_OK) in->status = in->each(in->user, sample, &a);
+}
+
+qcc_status qcc_inspect_tensor(const qcc_model *model, const qcc_data *data, const char *tensor,
+                              qcc_status (*each)(void *user, size_t sample, const qcc_array *value), void *user) {
+  if (!model || !data || !tensor || !each) return QCC_ARG;
+  const qcc_value *v = qcc_find_value(model->g, qcc_intern(model->cx, tensor));
+  if (!v) return qcc_error(model->cx, QCC_ARG, "A-102", NULL, "the model has no tensor \"%s\"", tensor);
+  inspection in = {.each = each, .user = user};
+  qcc_hooks hooks = {.observed = (const qcc_value *[]){v, NULL}, .want_layout = true, .observe_typed = inspect, .user = &in};
+  QCC_TRY(run_graph(model->cx, model->g, data, 1, &hooks)); /* one worker: `each` sees samples in order */
+  return in.status;
+}

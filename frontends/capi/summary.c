@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a compiled model is made of: counts by mode, share of multiply-accumulates in 8 bit, bytes of constants, reasons. */
+#include <math.h>
+#include <string.h>
+
+#include "frontends/capi/model.h"
+
+static char *copy_text(char **at, const char *text) {
+  size_t n = strlen(text) + 1;
+  char *to = *at;
+  memcpy(to, text, n);
+  *at += n;
+  return to;
+}
+
+qcc_status qcc_model_note(qcc_model *m, const char *kind, const char *subject, const char *text) {
+  if (m->row_count == m->row_cap) {
+    size_t cap = m->row_cap ? 2 * m->row_cap : 16;
+    qcc_row *rows = qcc_realloc_array(m->cx, m->rows, cap, sizeof *rows);
+    if (!rows) return QCC_NOMEM;
+    m->rows = rows;
+    m->row_cap = cap;
+  }
+  char *block = qcc_alloc(m->cx, strlen(kind) + strlen(subject) + strlen(text) + 3);
+  if (!block) return QCC_NOMEM;
+  qcc_row *row = &m->rows[m->row_count++];
+  row->kind = copy_text(&block, kind);
+  row->subject = copy_text(&block, subject);
+  row->text = copy_text(&block, text);
+  return QCC_OK;
+}
+
+void qcc_explain(const qcc_model *model, void (*each)(void *user, const char *kind, const char *subject, const char *text), void *user) {
+  if (!model || !each) return;
+  for (size_t i = 0; i < model->row_count; i++) each(user, model->rows[i].kind, model->rows[i].subject, model->rows[i].text);
+}
+
+qcc_status qcc_summary_of(const qcc_model *model, qcc_summary *out) {
+  if (!model || !out) return QCC_ARG;
+  *out = model->summary;
+  out->size = sizeof *out;
+  return QCC_OK;
+}
+
+/* Multiply-accumulates of one weighted node at the shapes in the graph; an unknown size counts as 1. */
+static double macs_of(const qcc_node *n) {
+  const qcc_value *w = qcc_in(n, 1), *y = qcc_out(n, 0);
+  if (!w || !y || w->type.rank < 2) return 0;
+  double weights = 1, positions = 1;
+  for (int i = 0; i < w->type.rank; i++) weights *= w->type.dim[i] > 0 ? (double)w->type.dim[i] : 1;
+  bool is_conv = n->op == QCC_OP_CONV || n->op == QCC_OP_CONV_TRANSPOSE;
+  const qcc_type *t = n->op == QCC_OP_CONV_TRANSPOSE ? &n->in[0].value->type : &y->type;
+  for (int i = is_conv ? 2 : 0; i < t->rank - (is_conv ? 0 : 1); i++) positions *= t->dim[i] > 0 ? (double)t->dim[i] : 1;
+  return weights * positions;
+}
+
+typedef struct counting { qcc_model *m; double macs, int8_macs; qcc_status status; } counting;
+
+static qcc_mode mode_of(const qcc_model *m, const qcc_node *n, const char **reason) {
+  const qcc_plan_op *op = m->plan ? qcc_plan_op_of(m->plan, n->name) : NULL;
+  *reason = op ? op->reason : NULL;
+  return op ? op->mode : QCC_MODE_FLOAT;
+}
+
+static qcc_status count_node(counting *c, const qcc_node *n) {
+  qcc_summary *s = &c->m->summary;
+  qcc_role role = qcc_op_get(n->op)->role;
+  const char *reason = NULL;
+  qcc_mode mode = mode_of(c->m, n, &reason);
+  bool weighted = role == QCC_ROLE_WEIGHTED || role == QCC_ROLE_RECURRENT;
+  s->nodes++;
+  s->int8_nodes += mode == QCC_MODE_STATIC;
+  s->dynamic_nodes += mode == QCC_MODE_DYNAMIC;
+  s->weight_only_nodes += mode == QCC_MODE_WEIGHT;
+  s->float_nodes += weighted && mode == QCC_MODE_FLOAT;
+  double macs = role == QCC_ROLE_WEIGHTED ? macs_of(n) : 0;
+  c->macs += macs;
+  if (mode == QCC_MODE_STATIC || mode == QCC_MODE_DYNAMIC) c->int8_macs += macs;
+  if (!weighted || mode != QCC_MODE_FLOAT || !c->m->plan) return QCC_OK;
+  return qcc_model_note(c->m, "float", n->name, reason ? reason : "not chosen");
+}
+
+static qcc_status count_graph(qcc_graph *g, void *user) {
+  QCC_FOR_NODES(n, g) QCC_TRY(count_node(user, n));
+  return QCC_OK;
+}
+
+static qcc_status add_bytes(qcc_graph *g, void *user) {
+  uint64_t *bytes = user;
+  for (uint32_t i = 0; i < g->const_count; i++) *bytes += g->consts[i]->data->bytes;
+  QCC_FOR_NODES(n, g) {
+    const qcc_tensor *t = qcc_attr_tensor(n, "value");
+    if (t) *bytes += t->bytes;
+  }
+  return QCC_OK;
+}
+
+static qcc_graph *mutable(const qcc_graph *g) { return (qcc_graph *)(uintptr_t)g; } /* qcc_graph_walk reads only here */
+
+qcc_status qcc_summarize(qcc_model *m, const qcc_graph *prepared, const qcc_graph *original) {
+  counting c = {.m = m};
+  m->summary.size = sizeof m->summary;
+  QCC_TRY(qcc_graph_walk(mutable(prepared), count_graph, &c));
+  QCC_TRY(qcc_graph_walk(mutable(original), add_bytes, &m->summary.bytes_before));
+  QCC_TRY(qcc_graph_walk(m->g, add_bytes, &m->summary.bytes_after));
+  m->summary.int8_macs = c.macs > 0 ? c.int8_macs / c.macs : 0;
+  return QCC_OK;
+}

@@ -9,6 +9,13 @@
  * no capture of later values. Emits one error at the guilty node and returns `status` (QCC_INVALID after import, QCC_INTERNAL after a pass). */
 qcc_status qcc_verify(const qcc_graph *g, qcc_status status) QCC_MUST_USE;
 
+/* A small integer vector (a shape in the making) of which not every entry is known: an entry is a number >= -1, a symbol, or unknown. */
+#define QCC_ENTRY_UNKNOWN INT64_MIN
+typedef struct qcc_entries {
+  int n;
+  int64_t at[QCC_MAX_RANK];
+} qcc_entries;
+
 /* One node: output types from input types and known constant inputs. Used on graphs and by the runtime with concrete shapes. */
 typedef struct qcc_infer {
   qcc_context *cx;
@@ -17,6 +24,7 @@ typedef struct qcc_infer {
   const qcc_type *const *in;    /* in_count entries; NULL: input left out */
   const qcc_tensor *const *known; /* in_count entries; not NULL: the value is known */
   qcc_type *out;                /* out_count entries, preset to unknown */
+  const qcc_entries *const *partial; /* NULL, or in_count entries: what is known of values that are not known as a whole */
 } qcc_infer;
 typedef qcc_status (*qcc_shape_fn)(qcc_infer *f);
 /* Unknown results stay unknown. QCC_INVALID with a located message when the model is wrong; opaque operators give unknown. */

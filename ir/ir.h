@@ -68,7 +68,7 @@ struct qcc_use {      /* one edge: input `index` of `node`, or graph output `ind
   qcc_node *node;
   qcc_graph *graph;   /* the graph whose node or output list holds this edge */
   uint32_t index;
-  qcc_use *prev, *next; /* in value->uses, in no particular but deterministic order */
+  qcc_use *prev, *next; /* in value->uses, in order of linking; next of the last is NULL, prev of the first is the last */
 };
 
 typedef struct qcc_extra { /* wire bytes of fields that the IR does not model; the writer appends them unchanged */
@@ -150,8 +150,8 @@ struct qcc_graph {
   const char *file;        /* path of the model or NULL */
   int64_t ir_version, model_version;
   const char *producer, *producer_version, *model_domain;
-  qcc_opset *opsets; uint32_t opset_count;
-  qcc_meta *metadata; uint32_t meta_count;
+  qcc_opset *opsets; uint32_t opset_count, opset_cap;
+  qcc_meta *metadata; uint32_t meta_count, meta_cap;
   qcc_extra model_extra;
   struct qcc_name_table *names;  /* value and node names in use */
   const qcc_tensor **owned; uint32_t owned_count, owned_cap;  /* tensors whose buffers the graph releases */
@@ -196,6 +196,9 @@ void qcc_attr_set_ints(qcc_node *n, const char *name, const int64_t *i, uint32_t
 void qcc_attr_set_floats(qcc_node *n, const char *name, const float *f, uint32_t count);
 void qcc_attr_set_tensor(qcc_node *n, const char *name, const qcc_tensor *t); /* shares the buffer */
 void qcc_attr_set_graph(qcc_node *n, const char *name, qcc_graph *g);
+void qcc_attr_set_tensors(qcc_node *n, const char *name, const qcc_tensor *t, uint32_t count);
+void qcc_attr_set_graphs(qcc_node *n, const char *name, qcc_graph *const *g, uint32_t count);
+void qcc_attr_set_opaque(qcc_node *n, const char *name, const void *bytes, size_t size); /* wire bytes of the AttributeProto */
 void qcc_attr_remove(qcc_node *n, const char *name);
 void qcc_attr_copy(qcc_node *to, const qcc_node *from);                   /* all attributes; subgraphs are cloned */
 
@@ -218,7 +221,8 @@ const char *qcc_fresh_name(qcc_graph *g, const char *base);               /* int
 void qcc_set_input(qcc_node *n, uint32_t index, qcc_value *v);            /* v may be NULL; index may equal in_count: appends */
 void qcc_set_use(qcc_use *u, qcc_value *v);                               /* any edge, graph outputs included */
 void qcc_replace_uses(qcc_value *from, qcc_value *to);                    /* every edge; graph outputs too */
-/* Same, and when `from` is a graph output, `to` takes its name (from gets a fresh one), so that the interface stays. */
+/* Same, and when `from` is a graph output, `to` takes its name (they swap), so that the interface stays. Where `to` cannot take the name (it is
+ * an input, an output itself, or of another graph) the graph outputs stay on `from`: look at from->use_count before you erase its node. */
 void qcc_replace_value(qcc_value *from, qcc_value *to);
 void qcc_rename_value(qcc_value *v, const char *name);                    /* made unique when taken */
 void qcc_rename_node(qcc_node *n, const char *name);
@@ -226,14 +230,16 @@ void qcc_swap_names(qcc_value *a, qcc_value *b);
 void qcc_set_type(qcc_value *v, const qcc_type *t);
 /* Unlink a node; its outputs must be unused (else QCC_INTERNAL). Inputs lose a use but stay. */
 qcc_status qcc_erase_node(qcc_node *n) QCC_MUST_USE;
-void qcc_erase_const(qcc_value *v);                                       /* constant without uses */
+/* A constant without uses that is not an input too; its tensor is gone afterwards. For many at once take qcc_erase_unused_consts. */
+void qcc_erase_const(qcc_value *v);
+uint32_t qcc_erase_unused_consts(qcc_graph *g);                           /* all of one graph, one pass; returns how many */
 /* Move `n` directly before `before` (NULL: to the end); the caller keeps the order topological. */
 void qcc_move_node(qcc_node *n, qcc_node *before);
 /* Restore topological order of one graph; QCC_INVALID names a node on a cycle. Stable: keeps order where it may. */
 qcc_status qcc_sort_nodes(qcc_graph *g) QCC_MUST_USE;
-/* `origin` of `n` becomes the union of both. */
+/* `origin` of `n` becomes the union of both; a node without origin counts with its name in `from`, with nothing in `n`. */
 void qcc_add_origin(qcc_node *n, const qcc_node *from);
-/* Replace the bytes of a constant (type may change). Takes over `t->buf`. */
+/* Replace the bytes of a constant (type may change). Takes over `t->buf`; the old tensor is gone. */
 void qcc_set_const(qcc_value *v, qcc_tensor *t);
 
 /* ---- ask */

@@ -78,13 +78,13 @@ void qcc_clear_errors(qcc_context *cx);
 /* Tell progress. QCC_CANCELLED when the host says stop. */
 qcc_status qcc_progress(qcc_context *cx, const char *stage, uint64_t done, uint64_t total) QCC_MUST_USE;
 
-/* ---- text. Locale-free formatting, no stdio: %s %q (quoted, escaped, cut at 128 bytes; takes a string: written
- * as %s with flag '#': "%#s") %d %u %ld %lu %lld %llu %zu %x %c %% %g %f with width, '-', '0' and precision. `%g` without precision
- * prints the fewest digits that read back as the same double; give floats as (double). Returns the length that
- * the full text needs, like snprintf; always terminates when n > 0. */
+/* ---- text. Locale-free formatting, no stdio: %s %d %i %u %x %X %c %p %% %g %e %f, sizes hh h l ll z j, with width, '-', '0', '+', precision
+ * and '*'. A string quoted, escaped and cut at 128 bytes is "%-s" ('-' without a width, which printf checkers accept): use it for every
+ * name that comes from outside. `%g` without precision prints the fewest digits that read back as the same double; give floats as
+ * (double). Returns the length that the full text needs, like snprintf; always terminates when n > 0. */
 size_t qcc_format(char *to, size_t n, const char *fmt, ...) QCC_PRINTF(3, 4);
 size_t qcc_vformat(char *to, size_t n, const char *fmt, va_list args);
-/* Shortest text that reads back as the same float ("0.1", "1e-07", "inf", "nan"); returns its length; to >= 32 bytes. */
+/* Shortest text that reads back as the same float ("0.1", "1", "1e-07", "inf", "nan"); returns its length; to >= 32 bytes. */
 size_t qcc_print_f32(char *to, float x);
 size_t qcc_print_f64(char *to, double x);
 /* Exact decimal reading, independent of the locale. Returns the number of bytes read, 0 when there is no number. */

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Reference-counted bytes. A buffer owns heap bytes (behind its header, in one block), or borrows bytes with a release
+ * function, or is a window of another buffer. Only owned bytes with one reference may be written. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "ir/tensor.h"
+
+struct qcc_buf {
+  atomic_size_t refs;
+  qcc_context *cx;
+  const void *data;
+  size_t n;
+  qcc_buf *parent;             /* never itself a window */
+  void (*release)(void *user);
+  void *user;
+  size_t owned;                /* 1: data follows the header */
+};
+
+_Static_assert(sizeof(qcc_buf) == 64, "owned bytes stay on a 64-byte border");
+
+static qcc_buf *new_buf(qcc_context *cx, size_t tail) {
+  size_t total;
+  if (!qcc_add_size(sizeof(qcc_buf), tail, &total)) total = SIZE_MAX;
+  qcc_buf *b = qcc_alloc(cx, total);
+  if (!b) return NULL;
+  memset(b, 0, sizeof *b);
+  atomic_init(&b->refs, 1);
+  b->cx = cx;
+  return b;
+}
+
+qcc_buf *qcc_buf_new(qcc_context *cx, size_t n) {
+  qcc_buf *b = new_buf(cx, n ? n : 1);
+  if (!b) return NULL;
+  b->data = b + 1;
+  b->n = n;
+  b->owned = 1;
+  return b;
+}
+
+qcc_buf *qcc_buf_copy(qcc_context *cx, const void *bytes, size_t n) {
+  qcc_buf *b = qcc_buf_new(cx, n);
+  if (b && n) memcpy(b + 1, bytes, n);
+  return b;
+}
+
+qcc_buf *qcc_buf_wrap(qcc_context *cx, const void *bytes, size_t n, void (*release)(void *user), void *user) {
+  qcc_buf *b = new_buf(cx, 0);
+  if (!b) return NULL;
+  b->data = bytes;
+  b->n = n;
+  b->release = release;
+  b->user = user;
+  return b;
+}
+
+qcc_buf *qcc_buf_slice(qcc_buf *parent, size_t offset, size_t n) {
+  if (!parent || offset > parent->n || n > parent->n - offset) return NULL;
+  qcc_buf *b = new_buf(parent->cx, 0);
+  if (!b) return NULL;
+  b->data = (const char *)parent->data + offset;
+  b->n = n;
+  b->parent = qcc_buf_retain(parent->parent ? parent->parent : parent);
+  return b;
+}
+
+qcc_buf *qcc_buf_retain(qcc_buf *b) {
+  if (b) atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
+  return b;
+}
+
+static bool drop(qcc_buf *b) { return atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1; }
+
+void qcc_buf_release(qcc_buf *b) {
+  while (b && drop(b)) {
+    qcc_buf *parent = b->parent;
+    if (b->release) b->release(b->user);
+    qcc_free(b->cx, b);
+    b = parent;
+  }
+}
+
+const void *qcc_buf_data(const qcc_buf *b) { return b ? b->data : NULL; }
+size_t qcc_buf_size(const qcc_buf *b) { return b ? b->n : 0; }
+
+void *qcc_buf_unique(qcc_buf **b) {
+  qcc_buf *old = *b;
+  if (old->owned && atomic_load_explicit(&old->refs, memory_order_acquire) == 1) return old + 1;
+  qcc_buf *copy = qcc_buf_copy(old->cx, old->data, old->n);
+  if (!copy) return NULL;
+  *b = copy;
+  qcc_buf_release(old);
+  return copy + 1;
+}

@@ -60,12 +60,12 @@ qcc_status qcc_lex_error(qcc_lexer *l, const char *code, const char *fmt, ...) {
 }
 
 qcc_status qcc_lex_expected(qcc_lexer *l, const char *what) {
-  if (l->token.kind == QCC_TOKEN_END) return qcc_lex_error(l, "M-301", "expected %s, found the end of the text", what);
+  if (l->token.kind == QCC_TOKEN_END) return qcc_lex_error(l, "M-061", "expected %s, found the end of the text", what);
   char found[65];
   size_t n = l->token.n < sizeof found - 1 ? l->token.n : sizeof found - 1;
   memcpy(found, l->token.at, n);
   found[n] = 0;
-  return qcc_lex_error(l, "M-301", "expected %s, found '%s'", what, found);
+  return qcc_lex_error(l, "M-061", "expected %s, found '%s'", what, found);
 }
 
 /* ---- scanning */
@@ -89,7 +89,7 @@ static qcc_status scan_quoted(qcc_lexer *l) {
     if (*l->at == '\\' && l->at + 1 < l->end && l->at[1] != '\n') l->at++;
     if ((unsigned char)*l->at < 32) break;
   }
-  if (l->at >= l->end || *l->at != '"') return qcc_lex_error(l, "M-302", "string without a closing quote on its line");
+  if (l->at >= l->end || *l->at != '"') return qcc_lex_error(l, "M-062", "string without a closing quote on its line");
   l->at++;
   return QCC_OK;
 }
@@ -126,7 +126,7 @@ static qcc_status scan_name(qcc_lexer *l, qcc_token_kind kind) {
   if (l->at < l->end && *l->at == '"') return scan_quoted(l);
   const char *start = l->at;
   scan_while(l, is_name_byte);
-  return l->at > start ? QCC_OK : qcc_lex_error(l, "M-303", "a name must follow this sign");
+  return l->at > start ? QCC_OK : qcc_lex_error(l, "M-063", "a name must follow this sign");
 }
 
 static bool next_is(const qcc_lexer *l, char c) { return l->at + 1 < l->end && l->at[1] == c; }
@@ -140,7 +140,7 @@ static qcc_status scan_sign(qcc_lexer *l) {
     l->token.kind = QCC_TOKEN_SCOPE;
     l->at++;
   } else if (!strchr("(){}[]<>,=:!?*", *l->at)) {
-    return qcc_lex_error(l, "M-304", "stray byte 0x%02x", (unsigned)(unsigned char)*l->at);
+    return qcc_lex_error(l, "M-064", "stray byte 0x%02x", (unsigned)(unsigned char)*l->at);
   }
   l->at++;
   return QCC_OK;
@@ -169,7 +169,7 @@ static qcc_status scan_token(qcc_lexer *l) {
     scan_number(l);
     return QCC_OK;
   }
-  if (c == 0 || !is_letter(c)) return c ? scan_sign(l) : qcc_lex_error(l, "M-304", "stray byte 0x00");
+  if (c == 0 || !is_letter(c)) return c ? scan_sign(l) : qcc_lex_error(l, "M-064", "stray byte 0x00");
   l->token.kind = QCC_TOKEN_WORD;
   scan_while(l, is_word_byte);
   /* a lone underscore is the sign for "left out" */
@@ -223,7 +223,7 @@ static qcc_status unescape(qcc_lexer *l, const char *at, const char *end, qcc_te
       size_t k = 0;
       while (k < sizeof escapes / sizeof *escapes && escapes[k][0] != c) k++;
       if (k == sizeof escapes / sizeof *escapes)
-        return qcc_lex_error(l, "M-305", "unknown escape in a string; known: \\\" \\\\ \\n \\t \\r \\xHH");
+        return qcc_lex_error(l, "M-065", "unknown escape in a string; known: \\\" \\\\ \\n \\t \\r \\xHH");
       byte = escapes[k][1];
     }
     qcc_text_add(to, &byte, 1);
@@ -251,9 +251,9 @@ qcc_status qcc_lex_name(qcc_lexer *l, const char **name) {
   qcc_text text = {.cx = l->cx};
   qcc_status st = qcc_lex_string(l, &text);
   uint64_t limit = qcc_context_limits(l->cx)->name_bytes;
-  if (st == QCC_OK && text.n && memchr(text.at, 0, text.n)) st = qcc_lex_error(&here, "M-306", "a name may not hold the byte 0x00");
+  if (st == QCC_OK && text.n && memchr(text.at, 0, text.n)) st = qcc_lex_error(&here, "M-066", "a name may not hold the byte 0x00");
   if (st == QCC_OK && text.n > limit)
-    st = qcc_lex_error(&here, "L-301", "name of %zu bytes, at most %llu; see --max-name-bytes", text.n, (unsigned long long)limit);
+    st = qcc_lex_error(&here, "L-061", "name of %zu bytes, at most %llu; see --max-name-bytes", text.n, (unsigned long long)limit);
   if (st == QCC_OK) {
     *name = qcc_intern_n(l->cx, text.n ? text.at : "", text.n);
     if (!*name) st = QCC_NOMEM;
@@ -265,9 +265,9 @@ qcc_status qcc_lex_name(qcc_lexer *l, const char **name) {
 qcc_status qcc_lex_hex(qcc_lexer *l, qcc_text *to) {
   if (l->token.kind != QCC_TOKEN_HEX) return qcc_lex_expected(l, "bytes as x\"...\"");
   const char *at = l->token.at + 2, *end = l->token.at + l->token.n - 1;
-  if ((end - at) % 2) return qcc_lex_error(l, "M-307", "bytes in hex need two digits each");
+  if ((end - at) % 2) return qcc_lex_error(l, "M-067", "bytes in hex need two digits each");
   for (; at < end; at += 2) {
-    if (hex_digit(at[0]) < 0 || hex_digit(at[1]) < 0) return qcc_lex_error(l, "M-307", "bytes in hex need two digits each");
+    if (hex_digit(at[0]) < 0 || hex_digit(at[1]) < 0) return qcc_lex_error(l, "M-067", "bytes in hex need two digits each");
     char byte = (char)(unsigned char)(hex_digit(at[0]) * 16 + hex_digit(at[1]));
     qcc_text_add(to, &byte, 1);
   }
@@ -277,7 +277,7 @@ qcc_status qcc_lex_hex(qcc_lexer *l, qcc_text *to) {
 
 qcc_status qcc_lex_s64(qcc_lexer *l, int64_t *to) {
   if (l->token.kind != QCC_TOKEN_INT) return qcc_lex_expected(l, "an integer");
-  if (qcc_read_s64(l->token.at, l->token.n, to) != l->token.n) return qcc_lex_error(l, "M-308", "integer outside 64 bits");
+  if (qcc_read_s64(l->token.at, l->token.n, to) != l->token.n) return qcc_lex_error(l, "M-068", "integer outside 64 bits");
   return qcc_lex_next(l);
 }
 
@@ -294,7 +294,7 @@ static qcc_status special_number(qcc_lexer *l, qcc_number *to) {
   const char *at = l->at;
   int n = 0;
   for (; at < l->end && hex_digit(*at) >= 0 && n < 16; at++, n++) to->bits = to->bits * 16 + (uint64_t)hex_digit(*at);
-  if (n == 0 || at == l->end || *at != ')') return qcc_lex_error(l, "M-309", "nan(...) holds 1 to 16 hex digits");
+  if (n == 0 || at == l->end || *at != ')') return qcc_lex_error(l, "M-069", "nan(...) holds 1 to 16 hex digits");
   to->has_bits = true;
   l->at = at + 1;
   return qcc_lex_next(l);
@@ -308,7 +308,7 @@ qcc_status qcc_lex_number(qcc_lexer *l, qcc_number *to) {
   }
   if (l->token.kind != QCC_TOKEN_INT && l->token.kind != QCC_TOKEN_FLOAT) return qcc_lex_expected(l, "a number");
   if (l->token.kind == QCC_TOKEN_INT) to->is_int = qcc_read_s64(l->token.at, l->token.n, &to->i) == l->token.n;
-  if (qcc_read_f64(l->token.at, l->token.n, &to->x) != l->token.n) return qcc_lex_error(l, "M-308", "malformed number");
+  if (qcc_read_f64(l->token.at, l->token.n, &to->x) != l->token.n) return qcc_lex_error(l, "M-068", "malformed number");
   return qcc_lex_next(l);
 }
 

@@ -41,7 +41,7 @@ static qcc_status parse_dim(qcc_lexer *l, int64_t *dim) {
   if (l->token.kind == QCC_TOKEN_INT) {
     qcc_lexer here = *l;
     QCC_TRY(qcc_lex_s64(l, dim));
-    return *dim >= 0 ? QCC_OK : qcc_lex_error(&here, "M-311", "negative size in a shape");
+    return *dim >= 0 ? QCC_OK : qcc_lex_error(&here, "M-071", "negative size in a shape");
   }
   if (l->token.kind != QCC_TOKEN_WORD && l->token.kind != QCC_TOKEN_STRING) return qcc_lex_expected(l, "a size, a symbol or ?");
   const char *name = NULL;
@@ -58,7 +58,7 @@ static qcc_status parse_dtype(qcc_lexer *l, qcc_dtype *to) {
   const char *name = NULL;
   QCC_TRY(qcc_lex_name(l, &name));
   *to = qcc_dtype_from_name(name);
-  return *to == QCC_NONE ? qcc_lex_error(&here, "M-310", "unknown element type; known: f32, f16, bf16, s8, u8, s64, bool ...") : QCC_OK;
+  return *to == QCC_NONE ? qcc_lex_error(&here, "M-070", "unknown element type; known: f32, f16, bf16, s8, u8, s64, bool ...") : QCC_OK;
 }
 
 qcc_status qcc_parse_type(qcc_lexer *l, qcc_type *to) {
@@ -68,7 +68,7 @@ qcc_status qcc_parse_type(qcc_lexer *l, qcc_type *to) {
   if (!qcc_lex_accept(l, '[', &st)) return st;
   int rank = 0;
   while (!qcc_lex_is(l, ']')) {
-    if (rank == QCC_MAX_RANK) return qcc_lex_error(l, "L-303", "more than %d dimensions", (int)QCC_MAX_RANK);
+    if (rank == QCC_MAX_RANK) return qcc_lex_error(l, "L-063", "more than %d dimensions", (int)QCC_MAX_RANK);
     QCC_TRY(parse_dim(l, &to->dim[rank++]));
     if (!qcc_lex_is(l, ']')) QCC_TRY(qcc_lex_take(l, ','));
   }
@@ -252,11 +252,11 @@ void qcc_print_tensor(qcc_text *to, const qcc_context *cx, const qcc_tensor *t, 
 static qcc_status parse_element(qcc_lexer *l, qcc_dtype dtype, qcc_number *x) {
   qcc_lexer here = *l;
   QCC_TRY(qcc_lex_number(l, x));
-  return fits(dtype, x) ? QCC_OK : qcc_lex_error(&here, "M-312", "number does not fit the element type %s", qcc_dtype_name(dtype));
+  return fits(dtype, x) ? QCC_OK : qcc_lex_error(&here, "M-072", "number does not fit the element type %s", qcc_dtype_name(dtype));
 }
 
 static qcc_status count_error(qcc_lexer *l, int64_t found, int64_t count) {
-  return qcc_lex_error(l, "M-313", "%s than the %lld elements that the shape asks for", found < count ? "fewer" : "more", (long long)count);
+  return qcc_lex_error(l, "M-073", "%s than the %lld elements that the shape asks for", found < count ? "fewer" : "more", (long long)count);
 }
 
 static qcc_status parse_list(qcc_lexer *l, qcc_tensor *t, void *bytes, int64_t count) {
@@ -287,7 +287,7 @@ static qcc_status parse_rand(qcc_lexer *l, qcc_tensor *t, void *bytes, int64_t c
   QCC_TRY(qcc_lex_take(l, '('));
   qcc_lexer here = *l;
   QCC_TRY(qcc_lex_s64(l, &seed));
-  if (seed < 0 || seed >= SEEDS) return qcc_lex_error(&here, "M-314", "seed %lld outside 0..%d", (long long)seed, SEEDS - 1);
+  if (seed < 0 || seed >= SEEDS) return qcc_lex_error(&here, "M-074", "seed %lld outside 0..%d", (long long)seed, SEEDS - 1);
   for (int64_t i = 0; i < count; i++) {
     double x = rand_at(t->type.dtype, (uint64_t)seed, i);
     set_element(t, bytes, i, &(qcc_number){.x = x, .i = (int64_t)x});
@@ -299,7 +299,7 @@ static qcc_status parse_bytes(qcc_lexer *l, qcc_tensor *t, void *bytes) {
   qcc_lexer here = *l;
   qcc_text raw = {.cx = l->cx};
   qcc_status st = qcc_lex_hex(l, &raw);
-  if (st == QCC_OK && raw.n != t->bytes) st = qcc_lex_error(&here, "M-315", "%zu bytes for a tensor of %zu", raw.n, t->bytes);
+  if (st == QCC_OK && raw.n != t->bytes) st = qcc_lex_error(&here, "M-075", "%zu bytes for a tensor of %zu", raw.n, t->bytes);
   if (st == QCC_OK && raw.n) memcpy(bytes, raw.at, raw.n);
   qcc_text_free(&raw);
   return st;
@@ -339,7 +339,7 @@ static qcc_status parse_data(qcc_lexer *l, qcc_tensor *t, int64_t count) {
   if (!bytes) return QCC_NOMEM;
   memset(bytes, 0, t->bytes);
   if (l->token.kind == QCC_TOKEN_HASH)
-    return qcc_lex_error(l, "M-316", "the bytes of this tensor were left out when the text was printed; print all weights");
+    return qcc_lex_error(l, "M-076", "the bytes of this tensor were left out when the text was printed; print all weights");
   if (l->token.kind == QCC_TOKEN_HEX) return parse_bytes(l, t, bytes);
   if (!is_decimal(t->type.dtype)) return qcc_lex_expected(l, "bytes as x\"...\"");
   if (qcc_lex_is_word(l, "splat")) return parse_splat(l, t, bytes, count);
@@ -354,10 +354,10 @@ qcc_status qcc_parse_tensor(qcc_lexer *l, qcc_tensor *to) {
   size_t bytes = 0;
   *to = (qcc_tensor){0};
   QCC_TRY(qcc_parse_type(l, &type));
-  if (!qcc_type_is_static(&type)) return qcc_lex_error(&here, "M-317", "a tensor needs an element type and known sizes");
+  if (!qcc_type_is_static(&type)) return qcc_lex_error(&here, "M-077", "a tensor needs an element type and known sizes");
   bool text = type.dtype == QCC_STRING;
   if (!qcc_type_count(&type, &count) || (!text && !qcc_type_bytes(&type, &bytes)) || bytes > l->budget)
-    return qcc_lex_error(&here, "L-302", "tensor too large for a text of this size; see --max-parsed-factor");
+    return qcc_lex_error(&here, "L-062", "tensor too large for a text of this size; see --max-parsed-factor");
   if (text) return parse_strings(l, to, &type, count);
   l->budget -= bytes;
   QCC_TRY(qcc_tensor_new(to, l->cx, &type));

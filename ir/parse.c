@@ -83,7 +83,7 @@ static qcc_status parse_new_name(parser *p, const char **name) {
   if (p->l.token.kind != QCC_TOKEN_VALUE) return qcc_lex_expected(&p->l, "%name");
   qcc_lexer here = p->l;
   QCC_TRY(qcc_lex_name(&p->l, name));
-  return qcc_find_value(p->root, *name) ? qcc_lex_error(&here, "M-320", "%%%s is defined twice", *name) : QCC_OK;
+  return qcc_find_value(p->root, *name) ? qcc_lex_error(&here, "M-080", "%%%s is defined twice", *name) : QCC_OK;
 }
 
 static qcc_status parse_definition(parser *p, definition *d) {
@@ -132,7 +132,7 @@ static qcc_status parse_int_or_float(parser *p, items *to) {
   bool is_int = p->l.token.kind == QCC_TOKEN_INT;
   qcc_lexer here = p->l;
   QCC_TRY(qcc_lex_number(&p->l, &x));
-  if (is_int && !x.is_int) return qcc_lex_error(&here, "M-308", "integer outside 64 bits");
+  if (is_int && !x.is_int) return qcc_lex_error(&here, "M-068", "integer outside 64 bits");
   to->kind = is_int ? QCC_ATTR_INT : QCC_ATTR_FLOAT;
   if (is_int) return qcc_vec_push(p->l.cx, &to->ints, x.i) ? QCC_OK : QCC_NOMEM;
   float f = (float)x.x;
@@ -206,13 +206,13 @@ static qcc_status parse_list(parser *p, qcc_node *n, items *to, bool *is_list) {
   qcc_attr_kind kind = to->kind;
   QCC_TRY(qcc_lex_take(&p->l, '['));
   if (!typed && qcc_lex_is(&p->l, ']'))
-    return qcc_lex_error(&p->l, "M-321", "an empty list needs its kind: ints[], floats[], strings[], tensors[] or graphs[]");
+    return qcc_lex_error(&p->l, "M-081", "an empty list needs its kind: ints[], floats[], strings[], tensors[] or graphs[]");
   for (bool first = true; !qcc_lex_is(&p->l, ']'); first = false) {
     if (!first) QCC_TRY(qcc_lex_take(&p->l, ','));
     qcc_lexer here = p->l;
     QCC_TRY(parse_item(p, n, to));
     if ((!first || typed) && to->kind != kind)
-      return qcc_lex_error(&here, "M-322", "the items of a list must be of one kind; floats have a point");
+      return qcc_lex_error(&here, "M-082", "the items of a list must be of one kind; floats have a point");
     kind = to->kind;
   }
   return qcc_lex_next(&p->l);
@@ -286,7 +286,7 @@ static qcc_status parse_attr(parser *p, qcc_node *n) {
   if (p->l.token.kind != QCC_TOKEN_WORD && p->l.token.kind != QCC_TOKEN_STRING) return qcc_lex_expected(&p->l, "the name of an attribute");
   qcc_lexer here = p->l;
   QCC_TRY(qcc_lex_name(&p->l, &name));
-  if (qcc_attr_find(n, name)) return qcc_lex_error(&here, "M-323", "attribute %s is given twice", name);
+  if (qcc_attr_find(n, name)) return qcc_lex_error(&here, "M-083", "attribute %s is given twice", name);
   QCC_TRY(qcc_lex_take(&p->l, '='));
   QCC_TRY(parse_attr_value(p, n, name, &a));
   return parse_extra(p, "extra", &a->extra);
@@ -335,7 +335,7 @@ static qcc_status parse_input_list(parser *p, values *in) {
       if (p->l.token.kind != QCC_TOKEN_VALUE) return qcc_lex_expected(&p->l, "%name or _");
       QCC_TRY(qcc_lex_name(&p->l, &name));
       v = qcc_find_value(p->root, name);
-      if (!v) return qcc_lex_error(&here, "M-324", "%%%s is not defined above", name);
+      if (!v) return qcc_lex_error(&here, "M-084", "%%%s is not defined above", name);
     }
     if (!qcc_vec_push(p->l.cx, in, v)) return QCC_NOMEM;
     if (!qcc_lex_is(&p->l, ')')) QCC_TRY(qcc_lex_take(&p->l, ','));
@@ -368,7 +368,7 @@ static qcc_status parse_node_tail(parser *p, qcc_node *n) {
     qcc_lexer here = p->l;
     const char *name = NULL;
     QCC_TRY(qcc_lex_name(&p->l, &name));
-    if (qcc_find_node(p->root, name)) return qcc_lex_error(&here, "M-325", "node \"%s\" is defined twice", name);
+    if (qcc_find_node(p->root, name)) return qcc_lex_error(&here, "M-085", "node \"%s\" is defined twice", name);
     qcc_rename_node(n, name);
     n->origin = name;
   }
@@ -413,7 +413,7 @@ static qcc_status parse_definitions(parser *p, definitions *defs) {
     definition d;
     QCC_TRY(parse_definition(p, &d));
     for (size_t k = 0; k < defs->n && d.name; k++) {
-      if (defs->at[k].name == d.name) return qcc_lex_error(&p->l, "M-320", "%%%s is defined twice", d.name);
+      if (defs->at[k].name == d.name) return qcc_lex_error(&p->l, "M-080", "%%%s is defined twice", d.name);
     }
     if (!qcc_vec_push(p->l.cx, defs, d)) return QCC_NOMEM;
   } while (qcc_lex_accept(&p->l, ',', &st));
@@ -426,7 +426,7 @@ static qcc_status parse_statement(parser *p, qcc_graph *g) {
   if (st == QCC_OK) st = qcc_lex_take(&p->l, '=');
   if (st == QCC_OK && word(p, "const")) {
     qcc_value *v = NULL;
-    st = defs.n == 1 && defs.at[0].name ? parse_const(p, g, &defs.at[0], &v) : qcc_lex_error(&p->l, "M-326", "a constant defines one name");
+    st = defs.n == 1 && defs.at[0].name ? parse_const(p, g, &defs.at[0], &v) : qcc_lex_error(&p->l, "M-086", "a constant defines one name");
   } else if (st == QCC_OK) {
     st = parse_node(p, g, &defs);
   }
@@ -485,7 +485,7 @@ static qcc_status parse_opsets(parser *p, qcc_graph *g) {
     qcc_lexer here = p->l;
     if (p->l.token.kind != QCC_TOKEN_INT) QCC_TRY(qcc_lex_name(&p->l, &domain));
     QCC_TRY(qcc_lex_s64(&p->l, &version));
-    if (qcc_graph_opset(g, domain) != 0) return qcc_lex_error(&here, "M-327", "two versions for one domain");
+    if (qcc_graph_opset(g, domain) != 0) return qcc_lex_error(&here, "M-087", "two versions for one domain");
     QCC_TRY(qcc_graph_set_opset(g, domain, version));
   } while (qcc_lex_accept(&p->l, ',', &st));
   return st;
@@ -533,14 +533,14 @@ static qcc_status parse_body(parser *p, qcc_graph *g) {
 static qcc_status attach_outputs(parser *p, qcc_graph *g, pendings *outputs) {
   for (size_t k = 0; k < outputs->n; k++) {
     qcc_value *v = qcc_find_value(p->root, outputs->at[k].name);
-    if (!v) return qcc_lex_error(&outputs->at[k].at, "M-328", "output %%%s is never defined", outputs->at[k].name);
+    if (!v) return qcc_lex_error(&outputs->at[k].at, "M-088", "output %%%s is never defined", outputs->at[k].name);
     qcc_add_output(g, v);
   }
   return built(p);
 }
 
 static qcc_status parse_graph(parser *p, qcc_graph *parent, qcc_graph **out) {
-  if (++p->depth > DEEPEST) return qcc_lex_error(&p->l, "L-304", "graphs nest deeper than %d", (int)DEEPEST);
+  if (++p->depth > DEEPEST) return qcc_lex_error(&p->l, "L-064", "graphs nest deeper than %d", (int)DEEPEST);
   QCC_TRY(qcc_lex_take_word(&p->l, "graph"));
   if (p->l.token.kind != QCC_TOKEN_LABEL) return qcc_lex_expected(&p->l, "@name");
   qcc_graph *g = parent ? qcc_subgraph_new(parent) : p->root;

@@ -134,7 +134,7 @@ qcc_status qcc_plan_to_json(const qcc_plan *p, char **out, size_t *n) {
     /* names that are not UTF-8 are the other thing that jansson refuses */
     return text.failed
                ? QCC_NOMEM
-               : qcc_error(p->cx, QCC_UNSUPPORTED, "U-301", NULL, "the plan cannot be written as JSON: a name is not UTF-8, or no memory");
+               : qcc_error(p->cx, QCC_UNSUPPORTED, "U-061", NULL, "the plan cannot be written as JSON: a name is not UTF-8, or no memory");
   }
   *out = text.at;
   *n = text.n;
@@ -150,7 +150,7 @@ typedef struct reader {
 } reader;
 
 static qcc_status wrong(reader *r, const char *key, const char *allowed) {
-  return qcc_error(r->cx, QCC_ARG, "A-301", NULL, "plan: %s[%zu]: '%s' must be %s", r->where, r->index, key, allowed);
+  return qcc_error(r->cx, QCC_ARG, "A-061", NULL, "plan: %s[%zu]: '%s' must be %s", r->where, r->index, key, allowed);
 }
 
 static qcc_status read_float(reader *r, const json_t *j, const char *key, float *to) {
@@ -255,7 +255,7 @@ static qcc_status known_keys(reader *r, const json_t *object, const char *const 
   json_object_foreach((json_t *)(uintptr_t)object, key, value) {
     const char *const *k = keys;
     while (*k && strcmp(*k, key) != 0) k++;
-    if (!*k) return qcc_error(r->cx, QCC_ARG, "A-302", NULL, "plan: %s[%zu]: unknown member '%s'", r->where, r->index, key);
+    if (!*k) return qcc_error(r->cx, QCC_ARG, "A-062", NULL, "plan: %s[%zu]: unknown member '%s'", r->where, r->index, key);
   }
   return QCC_OK;
 }
@@ -341,7 +341,7 @@ qcc_status qcc_plan_from_json(qcc_plan **out, qcc_context *cx, const char *json,
   json_t *root = json_loadb(json, n, JSON_REJECT_DUPLICATES, &e);
   if (!root) {
     qcc_loc loc = {.line = e.line > 0 ? (uint32_t)e.line : 0, .column = e.column > 0 ? (uint32_t)e.column : 0};
-    return qcc_error(cx, QCC_ARG, "A-300", &loc, "plan: not valid JSON: %s", e.text);
+    return qcc_error(cx, QCC_ARG, "A-060", &loc, "plan: not valid JSON: %s", e.text);
   }
   reader r = {.cx = cx};
   qcc_status st = qcc_plan_new(&r.p, cx);

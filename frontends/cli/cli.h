@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The command line: arguments from tables (options.def, commands.def), one file per command, nothing but qcc.h below. */
+#ifndef QCC_CLI_H
+#define QCC_CLI_H
+
+#include <stdio.h>
+
+#include "frontends/capi/qcc.h"
+
+enum {
+  COMPILE = 1, RUN = 2, DIFF = 4, DUMP = 8, OPT = 16, LIST = 32, ANY = 63
+};
+
+typedef struct text_list { const char **at; uint32_t count; } text_list;
+
+typedef bool option_FLAG;
+typedef const char *option_TEXT;
+typedef struct { uint64_t value; bool given; } option_NUMBER;
+typedef text_list option_LIST;
+
+typedef struct args {
+  unsigned command;
+  int level; /* -O; 2 unless given */
+  const char *pos[2];
+  int pos_count;
+#define OPTION(field, kind, name, letter, arg, commands, doc) option_##kind field;
+#include "frontends/cli/options.def"
+#undef OPTION
+  char *line; /* the options as one text, for the model's metadata */
+} args;
+
+/* Fill `a` from the command line. QCC_ARG after one message. Release with args_free. */
+qcc_status args_parse(args *a, int argc, char **argv);
+void args_free(args *a);
+/* Options of all commands, or of the one in `command`, with examples. */
+void args_help(FILE *to, unsigned command);
+
+/* What the host does for the library: messages and progress on stderr, signals. */
+typedef struct terminal {
+  bool quiet, verbose, is_tty, line_open;
+  double last, stage_start;
+  char stage[32];
+} terminal;
+void terminal_host(qcc_host *host, terminal *t, const args *a);
+void terminal_clear(terminal *t);              /* take an unfinished progress line away */
+qcc_status usage_error(const char *fmt, const char *what);
+double terminal_now(void);
+int terminal_signal(void);                     /* the signal that asked to stop, 0: none */
+
+/* Load by suffix: .qir or ONNX. */
+qcc_status load_model(qcc_model **out, qcc_context *cx, const char *path);
+qcc_status read_text(char **out, size_t *n, const char *path);  /* free() it */
+qcc_status write_text(const char *path, const char *text, size_t n);
+void pass_options_of(qcc_pass_options *o, const args *a);
+
+qcc_status cmd_compile(qcc_context *cx, const args *a);
+qcc_status cmd_run(qcc_context *cx, const args *a);
+qcc_status cmd_diff(qcc_context *cx, const args *a);
+qcc_status cmd_dump(qcc_context *cx, const args *a);
+qcc_status cmd_opt(qcc_context *cx, const args *a);
+qcc_status cmd_list(qcc_context *cx, const args *a);
+
+#endif

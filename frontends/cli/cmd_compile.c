@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * qcc MODEL -o OUT: compile, write, tell what came out. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "frontends/cli/cli.h"
+
+static void megabytes(char *to, size_t n, uint64_t bytes) {
+  if (bytes < 100000) {
+    snprintf(to, n, "%.1f kB", (double)bytes / 1e3);
+  } else {
+    snprintf(to, n, "%.2f MB", (double)bytes / 1e6);
+  }
+}
+
+static double peak_megabytes(void) {
+  struct rusage usage;
+  return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss / 1e3 : 0;
+}
+
+static void print_summary(const qcc_summary *s, int level) {
+  char before[32], after[32];
+  megabytes(before, sizeof before, s->bytes_before);
+  megabytes(after, sizeof after, s->bytes_after);
+  printf("level             -O%d\n", level);
+  printf("nodes             %u: %u in int8, %u on run-time ranges, %u with int8 weights, %u weighted ones float\n", s->nodes, s->int8_nodes,
+         s->dynamic_nodes, s->weight_only_nodes, s->float_nodes);
+  printf("multiply-adds     %.1f %% in int8\n", 100 * s->int8_macs);
+  printf("weights           %s -> %s (%.2fx)\n", before, after, s->bytes_after ? (double)s->bytes_before / (double)s->bytes_after : 0);
+  if (isnan(s->sqnr_db)) {
+    printf("output SQNR       not measured\n");
+  } else {
+    printf("output SQNR       %.1f dB on held-out samples%s\n", s->sqnr_db, s->synthetic ? " (SYNTHETIC: real data will differ)" : "");
+  }
+  printf("time              %.2f s, peak memory %.0f MB\n", s->seconds, peak_megabytes());
+}
+
+typedef struct explanation { bool verbose; unsigned hidden; } explanation;
+
+static void explain(void *user, const char *kind, const char *subject, const char *text) {
+  explanation *e = user;
+  bool is_step = strcmp(kind, "step") == 0;
+  if (is_step && !e->verbose) return;
+  if (!is_step && !e->verbose && e->hidden++ >= 8) return;
+  printf("%-17s %s: %s\n", is_step ? "step" : "kept float", subject, text);
+}
+
+static void report(const qcc_model *m, const args *a) {
+  qcc_summary s;
+  if (a->quiet || qcc_summary_of(m, &s) != QCC_OK || s.was_quantized) return;
+  print_summary(&s, a->level);
+  explanation e = {.verbose = a->verbose};
+  qcc_explain(m, explain, &e);
+  if (!a->verbose && e.hidden > 8) printf("kept float        ... and %u more (-v lists them)\n", e.hidden - 8);
+}
+
+static qcc_status open_data(qcc_data **out, const qcc_model *model, const args *a) {
+  if (a->calib.count == 0) return a->transform ? usage_error("--transform needs --calib%s", "") : QCC_OK;
+  return qcc_data_open(out, model, a->calib.at, a->calib.count, a->transform, a->samples.value);
+}
+
+static qcc_status compile(qcc_model **out, const qcc_model *model, const qcc_compile_options *o, const args *a) {
+  if (!a->plan) return qcc_compile(out, model, o);
+  char *text = NULL;
+  size_t n = 0;
+  qcc_status st = read_text(&text, &n, a->plan);
+  if (st == QCC_OK) st = qcc_compile_plan(out, model, text, n, o);
+  free(text);
+  return st;
+}
+
+static qcc_status save_plan(qcc_context *cx, const qcc_model *m, const char *path) {
+  char *text = NULL;
+  size_t n = 0;
+  qcc_status st = qcc_plan_json(m, &text, &n);
+  if (st == QCC_OK) st = write_text(path, text, n);
+  qcc_bytes_free(cx, text);
+  return st;
+}
+
+static qcc_status save(qcc_context *cx, const qcc_model *m, const args *a) {
+  if (a->passes) {
+    qcc_pass_options passes;
+    pass_options_of(&passes, a);
+    qcc_status st = qcc_passes((qcc_model *)(uintptr_t)m, a->passes, &passes);
+    if (st != QCC_OK) return st;
+  }
+  qcc_status st = qcc_save(m, a->output);
+  if (st == QCC_OK && a->save_plan) st = save_plan(cx, m, a->save_plan);
+  return st;
+}
+
+qcc_status cmd_compile(qcc_context *cx, const args *a) {
+  if (!a->output) return usage_error("where to? give -o OUT%s", "");
+  qcc_model *model = NULL, *result = NULL;
+  qcc_data *data = NULL;
+  qcc_pass_options passes;
+  pass_options_of(&passes, a);
+  qcc_compile_options o = QCC_COMPILE_OPTIONS_INIT;
+  o.level = a->level;
+  o.target = a->target;
+  o.estimator = a->estimator;
+  o.dynamic = a->dynamic;
+  o.threads = (unsigned)a->threads.value;
+  o.seed = a->seed.value;
+  o.only = a->only.at, o.only_count = a->only.count;
+  o.exclude = a->exclude.at, o.exclude_count = a->exclude.count;
+  o.passes = &passes;
+  o.options_text = a->line;
+  qcc_status st = load_model(&model, cx, a->pos[0]);
+  if (st == QCC_OK) st = open_data(&data, model, a);
+  o.calib = data;
+  if (st == QCC_OK) st = compile(&result, model, &o, a);
+  if (st == QCC_OK) st = save(cx, result, a);
+  if (st == QCC_OK) report(result, a);
+  qcc_data_free(data);
+  qcc_model_free(result);
+  qcc_model_free(model);
+  return st;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * qcc run and qcc diff: models on the built-in runtime. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "frontends/cli/cli.h"
+
+/* ---- run: one call, inputs from files, outputs to files */
+
+typedef struct call {
+  qcc_context *cx;
+  const args *a;
+  const qcc_model *model;
+  qcc_array *inputs;  /* one per model input; data owned */
+} call;
+
+static qcc_status give(void *user, size_t index, qcc_array *inputs) {
+  (void)index;
+  call *c = user;
+  memcpy(inputs, c->inputs, qcc_input_count(c->model) * sizeof *inputs);
+  return QCC_OK;
+}
+
+static size_t input_index(const qcc_model *m, const char *name, size_t n) {
+  size_t i = 0;
+  while (i < qcc_input_count(m) && (strlen(qcc_input_name(m, i)) != n || strncmp(qcc_input_name(m, i), name, n) != 0)) i++;
+  return i;
+}
+
+static qcc_status read_inputs(call *c) {
+  for (uint32_t k = 0; k < c->a->in.count; k++) {
+    const char *text = c->a->in.at[k], *eq = strrchr(text, '=');
+    if (!eq) return usage_error("--in %s: expected NAME=FILE", text);
+    size_t i = input_index(c->model, text, (size_t)(eq - text));
+    if (i == qcc_input_count(c->model)) return usage_error("--in %s: the model has no such input", text);
+    if (c->inputs[i].data) return usage_error("--in %s: the input is given twice", text);
+    qcc_status st = qcc_array_read(&c->inputs[i], c->cx, eq + 1);
+    if (st != QCC_OK) return st;
+  }
+  for (size_t i = 0; i < qcc_input_count(c->model); i++) {
+    qcc_array type;
+    bool has_value = qcc_tensor_of(c->model, qcc_input_name(c->model, i), &type) == QCC_OK && type.data;
+    if (!c->inputs[i].data && !has_value) return usage_error("input %s is missing; give it with --in NAME=FILE", qcc_input_name(c->model, i));
+  }
+  return QCC_OK;
+}
+
+static qcc_status write_outputs(void *user, size_t sample, const qcc_array *outputs) {
+  (void)sample;
+  call *c = user;
+  for (size_t i = 0; i < qcc_output_count(c->model); i++) {
+    char path[4096];
+    const char *name = qcc_output_name(c->model, i);
+    int n = snprintf(path, sizeof path, "%s/%s.npy", c->a->out, name);
+    if (n < 0 || (size_t)n >= sizeof path) return usage_error("the path of output %s is too long", name);
+    for (char *p = path + strlen(c->a->out) + 1; *p; p++) {
+      if (*p == '/') *p = '_';
+    }
+    qcc_status st = qcc_array_write(c->cx, &outputs[i], path);
+    if (st != QCC_OK) return st;
+    if (!c->a->quiet) printf("%s\n", path);
+  }
+  return QCC_OK;
+}
+
+static qcc_status run(call *c) {
+  qcc_status st = read_inputs(c);
+  qcc_data *data = NULL;
+  if (st == QCC_OK && mkdir(c->a->out, 0777) != 0 && errno != EEXIST) {
+    fprintf(stderr, "qcc: error[F-003]: %s: cannot make the folder: %s\n", c->a->out, strerror(errno));
+    st = QCC_IO;
+  }
+  if (st == QCC_OK) st = qcc_data_pull(&data, c->model, 1, give, c);
+  if (st == QCC_OK) st = qcc_run(c->model, data, (unsigned)c->a->threads.value, write_outputs, c);
+  qcc_data_free(data);
+  return st;
+}
+
+qcc_status cmd_run(qcc_context *cx, const args *a) {
+  if (!a->out) return usage_error("where to? give --out FOLDER%s", "");
+  qcc_model *m = NULL;
+  qcc_status st = load_model(&m, cx, a->pos[0]);
+  call c = {.cx = cx, .a = a, .model = m};
+  if (st == QCC_OK && !(c.inputs = calloc(qcc_input_count(m) + 1, sizeof *c.inputs))) st = QCC_NOMEM;
+  if (st == QCC_OK) st = run(&c);
+  for (size_t i = 0; c.inputs && i < qcc_input_count(m); i++) qcc_bytes_free(cx, (void *)(uintptr_t)c.inputs[i].data);
+  free(c.inputs);
+  qcc_model_free(m);
+  return st;
+}
+
+/* ---- diff: rows in order of the graph, then the worst ones */
+
+typedef struct table {
+  qcc_diff_row *rows;
+  size_t count, cap;
+  bool failed;
+} table;
+
+static void add_row(void *user, const qcc_diff_row *row) {
+  table *t = user;
+  if (t->count == t->cap) {
+    size_t cap = t->cap ? 2 * t->cap : 64;
+    qcc_diff_row *rows = realloc(t->rows, cap * sizeof *rows);
+    t->failed |= !rows;
+    if (!rows) return;
+    t->rows = rows;
+    t->cap = cap;
+  }
+  t->rows[t->count++] = *row;
+}
+
+static int worse(const void *a, const void *b) {
+  double x = ((const qcc_diff_row *)a)->sqnr_db, y = ((const qcc_diff_row *)b)->sqnr_db;
+  return (x > y) - (x < y);
+}
+
+static void print_row(const qcc_diff_row *r) {
+  printf("%8.2f  %8.5f  %10.4g  %-18s %s%s\n", r->sqnr_db, r->cosine, r->max_abs, r->op, r->tensor, r->is_output ? "  (output)" : "");
+}
+
+static void print_table(table *t) {
+  printf("%8s  %8s  %10s  %-18s %s\n", "SQNR dB", "cosine", "max error", "made by", "tensor");
+  for (size_t i = 0; i < t->count; i++) print_row(&t->rows[i]);
+  qsort(t->rows, t->count, sizeof *t->rows, worse);
+  printf("\nworst tensors\n");
+  for (size_t i = 0; i < t->count && i < 10; i++) print_row(&t->rows[i]);
+}
+
+qcc_status cmd_diff(qcc_context *cx, const args *a) {
+  if (a->calib.count == 0) return usage_error("which samples? give --calib SOURCE%s", "");
+  qcc_model *first = NULL, *second = NULL;
+  qcc_data *data = NULL;
+  table t = {0};
+  qcc_status st = load_model(&first, cx, a->pos[0]);
+  if (st == QCC_OK) st = load_model(&second, cx, a->pos[1]);
+  if (st == QCC_OK) st = qcc_data_open(&data, first, a->calib.at, a->calib.count, a->transform, a->samples.value);
+  if (st == QCC_OK) st = qcc_diff(first, second, data, (unsigned)a->threads.value, add_row, &t);
+  if (st == QCC_OK && t.failed) st = QCC_NOMEM;
+  if (st == QCC_OK) print_table(&t);
+  free(t.rows);
+  qcc_data_free(data);
+  qcc_model_free(second);
+  qcc_model_free(first);
+  return st;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One trial: clone (weights are shared), apply the plan, run the held-out samples, compare with what the float graph gave. */
+#include "strategy/trial.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "passes/pass.h"
+
+static qcc_status keep_reference(void *user, size_t sample, const qcc_tensor *outputs) {
+  qcc_trials *t = user;
+  for (uint32_t k = 0; k < t->output_count; k++) {
+    if (outputs[k].type.dtype != QCC_F32) continue;
+    qcc_tensor *to = &t->reference[(sample - t->first) * t->output_count + k];
+    QCC_TRY(qcc_tensor_copy(to, t->cx, &outputs[k].type, outputs[k].data));
+  }
+  return QCC_OK;
+}
+
+qcc_status qcc_trials_init(qcc_trials *t, const qcc_graph *g, const qcc_eval *eval, const qcc_target *target, qcc_runner *runner, unsigned workers,
+                           const qcc_samples *samples, size_t first, size_t count) {
+  *t = (qcc_trials){.cx = g->cx, .g = g, .eval = eval, .target = target, .workers = workers, .samples = samples, .first = first, .count = count,
+                    .output_count = g->output_count};
+  t->reference = qcc_zalloc_array(t->cx, count * t->output_count + 1, sizeof *t->reference);
+  t->db = qcc_zalloc_array(t->cx, count * t->output_count + 1, sizeof *t->db);
+  qcc_hooks hooks = {.output = keep_reference, .stage = "reference", .user = t};
+  qcc_status st = t->reference && t->db ? eval->run(runner, samples, first, count, &hooks) : QCC_NOMEM;
+  if (st != QCC_OK) qcc_trials_fini(t);
+  return st;
+}
+
+void qcc_trials_fini(qcc_trials *t) {
+  if (!t->cx) return;
+  for (size_t i = 0; t->reference && i < t->count * t->output_count; i++) qcc_tensor_release(&t->reference[i]);
+  qcc_free(t->cx, t->reference);
+  qcc_free(t->cx, t->db);
+  *t = (qcc_trials){0};
+}
+
+static double sqnr(const float *want, const float *got, size_t n) {
+  double signal = 1e-30, noise = 1e-30;
+  for (size_t i = 0; i < n; i++) {
+    double x = (double)want[i], e = x - (double)got[i];
+    signal += x * x;
+    noise += e * e;
+  }
+  double db = 10 * log10(signal / noise);
+  return isfinite(db) ? db : 0;
+}
+
+static qcc_status compare(void *user, size_t sample, const qcc_tensor *outputs) {
+  qcc_trials *t = user;
+  size_t at = sample - t->first;
+  for (uint32_t k = 0; k < t->output_count; k++) {
+    const qcc_tensor *want = &t->reference[at * t->output_count + k];
+    double db = 300;
+    if (want->data) db = qcc_type_equal(&want->type, &outputs[k].type) ? sqnr(want->data, outputs[k].data, want->bytes / sizeof(float)) : 0;
+    t->db[k * t->count + at] = db;
+  }
+  return QCC_OK;
+}
+
+static double median(double *x, size_t n) { /* sorts; n is a few dozen */
+  for (size_t i = 1; i < n; i++) {
+    double v = x[i];
+    size_t j = i;
+    for (; j > 0 && x[j - 1] > v; j--) x[j] = x[j - 1];
+    x[j] = v;
+  }
+  return n == 0 ? 300 : n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+
+qcc_status qcc_trial_graph(qcc_graph **out, const qcc_trials *t, const qcc_plan *plan) {
+  QCC_TRY(qcc_graph_clone(out, t->g));
+  qcc_pass_run_options options = {.eval = t->eval, .plan = plan, .target = t->target, .no_verify = true};
+  qcc_status st = qcc_run_passes(*out, "@fakequant", &options);
+  if (st == QCC_OK) return QCC_OK;
+  qcc_graph_free(*out);
+  *out = NULL;
+  return st;
+}
+
+qcc_status qcc_trial(double *db, qcc_trials *t, const qcc_plan *plan) {
+  qcc_graph *g = NULL;
+  QCC_TRY(qcc_trial_graph(&g, t, plan));
+  qcc_runner *runner = NULL;
+  qcc_status st = t->eval->open(&runner, t->cx, g, t->workers);
+  qcc_hooks hooks = {.output = compare, .user = t};
+  if (st == QCC_OK) st = t->eval->run(runner, t->samples, t->first, t->count, &hooks);
+  if (runner) t->eval->close(runner);
+  qcc_graph_free(g);
+  *db = 300;
+  for (uint32_t k = 0; st == QCC_OK && k < t->output_count; k++) *db = fmin(*db, median(t->db + k * t->count, t->count));
+  return st;
+}

@@ -95,6 +95,7 @@ qcc_status qcc_infer_node(qcc_infer *f) {
   const qcc_node *n = f->node;
   for (uint32_t k = 0; k < n->out_count; k++) f->out[k] = qcc_type_unknown();
   if (n->op == QCC_OP_OPAQUE) return QCC_OK;
+  if (f->opset < 1) f->opset = 13;  // not imported: a graph in the making
   QCC_TRY(check_arity(f));
   QCC_TRY(rules[n->op](f));
   for (uint32_t k = 0; k < n->out_count; k++) QCC_TRY(check_size(f, k));

@@ -18,7 +18,7 @@ static qcc_status legacy_broadcast(qcc_infer *f, qcc_type *out) {
 }
 
 static bool is_legacy(const qcc_infer *f) {
-  if (f->opset >= 7 || f->opset == 0 || f->node->in_count != 2) return false;
+  if (f->opset >= 7 || f->node->in_count != 2) return false;
   return qcc_op_get(f->node->op)->in_max == 2;
 }
 

@@ -7,7 +7,7 @@
 typedef struct slice_lists { qcc_list start, end, axis, step; } slice_lists;
 
 static qcc_status slice_read(qcc_infer *f, slice_lists *l) {
-  bool old = f->opset < 10 && f->opset > 0;
+  bool old = f->opset < 10;
   QCC_TRY(qcc_shape_list(f, old ? "starts" : NULL, old ? QCC_NO_INPUT : 1, &l->start));
   QCC_TRY(qcc_shape_list(f, old ? "ends" : NULL, old ? QCC_NO_INPUT : 2, &l->end));
   QCC_TRY(qcc_shape_list(f, old ? "axes" : NULL, old ? QCC_NO_INPUT : 3, &l->axis));

@@ -78,7 +78,7 @@ qcc_status qcc_shape_reshape(qcc_infer *f) {
   qcc_list to;
   bool zero_is_zero;
   QCC_TRY(qcc_shape_flag(f, "allowzero", false, &zero_is_zero));
-  if (f->opset >= 5 || f->opset == 0) {
+  if (f->opset >= 5) {
     if (!qcc_shape_in(f, 1)) return qcc_shape_bad(f, QCC_M_ARITY, "input 1 (shape) is missing");
     QCC_TRY(qcc_shape_target(f, 1, &to));
   } else {
@@ -93,7 +93,7 @@ qcc_status qcc_shape_reshape(qcc_infer *f) {
 
 /* ---- axes of size 1 */
 static qcc_status read_axes(qcc_infer *f, qcc_list *axes) {
-  bool is_input = f->opset >= 13 || f->opset == 0;
+  bool is_input = f->opset >= 13;
   return qcc_shape_list(f, is_input ? NULL : "axes", is_input ? 1 : QCC_NO_INPUT, axes);
 }
 
@@ -225,7 +225,7 @@ qcc_status qcc_shape_concat(qcc_infer *f) {
 
 static qcc_status split_sizes(qcc_infer *f, qcc_list *sizes, int64_t *parts) {
   *parts = f->node->out_count;
-  bool is_input = f->opset >= 13 || f->opset == 0 || (f->opset == 1 && f->node->in_count > 1);
+  bool is_input = f->opset >= 13 || (f->opset == 1 && f->node->in_count > 1);
   QCC_TRY(qcc_shape_list(f, is_input ? NULL : "split", is_input ? 1 : QCC_NO_INPUT, sizes));
   if (!qcc_attr_find(f->node, "num_outputs")) return QCC_OK;
   *parts = qcc_attr_int(f->node, "num_outputs", 0);

@@ -92,10 +92,10 @@ qcc_status qcc_shape_matmul(qcc_infer *f) {
 /* ---- recurrent: X [T,N,I], W [D,g*H,I], R [D,g*H,H], B [D,2*g*H], initial states [D,N,H]; `layout` 1 puts N in front */
 typedef struct cell { int64_t steps, batch, input, hidden, directions, gates; bool batch_first; } cell;
 
-static const char *const directions[] = {"forward", "reverse", "bidirectional", NULL};
+static const char *const cell_directions[] = {"forward", "reverse", "bidirectional", NULL};
 static qcc_status read_cell(const qcc_infer *f, cell *c) {
   int direction;
-  QCC_TRY(qcc_shape_choice(f, "direction", directions, &direction));
+  QCC_TRY(qcc_shape_choice(f, "direction", cell_directions, &direction));
   QCC_TRY(qcc_shape_flag(f, "layout", false, &c->batch_first));
   c->directions = direction == 2 ? 2 : 1;
   c->gates = f->node->op == QCC_OP_LSTM ? 4 : f->node->op == QCC_OP_GRU ? 3 : 1;

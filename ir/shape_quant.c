@@ -46,7 +46,7 @@ static qcc_status check_scale_shape(const qcc_infer *f) {
   }
   if (!x || !s || is_one(s)) return QCC_OK;
   if (block > 0) return check_blocks(f, x, s, block);
-  if (s->rank != 1 || (f->opset < 13 && f->opset > 0))
+  if (s->rank != 1 || (f->opset < 13))
     return qcc_shape_bad(f, QCC_M_QUANT, "scale has rank %d; one scale or, from opset 13, one per slice of an axis is allowed", s->rank);
   int axis;
   QCC_TRY(qcc_shape_axis(f, qcc_attr_int(f->node, "axis", 1), x->rank, &axis));
@@ -77,7 +77,7 @@ qcc_status qcc_shape_dequantize(qcc_infer *f) {
   QCC_TRY(check_scale_values(f, 1));
   if (zero != QCC_NONE && t.dtype != QCC_NONE && zero != t.dtype)
     return qcc_shape_bad(f, QCC_M_QUANT, "zero point is %s, the data %s", qcc_dtype_name(zero), qcc_dtype_name(t.dtype));
-  if (f->opset < 19 && f->opset > 0) scale = QCC_F32;
+  if (f->opset < 19) scale = QCC_F32;
   QCC_TRY(qcc_shape_dtype_attr(f, "output_dtype", scale, &t.dtype));
   qcc_shape_set(f, 0, &t);
   return QCC_OK;

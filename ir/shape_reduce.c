@@ -14,7 +14,7 @@ static qcc_type reduced(const qcc_type *x, uint32_t set, bool keep) {
 
 static qcc_status reduce_axes(qcc_infer *f, qcc_list *axes) {
   int64_t moved = f->node->op == QCC_OP_REDUCE_SUM ? 13 : 18;
-  bool is_input = f->opset >= moved || f->opset == 0;
+  bool is_input = f->opset >= moved;
   return qcc_shape_list(f, is_input ? NULL : "axes", is_input ? 1 : QCC_NO_INPUT, axes);
 }
 
@@ -63,9 +63,9 @@ qcc_status qcc_shape_topk(qcc_infer *f) {
   const qcc_type *x = qcc_shape_ranked(f, 0);
   int64_t k = QCC_DIM_UNKNOWN;
   qcc_type t = *f->in[0];
-  if (f->opset < 10 && f->opset > 0) k = qcc_attr_int(f->node, "k", -1);
+  if (f->opset < 10) k = qcc_attr_int(f->node, "k", -1);
   else if (!qcc_shape_in(f, 1)) return qcc_shape_bad(f, QCC_M_ARITY, "input 1 (k) is missing");
-  bool known = (f->opset < 10 && f->opset > 0) || qcc_shape_scalar(f, 1, &k);
+  bool known = (f->opset < 10) || qcc_shape_scalar(f, 1, &k);
   if (known && k < 0) return qcc_shape_bad(f, QCC_M_ATTR, "k is %lld; allowed is 0 or more", (long long)k);
   if (x) {
     int axis;

@@ -75,7 +75,7 @@ qcc_status qcc_shape_pad(qcc_infer *f) {
   int mode;
   qcc_list pads;
   QCC_TRY(qcc_shape_choice(f, "mode", modes, &mode));
-  if (f->opset >= 11 || f->opset == 0) QCC_TRY(qcc_shape_list(f, NULL, 1, &pads));
+  if (f->opset >= 11) QCC_TRY(qcc_shape_list(f, NULL, 1, &pads));
   else QCC_TRY(qcc_shape_list(f, qcc_attr_find(f->node, "paddings") ? "paddings" : "pads", QCC_NO_INPUT, &pads));
   if (pads.state == QCC_LIST_ABSENT) return qcc_shape_bad(f, QCC_M_ARITY, "pads are missing");
   qcc_type t = *f->in[0];

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The collector: one row of accumulators per worker, one column per watched value. Workers touch only their own row (Gram matrices lock),
+ * so the hooks need no other synchronisation; finishing adds all rows into the first. */
+#include "strategy/collect.h"
+
+#include <string.h>
+
+#include "ir/support/vec.h"
+
+typedef struct watch {
+  const qcc_value *value;
+  unsigned what;
+  int axis;
+  QCC_VEC(qcc_gram *) grams;
+} watch;
+
+typedef struct worker {
+  qcc_hist_scratch *scratch;
+  qcc_gram_scratch *gram;
+  qcc_hist *hist;         /* one per watched value */
+  qcc_channels *channels;
+  bool failed;
+} worker;
+
+struct qcc_collector {
+  qcc_context *cx;
+  unsigned worker_count;
+  size_t samples, base;   /* expected in all; index of the first */
+  uint64_t seed;
+  QCC_VEC(watch) watches;
+  worker *workers;        /* made by the first run */
+  qcc_status (*output)(void *user, size_t sample, const qcc_tensor *outputs);
+  void *output_user;
+};
+
+qcc_status qcc_collector_new(qcc_collector **out, qcc_context *cx, unsigned workers, size_t samples, uint64_t seed) {
+  *out = qcc_zalloc_array(cx, 1, sizeof **out);
+  if (!*out) return QCC_NOMEM;
+  (*out)->cx = cx;
+  (*out)->worker_count = workers ? workers : 1;
+  (*out)->samples = samples;
+  (*out)->seed = seed;
+  return QCC_OK;
+}
+
+static void free_worker(qcc_collector *c, worker *w) {
+  for (size_t i = 0; i < c->watches.n; i++) {
+    if (w->hist) qcc_hist_fini(&w->hist[i]);
+    if (w->channels) qcc_channels_fini(&w->channels[i]);
+  }
+  qcc_free(c->cx, w->hist);
+  qcc_free(c->cx, w->channels);
+  qcc_free(c->cx, w->scratch);
+  qcc_free(c->cx, w->gram);
+}
+
+void qcc_collector_free(qcc_collector *c) {
+  if (!c) return;
+  for (unsigned k = 0; c->workers && k < c->worker_count; k++) free_worker(c, &c->workers[k]);
+  for (size_t i = 0; i < c->watches.n; i++) qcc_vec_free(c->cx, &c->watches.at[i].grams);
+  qcc_vec_free(c->cx, &c->watches);
+  qcc_free(c->cx, c->workers);
+  qcc_free(c->cx, c);
+}
+
+static size_t index_of(const qcc_collector *c, const qcc_value *v) {
+  size_t i = 0;
+  while (i < c->watches.n && c->watches.at[i].value != v) i++;
+  return i;
+}
+
+static watch *watch_of(qcc_collector *c, const qcc_value *v) {
+  size_t i = index_of(c, v);
+  if (i == c->watches.n) {
+    watch w = {.value = v, .axis = 1};
+    if (!qcc_vec_push(c->cx, &c->watches, w)) return NULL;
+  }
+  return &c->watches.at[i];
+}
+
+qcc_status qcc_collector_watch(qcc_collector *c, const qcc_value *v, unsigned what, int axis) {
+  if (c->workers) return qcc_error(c->cx, QCC_INTERNAL, "I-601", NULL, "a value is to be watched after the first run");
+  watch *w = watch_of(c, v);
+  if (!w) return QCC_NOMEM;
+  w->what |= what;
+  if (what & QCC_WATCH_CHANNELS) w->axis = axis;
+  return QCC_OK;
+}
+
+qcc_status qcc_collector_gram(qcc_collector *c, const qcc_value *v, qcc_gram *gram) {
+  if (c->workers) return qcc_error(c->cx, QCC_INTERNAL, "I-601", NULL, "a value is to be watched after the first run");
+  watch *w = watch_of(c, v);
+  return w && qcc_vec_push(c->cx, &w->grams, gram) ? QCC_OK : QCC_NOMEM;
+}
+
+void qcc_collector_outputs(qcc_collector *c, qcc_status (*output)(void *user, size_t sample, const qcc_tensor *outputs), void *user) {
+  c->output = output;
+  c->output_user = user;
+}
+
+/* ---- hooks */
+static void add_hist(qcc_collector *c, worker *w, size_t sample, uint32_t k, const float *x, size_t n) {
+  qcc_hist_add(&w->hist[k], w->scratch, x, n, qcc_hist_moving_weight(sample - c->base, c->samples));
+}
+
+static void observe(void *user, unsigned worker_index, size_t sample, uint32_t k, const float *data, size_t count) {
+  qcc_collector *c = user;
+  if (c->watches.at[k].what & QCC_WATCH_HIST) add_hist(c, &c->workers[worker_index], sample, k, data, count);
+}
+
+/* Other element types than f32 are converted for the histogram. */
+static void add_converted(qcc_collector *c, worker *w, size_t sample, uint32_t k, const qcc_tensor *t) {
+  size_t n = (size_t)qcc_tensor_count(t);
+  float *x = qcc_alloc_array(c->cx, n ? n : 1, sizeof *x);
+  if (!x) {
+    w->failed = true;
+    return;
+  }
+  qcc_tensor_read_f32(t, x);
+  add_hist(c, w, sample, k, x, n);
+  qcc_free(c->cx, x);
+}
+
+static void add_gram(const qcc_collector *c, worker *w, size_t sample, const qcc_tensor *t, qcc_gram *g) {
+  size_t samples = c->samples ? c->samples : 1, target = qcc_gram_target(qcc_gram_dim(g));
+  qcc_gram_add(g, w->gram, t, sample, (target + samples - 1) / samples, c->seed);
+}
+
+static void observe_typed(void *user, unsigned worker_index, size_t sample, uint32_t k, const qcc_tensor *t) {
+  qcc_collector *c = user;
+  worker *w = &c->workers[worker_index];
+  const watch *what = &c->watches.at[k];
+  if (what->what & QCC_WATCH_HIST) {
+    if (t->type.dtype == QCC_F32) add_hist(c, w, sample, k, t->data, (size_t)qcc_tensor_count(t));
+    else add_converted(c, w, sample, k, t);
+  }
+  if (what->what & QCC_WATCH_CHANNELS) qcc_channels_add(&w->channels[k], t, what->axis);
+  for (size_t i = 0; i < what->grams.n; i++) add_gram(c, w, sample, t, what->grams.at[i]);
+}
+
+static qcc_status output(void *user, size_t sample, const qcc_tensor *outputs) {
+  qcc_collector *c = user;
+  return c->output(c->output_user, sample, outputs);
+}
+
+/* ---- run */
+static bool make_worker(qcc_collector *c, worker *w, size_t dim) {
+  size_t n = c->watches.n ? c->watches.n : 1;
+  w->scratch = qcc_hist_scratch_new(c->cx);
+  w->hist = qcc_zalloc_array(c->cx, n, sizeof *w->hist);
+  w->channels = qcc_zalloc_array(c->cx, n, sizeof *w->channels);
+  w->gram = dim ? qcc_gram_scratch_new(c->cx, dim) : NULL;
+  for (size_t i = 0; i < c->watches.n; i++) {
+    if (w->hist) qcc_hist_init(&w->hist[i], c->cx);
+    if (w->channels) qcc_channels_init(&w->channels[i], c->cx);
+  }
+  return w->scratch && w->hist && w->channels && (w->gram || !dim);
+}
+
+static qcc_status make_workers(qcc_collector *c) {
+  if (c->workers) return QCC_OK;
+  size_t dim = 0;
+  for (size_t i = 0; i < c->watches.n; i++)
+    for (size_t k = 0; k < c->watches.at[i].grams.n; k++) {
+      size_t d = qcc_gram_dim(c->watches.at[i].grams.at[k]);
+      if (d > dim) dim = d;
+    }
+  c->workers = qcc_zalloc_array(c->cx, c->worker_count, sizeof *c->workers);
+  for (unsigned k = 0; c->workers && k < c->worker_count; k++)
+    if (!make_worker(c, &c->workers[k], dim)) return QCC_NOMEM; /* the caller frees the collector */
+  return c->workers ? QCC_OK : QCC_NOMEM;
+}
+
+/* Add the accumulators of worker k to those of worker 0 and empty them. */
+static qcc_status merge_worker(qcc_collector *c, unsigned k) {
+  worker *to = &c->workers[0], *from = &c->workers[k];
+  for (size_t i = 0; k && i < c->watches.n; i++) {
+    qcc_hist_merge(&to->hist[i], &from->hist[i]);
+    qcc_channels_merge(&to->channels[i], &from->channels[i]);
+    qcc_hist_fini(&from->hist[i]);
+    qcc_channels_fini(&from->channels[i]);
+    qcc_hist_init(&from->hist[i], c->cx);
+    qcc_channels_init(&from->channels[i], c->cx);
+  }
+  return from->failed ? QCC_NOMEM : QCC_OK;
+}
+
+static qcc_status finish(qcc_collector *c) {
+  for (unsigned k = 0; k < c->worker_count; k++) QCC_TRY(merge_worker(c, k));
+  for (size_t i = 0; i < c->watches.n; i++) {
+    QCC_TRY(qcc_hist_status(&c->workers[0].hist[i]));
+    QCC_TRY(qcc_channels_finish(&c->workers[0].channels[i]));
+  }
+  return QCC_OK;
+}
+
+static bool wants_layout(const qcc_collector *c) {
+  for (size_t i = 0; i < c->watches.n; i++)
+    if (c->watches.at[i].what & QCC_WATCH_CHANNELS || c->watches.at[i].grams.n) return true;
+  return false;
+}
+
+qcc_status qcc_collector_run(qcc_collector *c, const qcc_eval *eval, qcc_runner *runner, const qcc_samples *samples, size_t first,
+                             size_t count, const char *stage) {
+  if (!c->workers) c->base = first;
+  QCC_TRY(make_workers(c));
+  const qcc_value **values = qcc_zalloc_array(c->cx, c->watches.n + 1, sizeof *values);
+  if (!values) return QCC_NOMEM;
+  for (size_t i = 0; i < c->watches.n; i++) values[i] = c->watches.at[i].value;
+  bool layout = wants_layout(c);
+  qcc_hooks hooks = {.observed = c->watches.n ? values : NULL, .want_layout = layout, .stage = stage, .user = c};
+  if (layout) hooks.observe_typed = observe_typed;
+  else hooks.observe = observe;
+  if (c->output) hooks.output = output;
+  qcc_status status = eval->run(runner, samples, first, count, &hooks);
+  qcc_free(c->cx, values);
+  return status == QCC_OK ? finish(c) : status;
+}
+
+const qcc_hist *qcc_collector_hist(const qcc_collector *c, const qcc_value *v) {
+  size_t i = index_of(c, v);
+  return c->workers && i < c->watches.n && c->watches.at[i].what & QCC_WATCH_HIST ? &c->workers[0].hist[i] : NULL;
+}
+
+const qcc_channels *qcc_collector_channels(const qcc_collector *c, const qcc_value *v) {
+  size_t i = index_of(c, v);
+  return c->workers && i < c->watches.n && c->watches.at[i].what & QCC_WATCH_CHANNELS ? &c->workers[0].channels[i] : NULL;
+}

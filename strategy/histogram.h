@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One histogram per observed tensor, made in one pass, from which every estimator reads.
+ *
+ * The bucket of a value is the top 15 bits of its float word: sign, octave, 6 bits of mantissa, that is 64 log-linear buckets per octave,
+ * 1.6 % wide. Octaves 2^-32 .. 2^31; smaller and larger magnitudes go to the end buckets. Exact zero is a mass of its own. Extremes, counts
+ * and sums are exact. Memory does not grow with samples or outliers: one page of 64 counters per octave that occurs. Adding and merging
+ * commute bit for bit, except for the moving average, which has an order by definition (the caller gives each sample's weight). */
+#ifndef QCC_HISTOGRAM_H
+#define QCC_HISTOGRAM_H
+
+#include "ir/support/context.h"
+#include "strategy/sum.h"
+
+enum { QCC_HIST_PAGE = 64, QCC_HIST_OCTAVES = 64, QCC_HIST_PAGES = 2 * QCC_HIST_OCTAVES };
+
+typedef struct qcc_hist {
+  qcc_context *cx;
+  uint64_t *page[QCC_HIST_PAGES]; /* [negative][octave]; NULL: empty */
+  uint64_t count;                 /* finite values, zeros included */
+  uint64_t zeros, nonfinite;      /* non-finite values are counted here and nowhere else */
+  uint64_t samples;               /* calls of qcc_hist_add with at least one finite value */
+  float min, max;                 /* 0 while count is 0 */
+  qcc_sum sum, sumsq;
+  qcc_sum sample_min, sample_max;            /* sums of each sample's extremes */
+  qcc_sum moving_min, moving_max, moving_weight; /* the same, weighted */
+  bool failed;                    /* an allocation failed (told); counts are incomplete */
+} qcc_hist;
+
+/* Counters that a worker fills before they go to the pages; one per worker, for any number of histograms. */
+typedef struct qcc_hist_scratch qcc_hist_scratch;
+
+void qcc_hist_init(qcc_hist *h, qcc_context *cx);
+void qcc_hist_fini(qcc_hist *h);
+qcc_hist_scratch *qcc_hist_scratch_new(qcc_context *cx); /* NULL: no memory; release with qcc_free */
+/* Add the n values of one sample. `weight` is the sample's part in the moving average (see qcc_hist_moving_weight). */
+void qcc_hist_add(qcc_hist *h, qcc_hist_scratch *scratch, const float *x, size_t n, double weight);
+/* The factor of sample `index` out of `total` after total steps of m += 0.01 (x - m), started at the first sample. */
+double qcc_hist_moving_weight(size_t index, size_t total);
+void qcc_hist_merge(qcc_hist *h, const qcc_hist *other);
+qcc_status qcc_hist_status(const qcc_hist *h) QCC_MUST_USE; /* QCC_NOMEM when `failed` */
+
+/* ---- the histogram as a list, for estimators */
+typedef struct qcc_bin { double a, b, n; } qcc_bin; /* n values spread evenly over [a, b]; a == b: a point mass */
+
+typedef struct qcc_bins {
+  qcc_bin *at;       /* ascending, disjoint, n > 0, cut to the exact extremes */
+  double *c0, *c1, *c2; /* count + 1: sums of n, n x, n x^2 over the bins before */
+  size_t count;
+  double total, min, max;
+} qcc_bins;
+
+qcc_status qcc_bins_of(qcc_bins *out, const qcc_hist *h) QCC_MUST_USE;
+void qcc_bins_fini(qcc_context *cx, qcc_bins *b);
+
+#endif

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Scale search. A row is laid out as two planes, the even and the odd members of its pairs, so that one pass of vector code rounds all
+ * elements for a candidate scale, sums their error and sees whether any pair is beyond its limit; only blocks with such pairs are looked at
+ * one by one. With pair limits a larger scale may win: that is how a row lands between 7 and 8 bits. */
+#include "strategy/weights.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+enum { BLOCK = 64, POSITIVE = 32767, NEGATIVE = 32768 };
+
+typedef float v8f __attribute__((vector_size(32)));
+typedef int32_t v8i __attribute__((vector_size(32)));
+
+typedef struct row { /* one row as pairs; plane 0 even, plane 1 odd members; padded to a whole block with zeros */
+  size_t pairs;      /* multiple of BLOCK */
+  float *w[2], *h[2], *x[2], *q[2];
+  size_t *column[2]; /* SIZE_MAX: padding */
+  float *block;      /* owns all float planes */
+  size_t *columns;
+} row;
+
+typedef struct search {
+  const qcc_weight *w;
+  const qcc_weight_options *o;
+  row r;
+  bool pairs;
+  double most;       /* largest magnitude of the tensor */
+} search;
+
+qcc_weight_options qcc_weight_defaults(void) { return (qcc_weight_options){.grid = qcc_grid_weight()}; }
+
+void qcc_code_max(int32_t *code_max, size_t count, const qcc_channels *c, float scale, int32_t zero, double margin) {
+  for (size_t i = 0; i < count; i++) {
+    code_max[i] = 255;
+    if (!c || c->count != count || !c->max) continue;
+    double code = ceil((double)c->max[i] * margin / (double)scale) + zero;
+    double least = zero > 32 ? zero : 32;
+    code_max[i] = code > 255 ? 255 : code < least ? (int32_t)least : (int32_t)code;
+  }
+}
+
+/* ---- pair limits */
+static int32_t over(int32_t limit, int32_t x) { /* floor(limit / x), codes are small */
+  return x > 0 ? limit / x < 127 ? limit / x : 127 : 127;
+}
+
+void qcc_pair_interval(int32_t *lo, int32_t *hi, int32_t x_max, int32_t q, int32_t x_partner) {
+  int32_t up = POSITIVE - (q > 0 ? q * x_partner : 0), down = NEGATIVE - (q < 0 ? -q * x_partner : 0);
+  *hi = over(up, x_max);
+  *lo = -over(down, x_max);
+}
+
+void qcc_weight_partners(size_t *partner, const qcc_weight *w) {
+  for (size_t j = 0; j < w->dim; j++) {
+    size_t k = j % w->positions * w->channels + j / w->positions, other = k ^ 1; /* flattened [position][channel] */
+    partner[j] = other < w->dim ? other % w->channels * w->positions + other / w->channels : SIZE_MAX;
+  }
+}
+
+static int32_t x_of(const qcc_weight *w, const int32_t *code_max, size_t r, size_t column) {
+  return code_max ? code_max[r / (w->rows / w->groups) * w->channels + column / w->positions] : 255;
+}
+
+size_t qcc_weight_unsafe_pairs(const qcc_weight *w, const int8_t *codes, const int32_t *code_max) {
+  size_t unsafe = 0;
+  for (size_t r = 0; r < w->rows; r++)
+    for (size_t k = 0; k + 1 < w->dim; k += 2) {
+      int32_t up = 0, down = 0;
+      for (size_t m = k; m < k + 2; m++) {
+        size_t j = m % w->channels * w->positions + m / w->channels;
+        int32_t product = codes[qcc_weight_at(w, r, j)] * x_of(w, code_max, r, j);
+        *(product > 0 ? &up : &down) += product;
+      }
+      unsafe += up > POSITIVE || down < -NEGATIVE;
+    }
+  return unsafe;
+}
+
+/* Nearest safe codes for magnitudes u, v of equal sign with weights hu, hv: the best integer point of the triangle a x + b y <= limit. */
+static void project(float *a, float *b, double u, double v, double hu, double hv, int32_t x, int32_t y, int32_t limit) {
+  if (!(hu > 0)) hu = 1e-12;
+  if (!(hv > 0)) hv = 1e-12;
+  double over_by = (u * x + v * y - limit) / ((double)x * x / hu + (double)y * y / hv), best = HUGE_VAL;
+  double centre = u - over_by * x / hu;
+  int32_t most_a = over(limit, x), from = (int32_t)floor(centre < 0 ? 0 : centre > most_a ? most_a : centre) - 1;
+  for (int32_t p = from < 0 ? 0 : from; p <= from + 3 && p <= most_a; p++) {
+    int32_t room = over(limit - p * x, y), q = v < room ? (int32_t)(v + .5) : room;
+    if (q > room) q = room;
+    double e = hu * (u - p) * (u - p) + hv * (v - q) * (v - q);
+    if (e < best) best = e, *a = (float)p, *b = (float)q;
+  }
+}
+
+static bool is_unsafe(float a, float b, float x, float y) {
+  float up = (a > 0 ? a * x : 0) + (b > 0 ? b * y : 0), down = (a < 0 ? a * x : 0) + (b < 0 ? b * y : 0);
+  return up > (float)POSITIVE || down < (float)-NEGATIVE;
+}
+
+/* Make the pairs [from, from + BLOCK) safe; returns by how much the error grew, in units of scale^2. */
+static double repair(row *r, size_t from, double inverse) {
+  double more = 0;
+  for (size_t p = from; p < from + BLOCK; p++) {
+    if (!is_unsafe(r->q[0][p], r->q[1][p], r->x[0][p], r->x[1][p])) continue;
+    double sign = r->q[0][p] < 0 ? -1 : 1, u = (double)r->w[0][p] * inverse, v = (double)r->w[1][p] * inverse;
+    double h0 = (double)r->h[0][p], h1 = (double)r->h[1][p], e0 = u - (double)r->q[0][p], e1 = v - (double)r->q[1][p];
+    more -= h0 * e0 * e0 + h1 * e1 * e1;
+    project(&r->q[0][p], &r->q[1][p], u * sign, v * sign, h0, h1, (int32_t)r->x[0][p], (int32_t)r->x[1][p], sign > 0 ? POSITIVE : NEGATIVE);
+    r->q[0][p] *= (float)sign, r->q[1][p] *= (float)sign;
+    e0 = u - (double)r->q[0][p], e1 = v - (double)r->q[1][p];
+    more += h0 * e0 * e0 + h1 * e1 * e1;
+  }
+  return more;
+}
+
+/* ---- one candidate */
+#define INLINE static inline __attribute__((always_inline))
+#define SELECT(mask, a, b) ((v8f)(((v8i)(a) & (mask)) | ((v8i)(b) & ~(mask))))
+
+/* Round the pairs [from, from + BLOCK) for a scale; the error in units of scale^2 into *error; true when a pair may be unsafe. */
+INLINE bool block_body(const row *r, size_t from, float inverse, float lo, float hi, float *error) {
+  const v8f magic = {12582912.f, 12582912.f, 12582912.f, 12582912.f, 12582912.f, 12582912.f, 12582912.f, 12582912.f};
+  const v8f zero = {0}, low = zero + lo, high = zero + hi;
+  v8f sum = zero;
+  v8i unsafe = {0};
+  for (size_t p = from; p < from + BLOCK; p += 8) {
+    v8f up = zero, down = zero;
+    for (int m = 0; m < 2; m++) {
+      v8f u, h, x;
+      memcpy(&u, r->w[m] + p, sizeof u);
+      memcpy(&h, r->h[m] + p, sizeof h);
+      memcpy(&x, r->x[m] + p, sizeof x);
+      u *= inverse;
+      v8f q = SELECT(u > high, high, u);
+      q = SELECT(q < low, low, q);
+      q = (q + magic) - magic;
+      memcpy(r->q[m] + p, &q, sizeof q);
+      u -= q;
+      sum += h * u * u;
+      x *= q;
+      up += SELECT(x > zero, x, zero);
+      down += SELECT(x < zero, x, zero);
+    }
+    unsafe |= (up > (float)POSITIVE) | (down < (float)-NEGATIVE);
+  }
+  float e = 0;
+  int32_t any = 0;
+  for (size_t k = 0; k < 8; k++) e += sum[k], any |= unsafe[k];
+  *error = e;
+  return any != 0;
+}
+
+typedef bool block_fn(const row *, size_t, float, float, float, float *);
+static bool block_base(const row *r, size_t from, float inverse, float lo, float hi, float *error) {
+  return block_body(r, from, inverse, lo, hi, error);
+}
+#if defined(__x86_64__) && defined(__GNUC__)
+__attribute__((target("avx2"))) static bool block_avx2(const row *r, size_t from, float inverse, float lo, float hi, float *error) {
+  return block_body(r, from, inverse, lo, hi, error);
+}
+static block_fn *block_of(void) { return __builtin_cpu_supports("avx2") ? block_avx2 : block_base; }
+#else
+static block_fn *block_of(void) { return block_base; }
+#endif
+
+/* Error of a row at a scale; leaves the codes in r.q. Stops early, with some larger value, beyond `least`. */
+static double try_scale(search *s, double scale, double least) {
+  block_fn *block = block_of();
+  double sum = 0, unit = scale * scale, inverse = 1 / scale;
+  for (size_t p = 0; p < s->r.pairs; p += BLOCK) {
+    float e;
+    bool unsafe = block(&s->r, p, (float)inverse, (float)s->o->grid.lo, (float)s->o->grid.hi, &e);
+    sum += (double)e;
+    if (s->pairs && unsafe) sum += repair(&s->r, p, inverse);
+    if (sum * unit > least) break;
+  }
+  return sum * unit;
+}
+
+/* ---- rows */
+static qcc_status make_row(row *r, const qcc_weight *w) {
+  size_t pairs = (w->dim + 1) / 2;
+  r->pairs = (pairs + BLOCK - 1) / BLOCK * BLOCK;
+  r->block = qcc_zalloc_array(w->cx, r->pairs, 8 * sizeof(float));
+  r->columns = qcc_alloc_array(w->cx, r->pairs, 2 * sizeof(size_t));
+  if (!r->block || !r->columns) return QCC_NOMEM;
+  for (size_t m = 0; m < 2; m++) {
+    r->w[m] = r->block + m * r->pairs;
+    r->h[m] = r->block + (2 + m) * r->pairs;
+    r->x[m] = r->block + (4 + m) * r->pairs;
+    r->q[m] = r->block + (6 + m) * r->pairs;
+    r->column[m] = r->columns + m * r->pairs;
+  }
+  for (size_t k = 0; k < 2 * r->pairs; k++)
+    r->column[k & 1][k / 2] = k < w->dim ? k % w->channels * w->positions + k / w->channels : SIZE_MAX;
+  return QCC_OK;
+}
+
+/* Fetch row `index`; returns its largest magnitude. */
+static double load_row(search *s, size_t index) {
+  const qcc_weight *w = s->w;
+  size_t group = index / (w->rows / w->groups);
+  float most = 0;
+  for (int m = 0; m < 2; m++)
+    for (size_t p = 0; p < s->r.pairs; p++) {
+      size_t j = s->r.column[m][p];
+      if (j == SIZE_MAX) continue;
+      size_t channel = group * w->channels + j / w->positions;
+      float v = w->w[qcc_weight_at(w, index, j)];
+      s->r.w[m][p] = v;
+      s->r.h[m][p] = s->o->meansq ? (float)s->o->meansq[channel] : 1;
+      s->r.x[m][p] = s->o->code_max ? (float)s->o->code_max[channel] : 255;
+      if (fabsf(v) > most) most = fabsf(v);
+    }
+  return (double)most;
+}
+
+static void store_row(const search *s, size_t index, int8_t *codes) {
+  for (int m = 0; m < 2; m++)
+    for (size_t p = 0; p < s->r.pairs; p++)
+      if (s->r.column[m][p] != SIZE_MAX) codes[qcc_weight_at(s->w, index, s->r.column[m][p])] = (int8_t)s->r.q[m][p];
+}
+
+/* Round exactly as qcc_quantize1 does, then make the pairs safe. */
+static double round_row(search *s, float scale) {
+  double sum = 0;
+  row *r = &s->r;
+  for (size_t p = 0; p < r->pairs; p++)
+    for (int m = 0; m < 2; m++) {
+      r->q[m][p] = (float)qcc_quantize1(r->w[m][p], scale, 0, s->o->grid.lo, s->o->grid.hi);
+      double e = (double)r->w[m][p] / (double)scale - (double)r->q[m][p];
+      sum += (double)r->h[m][p] * e * e;
+    }
+  for (size_t p = 0; s->pairs && p < r->pairs; p += BLOCK) sum += repair(r, p, 1 / (double)scale);
+  return sum * (double)scale * (double)scale;
+}
+
+/* ---- scales */
+double qcc_weight_least_scale(size_t row_index, double most, const qcc_weight_options *o) {
+  double least = most * 1e-4 / o->grid.hi;
+  if (least < 1e-30) least = 1e-30;
+  if (o->bias && o->x_scale > 0) least = fmax(least, fabs((double)o->bias[row_index]) / (o->x_scale * 0x1p30));
+  return least;
+}
+
+typedef struct choice { double scale, error; } choice;
+
+/* Multiples of amax / qmax: below 1 it clips, above 1 it makes room for pairs. The first is 1, so that ties keep it. */
+static double multiple(const search *s, int i, bool *end) {
+  int clips = s->o->grid.hi < 64 ? 80 : 40;
+  *end = i >= clips + (s->pairs ? 51 : 0);
+  return i < clips ? 1 - .01 * i : 1 + .02 * (i - clips + 1);
+}
+
+static double final_scale(const search *s, double scale) { /* what the float will be */
+  if (s->o->grid.pow2) scale = exp2(ceil(log2(scale)));
+  return (double)(float)scale;
+}
+
+static choice search_row(search *s, double most, double least) {
+  choice best = {final_scale(s, least), HUGE_VAL};
+  bool end, floored = false;
+  double m;
+  for (int i = 0; m = multiple(s, i, &end), !end; i++) {
+    double scale = most / s->o->grid.hi * m;
+    if (scale <= least && floored) continue;
+    if (scale <= least) floored = true, scale = least;
+    scale = final_scale(s, scale);
+    double e = try_scale(s, scale, best.error);
+    if (e < best.error) best = (choice){scale, e};
+  }
+  return best;
+}
+
+static void find_most(search *s) {
+  float most = 0;
+  for (size_t i = 0; i < s->w->count; i++)
+    if (fabsf(s->w->w[i]) > most) most = fabsf(s->w->w[i]); /* NaN compares false */
+  s->most = isfinite(most) ? (double)most : (double)FLT_MAX;
+}
+
+/* All rows with the same scale. */
+static double try_tensor(search *s, double scale, double least) {
+  double sum = 0;
+  for (size_t r = 0; r < s->w->rows && sum <= least; r++) {
+    load_row(s, r);
+    sum += try_scale(s, scale, least - sum);
+  }
+  return sum;
+}
+
+static double search_tensor(search *s) {
+  choice best = {1, HUGE_VAL};
+  double least = 0, m;
+  bool end;
+  for (size_t r = 0; r < s->w->rows; r++) least = fmax(least, qcc_weight_least_scale(r, s->most, s->o));
+  for (int i = 0; m = multiple(s, i, &end), !end; i++) {
+    double scale = final_scale(s, fmax(least, s->most / s->o->grid.hi * m)), e = try_tensor(s, scale, best.error);
+    if (e < best.error) best = (choice){scale, e};
+  }
+  return best.scale;
+}
+
+static qcc_status open_search(search *s, const qcc_weight *w, const qcc_weight_options *o) {
+  *s = (search){.w = w, .o = o, .pairs = o->pairs && !w->depthwise && o->grid.hi > 63};
+  QCC_TRY(make_row(&s->r, w));
+  find_most(s);
+  return QCC_OK;
+}
+
+static void close_search(search *s) {
+  qcc_free(s->w->cx, s->r.block);
+  qcc_free(s->w->cx, s->r.columns);
+}
+
+qcc_status qcc_weight_scales(float *scale, int8_t *codes, double *error, const qcc_weight *w, const qcc_weight_options *o) {
+  search s;
+  qcc_status status = open_search(&s, w, o);
+  double sum = 0, shared = status == QCC_OK && o->per_tensor ? search_tensor(&s) : 0;
+  for (size_t r = 0; r < w->rows && status == QCC_OK; r++) {
+    double most = load_row(&s, r), least = qcc_weight_least_scale(r, s.most, o);
+    if (!isfinite(most)) most = (double)FLT_MAX;
+    scale[r] = (float)(o->per_tensor ? shared : search_row(&s, most, least).scale);
+    sum += round_row(&s, scale[r]);
+    store_row(&s, r, codes);
+  }
+  close_search(&s);
+  if (error) *error = sum;
+  return status;
+}
+
+qcc_status qcc_weight_round(int8_t *codes, double *error, const qcc_weight *w, const float *scale, const qcc_weight_options *o) {
+  search s;
+  qcc_status status = open_search(&s, w, o);
+  double sum = 0;
+  for (size_t r = 0; r < w->rows && status == QCC_OK; r++) {
+    load_row(&s, r);
+    sum += round_row(&s, scale[r]);
+    store_row(&s, r, codes);
+  }
+  close_search(&s);
+  if (error) *error = sum;
+  return status;
+}

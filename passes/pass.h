@@ -36,11 +36,14 @@ typedef struct qcc_pass_cx {
   uint32_t option_count;
   uint64_t rewrites;         /* counted by qcc_rewrite_ok */
   uint64_t rewrite_limit;    /* --bisect */
-  const char *explain;       /* rule name whose declined matches are told; NULL: none */
+  const char *explain;       /* rule, pass or "all" whose declined matches are told; NULL: none */
+  const char *pass;          /* name of the running pass */
 } qcc_pass_cx;
 
 /* Every rewrite asks first; false: the bisect limit is reached, leave the graph alone. Counts. */
 bool qcc_rewrite_ok(qcc_pass_cx *p, const qcc_node *at, const char *rule);
+/* Tells why `rule` left `at` alone, when the caller asked for it. */
+void qcc_pass_decline(const qcc_pass_cx *p, const qcc_node *at, const char *rule, const char *reason);
 const char *qcc_pass_option_get(const qcc_pass_cx *p, const char *key, const char *fallback);
 
 typedef struct qcc_pass {
@@ -49,6 +52,7 @@ typedef struct qcc_pass {
   uint32_t needs, keeps;     /* QCC_PROP_ */
   uint32_t gives;
   qcc_claim claim;
+  const char *options;       /* keys it takes, space separated; NULL: not checked; "": none */
   qcc_status (*run)(qcc_pass_cx *p);
 } qcc_pass;
 
@@ -66,6 +70,7 @@ qcc_status qcc_pipeline_parse(qcc_pipeline **out, qcc_context *cx, const char *t
 void qcc_pipeline_free(qcc_pipeline *p);
 void qcc_pipeline_print(qcc_text *to, const qcc_pipeline *p);  /* prints back identically; @names expanded */
 const char *qcc_pipeline_stored(const char *name);             /* text of "@prepare", "@quantize"; NULL: unknown */
+bool qcc_pipeline_names(const qcc_pipeline *p, const char *pass); /* does it run `pass`? */
 
 typedef struct qcc_pass_run_options {
   const qcc_eval *eval;

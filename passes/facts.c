@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Answers from constants and types; nothing here changes a graph. */
+#include "passes/facts.h"
+
+static bool int_tensor(const qcc_tensor *t, qcc_int_list *out) {
+  int64_t count = qcc_tensor_count(t);
+  if (!qcc_dtype_is_int(t->type.dtype) || count > QCC_MOST_INTS) return false;
+  out->count = (uint32_t)count;
+  for (int64_t k = 0; k < count; k++) out->at[k] = qcc_tensor_get_s64(t, k);
+  return true;
+}
+
+bool qcc_const_ints(const qcc_value *v, qcc_int_list *out) { return qcc_is_const(v) && int_tensor(v->data, out); }
+
+bool qcc_node_has(const qcc_node *n, const char *name, uint32_t index) { return qcc_attr_find(n, name) || qcc_in(n, index); }
+
+bool qcc_node_ints(const qcc_node *n, const char *name, uint32_t index, qcc_int_list *out) {
+  const qcc_attr *a = qcc_attr_find(n, name);
+  if (!a) return qcc_const_ints(qcc_in(n, index), out);
+  if (a->kind != QCC_ATTR_INTS || a->count > QCC_MOST_INTS) return false;
+  out->count = a->count;
+  for (uint32_t k = 0; k < a->count; k++) out->at[k] = a->ints[k];
+  return true;
+}
+
+static bool numeric(const qcc_value *v) {
+  qcc_kind kind = qcc_is_const(v) ? qcc_dtype_kind(v->data->type.dtype) : QCC_KIND_NONE;
+  return kind == QCC_KIND_FLOAT || kind == QCC_KIND_UINT || kind == QCC_KIND_SINT;
+}
+
+bool qcc_const_number(const qcc_value *v, double *out) {
+  if (!numeric(v) || qcc_tensor_count(v->data) != 1) return false;
+  *out = qcc_tensor_get(v->data, 0);
+  return true;
+}
+
+bool qcc_const_splat(const qcc_value *v, double x) {
+  if (!numeric(v)) return false;
+  for (int64_t k = 0; k < qcc_tensor_count(v->data); k++)
+    if (qcc_tensor_get(v->data, k) != x) return false;
+  return true;
+}
+
+bool qcc_same_shape(const qcc_value *a, const qcc_value *b) {
+  if (a->type.rank < 0 || a->type.rank != b->type.rank) return false;
+  for (int k = 0; k < a->type.rank; k++)
+    if (a->type.dim[k] == QCC_DIM_UNKNOWN || a->type.dim[k] != b->type.dim[k]) return false;
+  return true;
+}
+
+bool qcc_same_type(const qcc_value *a, const qcc_value *b) {
+  return a->type.dtype != QCC_NONE && a->type.dtype == b->type.dtype && qcc_same_shape(a, b);
+}
+
+bool qcc_reshape_target(const qcc_type *t, int64_t *dims) {
+  int unknown = 0;
+  if (t->rank < 0) return false;
+  for (int k = 0; k < t->rank; k++) {
+    if (!t->dim[k]) return false;
+    dims[k] = t->dim[k] < 0 ? -1 : t->dim[k];
+    unknown += t->dim[k] < 0;
+  }
+  return unknown <= 1;
+}

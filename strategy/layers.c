@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Weights and biases of the operators that the placement chose: codes, scales, and the closed-form bias correction
+ * delta = (W - W^) mu, mu = mean input patch, W^ = scale * codes (Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias
+ * Correction", equation 17). */
+#include <math.h>
+#include <string.h>
+
+#include "strategy/tuner.h"
+
+typedef struct layer {
+  const qcc_node *n;
+  qcc_weight w;
+  qcc_weight_options options;
+  float *scale, *bias;
+  int8_t *codes;
+  int32_t *code_max;
+  const qcc_channels *input;   /* statistics of the input channels; NULL: none */
+} layer;
+
+static void layer_fini(qcc_tuner *t, layer *l) {
+  qcc_weight_fini(&l->w);
+  qcc_free(t->cx, l->scale);
+  qcc_free(t->cx, l->bias);
+  qcc_free(t->cx, l->codes);
+  qcc_free(t->cx, l->code_max);
+}
+
+static qcc_status read_bias(qcc_tuner *t, layer *l) {
+  const qcc_value *b = qcc_in(l->n, 2);
+  if (!qcc_is_const(b)) return QCC_OK;
+  int64_t count = qcc_tensor_count(b->data);
+  if (count != (int64_t)l->w.rows && count != 1) return QCC_OK;
+  l->bias = qcc_zalloc_array(t->cx, l->w.rows, sizeof *l->bias);
+  if (!l->bias) return QCC_NOMEM;
+  for (size_t r = 0; r < l->w.rows; r++) l->bias[r] = (float)qcc_tensor_get(b->data, count == 1 ? 0 : (int64_t)r);
+  return QCC_OK;
+}
+
+/* What the input looks like: its step, its channels' mean squares and highest codes. */
+static qcc_status read_input(qcc_tuner *t, const qcc_plan *plan, layer *l) {
+  const qcc_value *x = l->n->in[0].value;
+  const qcc_plan_tensor *e = qcc_plan_tensor_of(plan, x->name);
+  if (t->place.mode[l->n->id] != QCC_MODE_STATIC || !e) return QCC_OK;
+  l->options.x_scale = (double)e->q.scale[0];
+  l->options.bias = l->bias;
+  size_t channels = l->w.groups * l->w.channels;
+  l->input = t->stats ? qcc_collector_channels(t->stats, x) : NULL;
+  if (l->input && (l->input->count != channels || l->input->n == 0)) l->input = NULL;
+  if (l->input) l->options.meansq = l->input->meansq;
+  l->code_max = qcc_zalloc_array(t->cx, channels, sizeof *l->code_max);
+  if (!l->code_max) return QCC_NOMEM;
+  qcc_code_max(l->code_max, channels, l->input, e->q.scale[0], e->q.zero ? e->q.zero[0] : 0, 1.1);
+  l->options.code_max = l->code_max;
+  return QCC_OK;
+}
+
+/* Weighted operators have rows by channel; recurrent ones a matrix per direction that shares scales between directions. */
+static qcc_status layer_open(qcc_tuner *t, layer *l, const qcc_plan *plan, const qcc_node *n, uint32_t slot, int axis) {
+  *l = (layer){.n = n, .options = qcc_weight_defaults()};
+  bool weighted = qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED;
+  const qcc_tensor *data = n->in[slot].value->data;
+  QCC_TRY(weighted ? qcc_weight_open(&l->w, t->cx, n) : qcc_weight_open_rows(&l->w, t->cx, data, axis));
+  l->options.grid = t->o->target->weight;
+  l->options.per_tensor = axis < 0 || (!weighted && data->type.dim[0] > 1);
+  l->options.pairs = t->o->target->pair_saturation && weighted && t->place.mode[n->id] != QCC_MODE_WEIGHT;
+  l->scale = qcc_zalloc_array(t->cx, l->w.rows, sizeof *l->scale);
+  l->codes = qcc_zalloc_array(t->cx, l->w.count, sizeof *l->codes);
+  if (!l->scale || !l->codes) return QCC_NOMEM;
+  if (weighted) QCC_TRY(read_bias(t, l));
+  return weighted ? read_input(t, plan, l) : QCC_OK;
+}
+
+static qcc_status store_weight(qcc_plan *plan, const layer *l, uint32_t slot, const char *algorithm) {
+  const qcc_value *v = l->n->in[slot].value;
+  qcc_plan_tensor *e = qcc_plan_set_tensor(plan, v->name);
+  int8_t *codes = e ? qcc_arena_copy(&plan->arena, l->codes, l->w.count) : NULL;
+  if (!codes) return QCC_NOMEM;
+  bool per_tensor = l->options.per_tensor;
+  qcc_qparams q = {.dtype = l->options.grid.dtype, .axis = per_tensor ? -1 : l->w.axis, .count = per_tensor ? 1 : (uint32_t)l->w.rows, .scale = l->scale};
+  e->codes = codes;
+  e->code_count = l->w.count;
+  e->algorithm = algorithm;
+  return qcc_plan_set_qparams(plan, e, &q);
+}
+
+/* Mean patch of a group: from the Gram's rows where there are any, else the channel means at every kernel position. */
+static qcc_status mean_patch(qcc_tuner *t, const layer *l, double *mean) {
+  const qcc_gram *gram = t->gram ? t->gram[l->n->id] : NULL;
+  float *h = gram && qcc_gram_rows(gram) ? qcc_alloc_array(t->cx, l->w.dim * l->w.dim, sizeof *h) : NULL;
+  for (size_t g = 0; g < l->w.groups; g++) {
+    double *to = mean + g * l->w.dim;
+    if (h) qcc_gram_read(gram, g, h, to);
+    for (size_t j = 0; !h && j < l->w.dim; j++) to[j] = l->input->mean[g * l->w.channels + j / l->w.positions];
+    for (size_t j = 0; h && j < l->w.dim; j++) to[j] *= qcc_gram_scale(gram);
+  }
+  qcc_free(t->cx, h);
+  return QCC_OK;
+}
+
+static void deltas(float *delta, const layer *l, const double *mean) {
+  size_t rows_per_group = l->w.rows / l->w.groups;
+  for (size_t r = 0; r < l->w.rows; r++) {
+    const double *mu = mean + r / rows_per_group * l->w.dim;
+    double sum = 0;
+    for (size_t j = 0; j < l->w.dim; j++) {
+      size_t at = qcc_weight_at(&l->w, r, j);
+      sum += ((double)l->w.w[at] - (double)l->scale[r] * l->codes[at]) * mu[j];
+    }
+    delta[r] = (float)sum;
+  }
+}
+
+static qcc_status correct_bias(qcc_tuner *t, qcc_plan *plan, const layer *l) {
+  bool has_slot = l->n->op == QCC_OP_CONV || l->n->op == QCC_OP_GEMM;
+  if (!l->input || !has_slot || (qcc_in(l->n, 2) && !l->bias)) return QCC_OK;
+  double *mean = qcc_zalloc_array(t->cx, l->w.groups * l->w.dim, sizeof *mean);
+  float *delta = qcc_arena_array(&plan->arena, l->w.rows, sizeof *delta);
+  qcc_plan_op *op = qcc_plan_set_op(plan, l->n->name);
+  qcc_status st = mean && delta && op ? mean_patch(t, l, mean) : QCC_NOMEM;
+  if (st == QCC_OK) {
+    deltas(delta, l, mean);
+    op->bias_count = (uint32_t)l->w.rows;
+    op->bias_delta = delta;
+  }
+  qcc_free(t->cx, mean);
+  return st;
+}
+
+static qcc_status one_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n, uint32_t slot, qcc_layer_step step, bool correct) {
+  int axis;
+  if (!qcc_weight_of(&t->place, n, slot, &axis)) return QCC_OK;
+  layer l;
+  qcc_status st = layer_open(t, &l, plan, n, slot, axis);
+  if (st == QCC_OK) st = qcc_weight_scales(l.scale, l.codes, NULL, &l.w, &l.options);
+  const qcc_gram *gram = t->gram ? t->gram[n->id] : NULL;
+  bool reconstruct = step == QCC_LAYER_RECONSTRUCT && gram && qcc_gram_rows(gram) > 0;
+  if (st == QCC_OK && reconstruct) st = qcc_weight_reconstruct(l.codes, l.scale, NULL, NULL, &l.w, &l.options, gram, correct);
+  if (st == QCC_OK) st = store_weight(plan, &l, slot, reconstruct ? "reconstructed" : "searched");
+  if (st == QCC_OK && correct) st = correct_bias(t, plan, &l);
+  layer_fini(t, &l);
+  return st;
+}
+
+typedef struct layer_walk { qcc_tuner *t; qcc_plan *plan; qcc_layer_step step; bool correct; } layer_walk;
+
+static qcc_status walk_layers(qcc_graph *g, void *user) {
+  layer_walk *w = user;
+  QCC_FOR_NODES(n, g) {
+    qcc_role role = qcc_op_get(n->op)->role;
+    if (role == QCC_ROLE_WEIGHTED) QCC_TRY(one_weight(w->t, w->plan, n, 1, w->step, w->correct));
+    if (role != QCC_ROLE_RECURRENT) continue;
+    QCC_TRY(one_weight(w->t, w->plan, n, 1, w->step, false));
+    QCC_TRY(one_weight(w->t, w->plan, n, 2, w->step, false));
+  }
+  return QCC_OK;
+}
+
+qcc_status qcc_tuner_layers(qcc_tuner *t, qcc_plan *plan, qcc_layer_step step, bool correct) {
+  layer_walk w = {t, plan, step, correct};
+  return qcc_graph_walk((qcc_graph *)(uintptr_t)t->g, walk_layers, &w);
+}
+
+/* ---- Gram matrices */
+
+static qcc_status add_gram(qcc_tuner *t, qcc_collector *c, const qcc_plan *plan, const qcc_node *n) {
+  const qcc_value *x = n->in[0].value;
+  const qcc_plan_tensor *e = qcc_plan_tensor_of(plan, x->name);
+  qcc_role role = qcc_op_get(n->op)->role;
+  if (role != QCC_ROLE_WEIGHTED || t->place.mode[n->id] != QCC_MODE_STATIC || !e || t->gram[n->id]) return QCC_OK;
+  qcc_weight w;
+  QCC_TRY(qcc_weight_open(&w, t->cx, n));
+  size_t channels = w.groups * w.channels;
+  qcc_weight_fini(&w);
+  qcc_window window;
+  bool is_conv = n->op == QCC_OP_CONV;
+  if (is_conv) QCC_TRY(qcc_window_of(&window, t->cx, n, &x->type, &n->in[1].value->type));
+  qcc_status st = qcc_gram_new(&t->gram[n->id], t->cx, is_conv ? &window : NULL, channels, (double)e->q.scale[0]);
+  if (st == QCC_LIMIT) return QCC_OK; /* too large: the layer keeps nearest codes */
+  return st == QCC_OK ? qcc_collector_gram(c, x, t->gram[n->id]) : st;
+}
+
+qcc_status qcc_tuner_grams(qcc_tuner *t, const qcc_plan *plan, size_t samples) {
+  t->gram = qcc_zalloc_array(t->cx, t->place.node_count + 1u, sizeof(qcc_gram *));
+  qcc_collector *c = NULL;
+  qcc_status st = t->gram ? qcc_collector_new(&c, t->cx, t->o->workers, samples, t->o->seed) : QCC_NOMEM;
+  for (const qcc_node *n = t->g->first; n && st == QCC_OK; n = n->next) st = add_gram(t, c, plan, n);
+  if (st == QCC_OK) st = qcc_collector_run(c, t->o->eval, t->runner, t->o->calib, 0, samples, "layers");
+  qcc_collector_free(c);
+  return st;
+}

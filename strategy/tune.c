@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * qcc_tune: the levels. Place; measure once; make a plan; try changes on held-out samples and keep those that lower the error.
+ *
+ *   -O1            weights only, run-time ranges; with samples: static ranges, no search
+ *   -O2            the same start, then: bias correction, a vote of estimators, weight reconstruction, float islands */
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "strategy/tuner.h"
+
+static double now(void) {
+  struct timespec t = {0};
+  return clock_gettime(CLOCK_MONOTONIC, &t) == 0 ? (double)t.tv_sec + (double)t.tv_nsec * 1e-9 : 0;
+}
+
+/* ---- bookkeeping */
+
+static qcc_status add_step(qcc_tuner *t, const char *name, double before, double after, bool kept, double seconds) {
+  qcc_tune_result *r = t->result;
+  qcc_step *steps = qcc_realloc_array(t->cx, r->steps, r->step_count + 1u, sizeof *steps);
+  if (!steps) return QCC_NOMEM;
+  r->steps = steps;
+  r->steps[r->step_count++] = (qcc_step){name, before, after, kept, seconds};
+  qcc_info(t->cx, "%s: %.2f dB -> %.2f dB%s", name, before, after, kept ? "" : ", dropped");
+  return QCC_OK;
+}
+
+qcc_status qcc_tuner_try(qcc_tuner *t, qcc_plan *plan, const char *name, double margin) {
+  double db = NAN, start = now(), before = t->score;
+  qcc_status st = qcc_trial(&db, &t->trials, plan);
+  bool better = st == QCC_OK && (!t->plan || isnan(before) || db > before + margin);
+  if (better) {
+    qcc_plan_free(t->plan);
+    t->plan = plan;
+    t->score = db;
+  } else {
+    qcc_plan_free(plan);
+  }
+  return st == QCC_OK ? add_step(t, name, before, db, better, now() - start) : st;
+}
+
+static qcc_status index_values(qcc_tuner *t) {
+  t->values = qcc_zalloc_array(t->cx, t->place.value_count + 1u, sizeof *t->values);
+  if (!t->values) return QCC_NOMEM;
+  for (uint32_t i = 0; i < t->g->input_count; i++) t->values[t->g->inputs[i]->id] = t->g->inputs[i];
+  for (uint32_t i = 0; i < t->g->const_count; i++) t->values[t->g->consts[i]->id] = t->g->consts[i];
+  QCC_FOR_NODES(n, t->g) {
+    for (uint32_t k = 0; k < n->out_count; k++) {
+      if (n->out[k]) t->values[n->out[k]->id] = n->out[k];
+    }
+  }
+  return QCC_OK;
+}
+
+/* ---- plans */
+
+typedef struct mode_walk { const qcc_tuner *t; qcc_plan *plan; } mode_walk;
+
+static qcc_status write_modes(qcc_graph *g, void *user) {
+  mode_walk *w = user;
+  QCC_FOR_NODES(n, g) {
+    qcc_mode mode = w->t->place.mode[n->id];
+    const char *reason = w->t->place.reason[n->id];
+    if (mode == QCC_MODE_FLOAT && !reason) continue;
+    qcc_plan_op *op = qcc_plan_set_op(w->plan, n->name);
+    if (!op) return QCC_NOMEM;
+    op->mode = mode;
+    op->reason = reason;
+  }
+  return QCC_OK;
+}
+
+/* A whole plan for the placement of now. */
+static qcc_status make_plan(qcc_plan **out, qcc_tuner *t, qcc_estimator how, qcc_layer_step step, bool correct) {
+  QCC_TRY(qcc_plan_new(out, t->cx));
+  (*out)->target = t->o->target->name;
+  mode_walk w = {t, *out};
+  qcc_status st = qcc_graph_walk((qcc_graph *)(uintptr_t)t->g, write_modes, &w);
+  if (st == QCC_OK && t->stats) st = qcc_tuner_ranges(t, *out, how);
+  if (st == QCC_OK) st = qcc_tuner_layers(t, *out, step, correct);
+  if (st == QCC_OK) return QCC_OK;
+  qcc_plan_free(*out);
+  *out = NULL;
+  return st;
+}
+
+/* ---- measuring */
+
+/* The last fifth (1..32 samples) is held out; with fewer than 4 samples everything serves both ends. */
+static void split(const qcc_samples *s, size_t *stat, size_t *first, size_t *held) {
+  *held = s->count / 5 < 1 ? 1 : s->count / 5 > 32 ? 32 : s->count / 5;
+  *stat = s->count - *held;
+  *first = *stat;
+  if (s->count >= 4) return;
+  *stat = *held = s->count;
+  *first = 0;
+}
+
+static qcc_status measure(qcc_tuner *t) {
+  const qcc_tune_options *o = t->o;
+  size_t first, held;
+  if (o->calib->count == 0) return qcc_error(t->cx, QCC_DATA, "D-020", NULL, "the calibration data has no samples");
+  split(o->calib, &t->stat_count, &first, &held);
+  if (o->calib->count < 4) qcc_warn(t->cx, "D-021", NULL, "only %zu calibration samples: 100 are usual", o->calib->count);
+  QCC_TRY(o->eval->open(&t->runner, t->cx, t->g, o->workers));
+  QCC_TRY(qcc_collector_new(&t->stats, t->cx, o->workers, t->stat_count, o->seed));
+  QCC_TRY(qcc_tuner_watch(t));
+  QCC_TRY(qcc_collector_run(t->stats, o->eval, t->runner, o->calib, 0, t->stat_count, "calibrate"));
+  return qcc_trials_init(&t->trials, t->g, o->eval, o->target, t->runner, o->workers, o->calib, first, held);
+}
+
+/* ---- -O2 */
+
+static qcc_status vote(qcc_tuner *t, qcc_estimator *how) {
+  static const struct { qcc_estimator how; const char *name; } candidates[] = {
+      {QCC_EST_MINMAX, "ranges: minmax"}, {QCC_EST_MEAN_MINMAX, "ranges: mean-minmax"}, {QCC_EST_PERCENTILE, "ranges: percentile"}};
+  for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
+    qcc_plan *plan = NULL;
+    double before = t->score;
+    QCC_TRY(make_plan(&plan, t, candidates[i].how, QCC_LAYER_ROUND, true));
+    QCC_TRY(qcc_tuner_try(t, plan, candidates[i].name, 0));
+    if (t->score > before) *how = candidates[i].how;
+  }
+  return QCC_OK;
+}
+
+static qcc_status reconstruct(qcc_tuner *t, qcc_estimator how) {
+  size_t samples = t->stat_count < 16 ? t->stat_count : 16;
+  QCC_TRY(qcc_tuner_grams(t, t->plan, samples));
+  qcc_plan *plan = NULL;
+  QCC_TRY(make_plan(&plan, t, how, QCC_LAYER_RECONSTRUCT, true));
+  return qcc_tuner_try(t, plan, "weights: reconstruct", 0);
+}
+
+static qcc_status improve(qcc_tuner *t, qcc_estimator how) {
+  qcc_plan *plan = NULL;
+  QCC_TRY(make_plan(&plan, t, how, QCC_LAYER_ROUND, true));
+  QCC_TRY(qcc_tuner_try(t, plan, "bias correction", 0));
+  if (t->o->estimator == QCC_EST_AUTO) QCC_TRY(vote(t, &how));
+  return reconstruct(t, how);
+}
+
+/* ---- all of it */
+
+static qcc_status tune(qcc_tuner *t) {
+  const qcc_tune_options *o = t->o;
+  qcc_place_options place = {.have_ranges = o->calib != NULL, .dynamic = o->dynamic, .select = &o->select};
+  QCC_TRY(qcc_place(&t->place, t->g, o->target, &place));
+  QCC_TRY(index_values(t));
+  qcc_estimator how = o->estimator == QCC_EST_AUTO ? QCC_EST_MSE : o->estimator;
+  if (o->calib) QCC_TRY(measure(t));
+  qcc_plan *plan = NULL;
+  QCC_TRY(make_plan(&plan, t, how, QCC_LAYER_ROUND, false));
+  if (!o->calib) {
+    t->plan = plan;
+    return QCC_OK;
+  }
+  QCC_TRY(qcc_tuner_try(t, plan, "static ranges", 0));
+  return o->level >= 2 ? improve(t, how) : QCC_OK;
+}
+
+static void fini(qcc_tuner *t) {
+  if (t->runner) t->o->eval->close(t->runner);
+  qcc_collector_free(t->stats);
+  qcc_trials_fini(&t->trials);
+  for (uint32_t i = 0; t->gram && i < t->place.node_count; i++) qcc_gram_free(t->gram[i]);
+  qcc_free(t->cx, t->gram);
+  qcc_free(t->cx, t->values);
+  qcc_placement_fini(&t->place);
+  qcc_plan_free(t->plan);
+}
+
+qcc_status qcc_tune(qcc_tune_result *out, const qcc_graph *g, const qcc_tune_options *options) {
+  *out = (qcc_tune_result){.sqnr_db = NAN};
+  qcc_tuner t = {.cx = g->cx, .g = g, .o = options, .score = NAN, .result = out};
+  qcc_status st = tune(&t);
+  if (st == QCC_OK) {
+    out->plan = t.plan;
+    out->sqnr_db = t.score;
+    t.plan = NULL;
+  }
+  fini(&t);
+  if (st != QCC_OK) qcc_tune_result_fini(g->cx, out);
+  return st;
+}
+
+void qcc_tune_result_fini(qcc_context *cx, qcc_tune_result *r) {
+  qcc_plan_free(r->plan);
+  qcc_free(cx, r->steps);
+  *r = (qcc_tune_result){.sqnr_db = NAN};
+}

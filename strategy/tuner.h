@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * State that the parts of qcc_tune share: the placement, what was measured, the best plan so far. */
+#ifndef QCC_TUNER_H
+#define QCC_TUNER_H
+
+#include "strategy/collect.h"
+#include "strategy/estimate.h"
+#include "strategy/placement.h"
+#include "strategy/trial.h"
+#include "strategy/weights.h"
+
+typedef struct qcc_tuner {
+  qcc_context *cx;
+  const qcc_graph *g;
+  const qcc_tune_options *o;
+  qcc_placement place;
+  const qcc_value **values;     /* by id; NULL where no value of the main graph has the id */
+  size_t stat_count;            /* samples 0..stat_count-1 give statistics */
+  qcc_collector *stats;         /* NULL: no data */
+  qcc_runner *runner;           /* float */
+  qcc_trials trials;            /* held-out samples */
+  qcc_gram **gram;              /* by node id; NULL: none */
+  qcc_plan *plan;               /* best so far */
+  double score;                 /* dB of `plan`; NAN: not measured */
+  qcc_tune_result *result;
+} qcc_tuner;
+
+/* ---- ranges.c: activation ranges into a plan */
+qcc_status qcc_tuner_watch(qcc_tuner *t) QCC_MUST_USE;                     /* before the first run */
+/* Parameters of every quantized activation by one estimator. */
+qcc_status qcc_tuner_ranges(const qcc_tuner *t, qcc_plan *plan, qcc_estimator how) QCC_MUST_USE;
+
+/* ---- layers.c: weights and biases into a plan */
+typedef enum qcc_layer_step {
+  QCC_LAYER_ROUND,       /* scales by search, nearest safe codes */
+  QCC_LAYER_RECONSTRUCT  /* codes by coordinate descent on the layer's Gram matrix */
+} qcc_layer_step;
+/* Weights of every operator in 8-bit mode; `correct`: closed-form bias corrections too (needs statistics). Ranges must be in the plan. */
+qcc_status qcc_tuner_layers(qcc_tuner *t, qcc_plan *plan, qcc_layer_step step, bool correct) QCC_MUST_USE;
+/* Gram matrices of the inputs of STATIC operators from `samples` samples, at the steps of `plan`. */
+qcc_status qcc_tuner_grams(qcc_tuner *t, const qcc_plan *plan, size_t samples) QCC_MUST_USE;
+
+/* ---- tune.c */
+/* Judge `plan`; keep it (and take it over) when it is better by `margin` dB, else free it. */
+qcc_status qcc_tuner_try(qcc_tuner *t, qcc_plan *plan, const char *name, double margin) QCC_MUST_USE;
+
+#endif

@@ -208,7 +208,8 @@ qcc_status qcc_erase_node(qcc_node *n) {
     if (n->out[i] && n->out[i]->use_count) {
       qcc_loc loc = qcc_node_loc(n);
       loc.tensor = n->out[i]->name;
-      return qcc_error(n->graph->cx, QCC_INTERNAL, "I-002", &loc, "a node was erased while its output is used %u times", n->out[i]->use_count);
+      return qcc_error(n->graph->cx, QCC_INTERNAL, "I-002", &loc, "a node was erased while its output is used %u times",
+                       n->out[i]->use_count);
     }
   for (const qcc_attr *a = n->attrs; a; a = a->next) qcc_forget_subgraphs(a);
   forget_node(n);

@@ -126,8 +126,7 @@ uint32_t qcc_attr_graph_count(const qcc_attr *a) {
 
 qcc_graph *qcc_attr_graph_at(const qcc_attr *a, uint32_t k) { return a->kind == QCC_ATTR_GRAPH ? a->g : a->graphs[k]; }
 
-/* First subgraph of the attributes from `a` on. */
-static qcc_graph *first_of_attrs(const qcc_attr *a) {
+qcc_graph *qcc_first_subgraph(const qcc_attr *a) {
   for (; a; a = a->next)
     if (qcc_attr_graph_count(a)) return qcc_attr_graph_at(a, 0);
   return NULL;
@@ -135,24 +134,23 @@ static qcc_graph *first_of_attrs(const qcc_attr *a) {
 
 static qcc_graph *first_of_nodes(const qcc_node *n) {
   for (; n; n = n->next) {
-    qcc_graph *g = first_of_attrs(n->attrs);
+    qcc_graph *g = qcc_first_subgraph(n->attrs);
     if (g) return g;
   }
   return NULL;
 }
 
-/* The subgraph behind `g` in the same node. */
-static qcc_graph *sibling(const qcc_graph *g) {
+qcc_graph *qcc_next_subgraph(const qcc_graph *g) {
   for (const qcc_attr *a = g->owner->attrs; a; a = a->next)
     for (uint32_t k = 0, count = qcc_attr_graph_count(a); k < count; k++)
-      if (qcc_attr_graph_at(a, k) == g) return k + 1 < count ? qcc_attr_graph_at(a, k + 1) : first_of_attrs(a->next);
+      if (qcc_attr_graph_at(a, k) == g) return k + 1 < count ? qcc_attr_graph_at(a, k + 1) : qcc_first_subgraph(a->next);
   return NULL;
 }
 
 qcc_graph *qcc_graph_next(const qcc_graph *top, const qcc_graph *g) {
   qcc_graph *next = first_of_nodes(g->first);
   while (!next && g != top && g->owner) {
-    next = sibling(g);
+    next = qcc_next_subgraph(g);
     if (!next) next = first_of_nodes(g->owner->next);
     g = g->owner->graph;
   }

@@ -31,6 +31,9 @@ void *qcc_graph_alloc(qcc_graph *g, size_t count, size_t size); /* arena; failur
 bool qcc_graph_grow(qcc_graph *g, void **at, uint32_t n, uint32_t *cap, size_t size);
 /* The graph after `g` in the walk of `top` (outermost first, in node order); NULL at the end. */
 qcc_graph *qcc_graph_next(const qcc_graph *top, const qcc_graph *g);
+/* First subgraph of the attributes from `a` on, and the one behind `g` in the same node; NULL: none. */
+qcc_graph *qcc_first_subgraph(const qcc_attr *a);
+qcc_graph *qcc_next_subgraph(const qcc_graph *g);
 /* Subgraphs of one attribute. */
 uint32_t qcc_attr_graph_count(const qcc_attr *a);
 qcc_graph *qcc_attr_graph_at(const qcc_attr *a, uint32_t k);

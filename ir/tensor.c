@@ -145,7 +145,8 @@ qcc_status qcc_tensor_new(qcc_tensor *t, qcc_context *cx, const qcc_type *type) 
   size_t n;
   *t = (qcc_tensor){0};
   if (!qcc_type_is_static(type) || qcc_dtype_bits(type->dtype) == 0)
-    return qcc_error(cx, QCC_INTERNAL, "I-001", NULL, "a tensor of type %s without a fixed shape was asked for", qcc_dtype_name(type->dtype));
+    return qcc_error(cx, QCC_INTERNAL, "I-001", NULL, "a tensor of type %s without a fixed shape was asked for",
+                     qcc_dtype_name(type->dtype));
   if (!qcc_type_bytes(type, &n) || n > qcc_context_limits(cx)->tensor_bytes)
     return qcc_error(cx, QCC_LIMIT, "L-001", NULL,
                      "a tensor is larger than %llu bytes; --max-tensor-bytes raises the limit",

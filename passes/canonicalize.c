@@ -13,8 +13,8 @@
 
 /* Operators with two operands that may change places. */
 static const qcc_op commutative[] = {
-  QCC_OP_ADD, QCC_OP_MUL, QCC_OP_SUM, QCC_OP_MEAN, QCC_OP_MAX, QCC_OP_MIN, QCC_OP_AND, QCC_OP_OR, QCC_OP_XOR, QCC_OP_EQUAL,
-  QCC_OP_BITWISE_AND, QCC_OP_BITWISE_OR, QCC_OP_BITWISE_XOR,
+    QCC_OP_ADD, QCC_OP_MUL, QCC_OP_SUM,   QCC_OP_MEAN,        QCC_OP_MAX,        QCC_OP_MIN,         QCC_OP_AND,
+    QCC_OP_OR,  QCC_OP_XOR, QCC_OP_EQUAL, QCC_OP_BITWISE_AND, QCC_OP_BITWISE_OR, QCC_OP_BITWISE_XOR,
 };
 
 /* ---- Constant nodes */
@@ -27,17 +27,24 @@ static qcc_status numbers(qcc_tensor *t, qcc_context *cx, qcc_dtype dtype, bool 
 
 /* Strings outside tensors and sparse tensors stay nodes. */
 static bool liftable(const qcc_attr *a) {
-  return a && !a->next && (a->kind == QCC_ATTR_TENSOR || a->kind == QCC_ATTR_INT || a->kind == QCC_ATTR_FLOAT || a->kind == QCC_ATTR_INTS || a->kind == QCC_ATTR_FLOATS);
+  return a && !a->next &&
+         (a->kind == QCC_ATTR_TENSOR || a->kind == QCC_ATTR_INT || a->kind == QCC_ATTR_FLOAT || a->kind == QCC_ATTR_INTS ||
+          a->kind == QCC_ATTR_FLOATS);
 }
 
 /* The attribute of a Constant as an owned tensor. */
 static qcc_status constant_of(qcc_tensor *t, qcc_context *cx, const qcc_attr *a) {
   *t = (qcc_tensor){0};
-  if (a->kind == QCC_ATTR_TENSOR) *t = qcc_tensor_retain(a->t);
-  else if (a->kind == QCC_ATTR_INT) return numbers(t, cx, QCC_S64, true, 1, &a->i);
-  else if (a->kind == QCC_ATTR_FLOAT) return numbers(t, cx, QCC_F32, true, 1, &a->f);
-  else if (a->kind == QCC_ATTR_INTS) return numbers(t, cx, QCC_S64, false, a->count, a->ints);
-  else if (a->kind == QCC_ATTR_FLOATS) return numbers(t, cx, QCC_F32, false, a->count, a->floats);
+  if (a->kind == QCC_ATTR_TENSOR)
+    *t = qcc_tensor_retain(a->t);
+  else if (a->kind == QCC_ATTR_INT)
+    return numbers(t, cx, QCC_S64, true, 1, &a->i);
+  else if (a->kind == QCC_ATTR_FLOAT)
+    return numbers(t, cx, QCC_F32, true, 1, &a->f);
+  else if (a->kind == QCC_ATTR_INTS)
+    return numbers(t, cx, QCC_S64, false, a->count, a->ints);
+  else if (a->kind == QCC_ATTR_FLOATS)
+    return numbers(t, cx, QCC_F32, false, a->count, a->floats);
   return QCC_OK;
 }
 
@@ -114,7 +121,11 @@ static qcc_status run(qcc_pass_cx *p) {
 }
 
 const qcc_pass qcc_pass_canonicalize = {
-  .name = "canonicalize", .doc = "one form for each thing: constants as initializers and at the right, nodes named", .options = "",
-  .keeps = QCC_PROP_SHAPES | QCC_PROP_OPSET13 | QCC_PROP_FAKEQUANT, .gives = QCC_PROP_CANONICAL,
-  .claim = QCC_CLAIM_EXACT, .run = run,
+    .name = "canonicalize",
+    .doc = "one form for each thing: constants as initializers and at the right, nodes named",
+    .options = "",
+    .keeps = QCC_PROP_SHAPES | QCC_PROP_OPSET13 | QCC_PROP_FAKEQUANT,
+    .gives = QCC_PROP_CANONICAL,
+    .claim = QCC_CLAIM_EXACT,
+    .run = run,
 };

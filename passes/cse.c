@@ -14,8 +14,8 @@
 enum { MOST_CONST = 1024 }; /* bytes of a constant that is compared */
 
 typedef struct table {
-  void **at;         /* nodes or values; open addressing */
-  size_t cap;        /* power of two */
+  void **at;  /* nodes or values; open addressing */
+  size_t cap; /* power of two */
 } table;
 
 /* ---- hashes */
@@ -39,7 +39,9 @@ static uint64_t node_hash(const qcc_node *n) {
   return h;
 }
 
-static uint64_t const_hash(const qcc_value *v) { return mix_bytes(mix(v->type.dtype, (uint64_t)v->type.rank), v->data->data, v->data->bytes); }
+static uint64_t const_hash(const qcc_value *v) {
+  return mix_bytes(mix(v->type.dtype, (uint64_t)v->type.rank), v->data->data, v->data->bytes);
+}
 
 /* ---- equality */
 
@@ -180,11 +182,15 @@ static qcc_status consts_of(qcc_graph *g, void *user) {
 
 static qcc_status run(qcc_pass_cx *p) {
   QCC_TRY(qcc_graph_walk(p->g, consts_of, p));
-  return qcc_graph_walk(p->g, nodes_of, p);
+  QCC_TRY(qcc_graph_walk(p->g, nodes_of, p));
+  return qcc_sweep_consts(p->g);
 }
 
 const qcc_pass qcc_pass_cse = {
-  .name = "cse", .doc = "join nodes that compute the same from the same", .options = "",
-  .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13 | QCC_PROP_FAKEQUANT,
-  .claim = QCC_CLAIM_EXACT, .run = run,
+    .name = "cse",
+    .doc = "join nodes that compute the same from the same",
+    .options = "",
+    .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13 | QCC_PROP_FAKEQUANT,
+    .claim = QCC_CLAIM_EXACT,
+    .run = run,
 };

@@ -24,20 +24,7 @@ static qcc_status sweep_nodes(qcc_pass_cx *p, qcc_graph *g) {
   return QCC_OK;
 }
 
-static void sweep_consts(qcc_graph *g) {
-  for (uint32_t k = g->const_count; k-- > 0;) {
-    qcc_value *v = g->consts[k];
-    if (!v->use_count && !v->is_input) qcc_erase_const(v);
-  }
-}
-
 static qcc_status nodes_of(qcc_graph *g, void *user) { return sweep_nodes(user, g); }
-
-static qcc_status consts_of(qcc_graph *g, void *user) {
-  (void)user;
-  sweep_consts(g);
-  return QCC_OK;
-}
 
 static qcc_status run(qcc_pass_cx *p) {
   /* Again while it changes: a dead node of an inner graph may have been the reader of a node outside. Constants last. */
@@ -46,11 +33,14 @@ static qcc_status run(qcc_pass_cx *p) {
     before = p->rewrites;
     QCC_TRY(qcc_graph_walk(p->g, nodes_of, p));
   } while (p->rewrites != before);
-  return qcc_graph_walk(p->g, consts_of, p);
+  return qcc_sweep_consts(p->g);
 }
 
 const qcc_pass qcc_pass_dce = {
-  .name = "dce", .doc = "remove nodes and constants that nobody reads", .options = "",
-  .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13 | QCC_PROP_FAKEQUANT,
-  .claim = QCC_CLAIM_EXACT, .run = run,
+    .name = "dce",
+    .doc = "remove nodes and constants that nobody reads",
+    .options = "",
+    .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13 | QCC_PROP_FAKEQUANT,
+    .claim = QCC_CLAIM_EXACT,
+    .run = run,
 };

@@ -19,13 +19,18 @@ enum { ROOT, X, C, D, E, F, INNER };
 static const char *dropout_when(const qcc_match *m) {
   if (qcc_attr_int(m->root, "is_test", 1) == 0) return "it is in training mode";
   return !m->value[D] || qcc_const_splat(m->value[D], 0) || (m->value[D]->data->bytes == 1 && !*(const uint8_t *)m->value[D]->data->data)
-             ? NULL : "it is in training mode";
+             ? NULL
+             : "it is in training mode";
 }
 
-static const char *same_type_when(const qcc_match *m) { return qcc_same_type(m->value[X], m->root->out[0]) ? NULL : "the shape changes or is not known"; }
+static const char *same_type_when(const qcc_match *m) {
+  return qcc_same_type(m->value[X], m->root->out[0]) ? NULL : "the shape changes or is not known";
+}
 
 static const char *flat_when(const qcc_match *m) {
-  if (m->root->op == QCC_OP_CAST && m->value[X]->type.dtype != QCC_NONE && m->value[X]->type.dtype == (qcc_dtype)qcc_attr_int(m->root, "to", 0)) return NULL;
+  if (m->root->op == QCC_OP_CAST && m->value[X]->type.dtype != QCC_NONE &&
+      m->value[X]->type.dtype == (qcc_dtype)qcc_attr_int(m->root, "to", 0))
+    return NULL;
   return m->root->op == QCC_OP_CAST ? "the element type changes or is not known" : same_type_when(m);
 }
 
@@ -141,7 +146,7 @@ static const char *reshapes_when(const qcc_match *m) {
 static qcc_value *reshapes_build(const qcc_match *m) {
   int64_t dims[QCC_MAX_RANK], rank = m->root->out[0]->type.rank;
   if (!qcc_reshape_target(&m->root->out[0]->type, dims)) return NULL;
-  qcc_value *in[2] = {m->value[X], qcc_add_const_s64(m->root->graph, NULL, 1, &rank, dims)};
+  qcc_value *in[2] = {m->value[X], qcc_add_const_s64(m->root->graph, qcc_internf(m->p->cx, "%s_shape", m->root->name), 1, &rank, dims)};
   return qcc_out(qcc_add_node(m->root->graph, m->root, QCC_OP_RESHAPE, NULL, in, 2, 1), 0);
 }
 
@@ -149,38 +154,81 @@ static qcc_value *reshapes_build(const qcc_match *m) {
 #define SQUEEZES QCC_OP_SQUEEZE, QCC_OP_UNSQUEEZE
 
 static const qcc_rule rules[] = {
-  {.name = "identity", .doc = "identity(x) -> x", .to = X, .pattern = P_OP(ROOT, OPS(QCC_OP_IDENTITY), P_ANY(X))},
-  {.name = "dropout", .doc = "dropout(x) -> x, when it does not train", .to = X, .when = dropout_when,
-   .pattern = P_OP(ROOT, OPS(QCC_OP_DROPOUT), P_ANY(X), P_MAYBE(C), P_MAYBE_CONST(D))},
-  {.name = "same-shape", .doc = "reshape, flatten, squeeze, unsqueeze, expand, cast that change nothing", .to = X, .when = flat_when,
-   .pattern = P_OP(ROOT, OPS(RESHAPES, QCC_OP_EXPAND, QCC_OP_CAST), P_ANY(X), P_MAYBE(C))},
-  {.name = "same-order", .doc = "transpose(x) in order -> x", .to = X, .when = transpose_when, .pattern = P_OP(ROOT, OPS(QCC_OP_TRANSPOSE), P_ANY(X))},
-  {.name = "pad-nothing", .doc = "pad(x, 0) -> x", .to = X, .when = pad_when,
-   .pattern = P_OP(ROOT, OPS(QCC_OP_PAD), P_ANY(X), P_MAYBE_CONST(C), P_MAYBE(D), P_MAYBE(E))},
-  {.name = "slice-all", .doc = "slice(x) that takes everything -> x", .to = X, .when = slice_when,
-   .pattern = P_OP(ROOT, OPS(QCC_OP_SLICE), P_ANY(X), P_MAYBE(C), P_MAYBE(D), P_MAYBE(E), P_MAYBE(F))},
-  {.name = "resize-none", .doc = "resize(x) by 1 -> x", .to = X, .when = resize_when,
-   .pattern = P_OP(ROOT, OPS(QCC_OP_RESIZE), P_ANY(X), P_MAYBE(C), P_MAYBE_CONST(D), P_MAYBE(E))},
-  {.name = "upsample-none", .doc = "upsample(x) by 1 -> x", .to = X, .when = resize_when,
-   .pattern = P_OP(ROOT, OPS(QCC_OP_UPSAMPLE), P_ANY(X), P_CONST(D))},
-  {.name = "one-operand", .doc = "concat, sum, max, min, mean of one tensor -> it", .to = X,
-   .pattern = P_OP(ROOT, OPS(QCC_OP_CONCAT, QCC_OP_SUM, QCC_OP_MAX, QCC_OP_MIN, QCC_OP_MEAN), P_ANY(X))},
-  {.name = "pool-one", .doc = "pool(x) over one element -> x", .to = X, .when = pool_when,
-   .pattern = P_OP(ROOT, OPS(QCC_OP_MAX_POOL, QCC_OP_AVERAGE_POOL), P_ANY(X))},
-  {.name = "neutral", .doc = "x + 0, x - 0, x * 1, x / 1, x ^ 1 -> x", .to = X, .when = neutral_when,
-   .pattern = P_OP(ROOT, OPS(QCC_OP_ADD, QCC_OP_SUB, QCC_OP_MUL, QCC_OP_DIV, QCC_OP_POW), P_ANY(X), P_CONST(C))},
-  {.name = "transposes", .doc = "transpose(transpose(x)) -> transpose(x)", .when = transposes_when, .build = transposes_build,
-   .pattern = P_OP(ROOT, OPS(QCC_OP_TRANSPOSE), P_OP1(INNER, OPS(QCC_OP_TRANSPOSE), P_ANY(X)))},
-  {.name = "squeezes", .doc = "squeeze(unsqueeze(x)) -> x", .to = X, .when = squeezes_when,
-   .pattern = P_OP(ROOT, OPS(SQUEEZES), P_OP(INNER, OPS(SQUEEZES), P_ANY(X), P_MAYBE_CONST(D)), P_MAYBE_CONST(C))},
-  {.name = "reshapes", .doc = "reshape(reshape(x)) -> reshape(x), also flatten, squeeze, unsqueeze", .when = reshapes_when, .build = reshapes_build,
-   .pattern = P_OP(ROOT, OPS(RESHAPES), P_OP1(INNER, OPS(RESHAPES), P_ANY(X), P_MAYBE(D)), P_MAYBE_CONST(C))},
+    {.name = "identity", .doc = "identity(x) -> x", .to = X, .pattern = P_OP(ROOT, OPS(QCC_OP_IDENTITY), P_ANY(X))},
+    {.name = "dropout",
+     .doc = "dropout(x) -> x, when it does not train",
+     .to = X,
+     .when = dropout_when,
+     .pattern = P_OP(ROOT, OPS(QCC_OP_DROPOUT), P_ANY(X), P_MAYBE(C), P_MAYBE_CONST(D))},
+    {.name = "same-shape",
+     .doc = "reshape, flatten, squeeze, unsqueeze, expand, cast that change nothing",
+     .to = X,
+     .when = flat_when,
+     .pattern = P_OP(ROOT, OPS(RESHAPES, QCC_OP_EXPAND, QCC_OP_CAST), P_ANY(X), P_MAYBE(C))},
+    {.name = "same-order",
+     .doc = "transpose(x) in order -> x",
+     .to = X,
+     .when = transpose_when,
+     .pattern = P_OP(ROOT, OPS(QCC_OP_TRANSPOSE), P_ANY(X))},
+    {.name = "pad-nothing",
+     .doc = "pad(x, 0) -> x",
+     .to = X,
+     .when = pad_when,
+     .pattern = P_OP(ROOT, OPS(QCC_OP_PAD), P_ANY(X), P_MAYBE_CONST(C), P_MAYBE(D), P_MAYBE(E))},
+    {.name = "slice-all",
+     .doc = "slice(x) that takes everything -> x",
+     .to = X,
+     .when = slice_when,
+     .pattern = P_OP(ROOT, OPS(QCC_OP_SLICE), P_ANY(X), P_MAYBE(C), P_MAYBE(D), P_MAYBE(E), P_MAYBE(F))},
+    {.name = "resize-none",
+     .doc = "resize(x) by 1 -> x",
+     .to = X,
+     .when = resize_when,
+     .pattern = P_OP(ROOT, OPS(QCC_OP_RESIZE), P_ANY(X), P_MAYBE(C), P_MAYBE_CONST(D), P_MAYBE(E))},
+    {.name = "upsample-none",
+     .doc = "upsample(x) by 1 -> x",
+     .to = X,
+     .when = resize_when,
+     .pattern = P_OP(ROOT, OPS(QCC_OP_UPSAMPLE), P_ANY(X), P_CONST(D))},
+    {.name = "one-operand",
+     .doc = "concat, sum, max, min, mean of one tensor -> it",
+     .to = X,
+     .pattern = P_OP(ROOT, OPS(QCC_OP_CONCAT, QCC_OP_SUM, QCC_OP_MAX, QCC_OP_MIN, QCC_OP_MEAN), P_ANY(X))},
+    {.name = "pool-one",
+     .doc = "pool(x) over one element -> x",
+     .to = X,
+     .when = pool_when,
+     .pattern = P_OP(ROOT, OPS(QCC_OP_MAX_POOL, QCC_OP_AVERAGE_POOL), P_ANY(X))},
+    {.name = "neutral",
+     .doc = "x + 0, x - 0, x * 1, x / 1, x ^ 1 -> x",
+     .to = X,
+     .when = neutral_when,
+     .pattern = P_OP(ROOT, OPS(QCC_OP_ADD, QCC_OP_SUB, QCC_OP_MUL, QCC_OP_DIV, QCC_OP_POW), P_ANY(X), P_CONST(C))},
+    {.name = "transposes",
+     .doc = "transpose(transpose(x)) -> transpose(x)",
+     .when = transposes_when,
+     .build = transposes_build,
+     .pattern = P_OP(ROOT, OPS(QCC_OP_TRANSPOSE), P_OP1(INNER, OPS(QCC_OP_TRANSPOSE), P_ANY(X)))},
+    {.name = "squeezes",
+     .doc = "squeeze(unsqueeze(x)) -> x",
+     .to = X,
+     .when = squeezes_when,
+     .pattern = P_OP(ROOT, OPS(SQUEEZES), P_OP(INNER, OPS(SQUEEZES), P_ANY(X), P_MAYBE_CONST(D)), P_MAYBE_CONST(C))},
+    {.name = "reshapes",
+     .doc = "reshape(reshape(x)) -> reshape(x), also flatten, squeeze, unsqueeze",
+     .when = reshapes_when,
+     .build = reshapes_build,
+     .pattern = P_OP(ROOT, OPS(RESHAPES), P_OP1(INNER, OPS(RESHAPES), P_ANY(X), P_MAYBE(D)), P_MAYBE_CONST(C))},
 };
 
 static qcc_status run(qcc_pass_cx *p) { return QCC_REWRITE(p, rules); }
 
 const qcc_pass qcc_pass_eliminate = {
-  .name = "eliminate", .doc = "remove nodes that compute nothing, join chains of Reshape and Transpose", .options = "",
-  .needs = QCC_PROP_SHAPES | QCC_PROP_CANONICAL, .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
-  .claim = QCC_CLAIM_EXACT, .run = run,
+    .name = "eliminate",
+    .doc = "remove nodes that compute nothing, join chains of Reshape and Transpose",
+    .options = "",
+    .needs = QCC_PROP_SHAPES | QCC_PROP_CANONICAL,
+    .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
+    .claim = QCC_CLAIM_EXACT,
+    .run = run,
 };

@@ -13,9 +13,9 @@
 #include "passes/rewrite.h"
 
 enum {
-  MOST_BYTES = 64 << 20,  /* of one result */
-  FREE_BYTES = 64 << 10,  /* results up to here may grow as they like */
-  MOST_GROWTH = 4,        /* larger ones: times their inputs */
+  MOST_BYTES = 64 << 20, /* of one result */
+  FREE_BYTES = 64 << 10, /* results up to here may grow as they like */
+  MOST_GROWTH = 4,       /* larger ones: times their inputs */
   MOST_IN = 16
 };
 
@@ -91,10 +91,12 @@ static qcc_status take_results(qcc_node *n, qcc_tensor *out) {
       continue;
     }
     qcc_value *c = qcc_add_const(g, NULL, &out[k]);
-    if (!c) status = QCC_NOMEM;
-    else qcc_swap_names(v, c), qcc_replace_uses(v, c);
+    if (!c)
+      status = QCC_NOMEM;
+    else
+      qcc_swap_names(v, c), qcc_replace_uses(v, c);
   }
-  return status == QCC_OK ? qcc_sweep_node(n) : status;
+  return status == QCC_OK ? qcc_erase_node(n) : status;
 }
 
 static qcc_status fold_node(qcc_pass_cx *p, qcc_node *n) {
@@ -152,8 +154,10 @@ static qcc_status fold_shape(qcc_pass_cx *p, qcc_node *n) {
 
 static qcc_status nodes_of(qcc_graph *g, void *user) {
   QCC_FOR_NODES_SAFE(n, next, g) {
-    if (n->op == QCC_OP_SHAPE || n->op == QCC_OP_SIZE) QCC_TRY(fold_shape(user, n));
-    else QCC_TRY(fold_node(user, n));
+    if (n->op == QCC_OP_SHAPE || n->op == QCC_OP_SIZE)
+      QCC_TRY(fold_shape(user, n));
+    else
+      QCC_TRY(fold_node(user, n));
   }
   return QCC_OK;
 }
@@ -179,7 +183,8 @@ static const char *gather_when(const qcc_match *m) {
   int64_t dims[QCC_MOST_INTS];
   const qcc_value *index = m->value[INDEX];
   if (qcc_is_graph_output(m->root->out[0])) return "its result is a graph output";
-  if (!qcc_const_ints(index, &at) || index->type.rank > 1 || qcc_attr_int(m->node[ROOT], "axis", 0)) return "the index is not a number or a list";
+  if (!qcc_const_ints(index, &at) || index->type.rank > 1 || qcc_attr_int(m->node[ROOT], "axis", 0))
+    return "the index is not a number or a list";
   return dims_at(m, &at, dims) ? NULL : "a dim it asks for is not known";
 }
 
@@ -195,7 +200,8 @@ static qcc_value *gather_build(const qcc_match *m) {
 static bool slice_indices(const qcc_match *m, qcc_int_list *at) {
   qcc_int_list start, end, axes, steps;
   int64_t rank = m->value[X]->type.rank;
-  if (rank < 0 || !qcc_const_ints(m->value[INDEX], &start) || !qcc_const_ints(m->value[ENDS], &end) || start.count != 1 || end.count != 1) return false;
+  if (rank < 0 || !qcc_const_ints(m->value[INDEX], &start) || !qcc_const_ints(m->value[ENDS], &end) || start.count != 1 || end.count != 1)
+    return false;
   if (m->value[AXES] && (!qcc_const_ints(m->value[AXES], &axes) || axes.count != 1 || axes.at[0])) return false;
   if (m->value[STEPS] && (!qcc_const_ints(m->value[STEPS], &steps) || steps.count != 1 || steps.at[0] != 1)) return false;
   int64_t from = start.at[0] < 0 ? start.at[0] + rank : start.at[0], to = end.at[0] < 0 ? end.at[0] + rank : end.at[0];
@@ -233,28 +239,42 @@ static const char *reshape_when(const qcc_match *m) {
 static qcc_value *reshape_build(const qcc_match *m) {
   int64_t dims[QCC_MAX_RANK], rank = m->root->out[0]->type.rank;
   if (!qcc_reshape_target(&m->root->out[0]->type, dims)) return NULL;
-  qcc_value *in[2] = {m->value[X], qcc_add_const_s64(m->root->graph, NULL, 1, &rank, dims)};
+  qcc_value *in[2] = {m->value[X], qcc_add_const_s64(m->root->graph, qcc_internf(m->p->cx, "%s_shape", m->root->name), 1, &rank, dims)};
   return qcc_out(qcc_add_node(m->root->graph, m->root, QCC_OP_RESHAPE, NULL, in, 2, 1), 0);
 }
 
 #define SHAPE_OF P_OP(SHAPE, OPS(QCC_OP_SHAPE), P_ANY(X))
 
 static const qcc_rule rules[] = {
-  {.name = "shape-gather", .doc = "gather(shape(x), i) -> the dims, when they are known", .when = gather_when, .build = gather_build,
-   .pattern = P_OP(ROOT, OPS(QCC_OP_GATHER), SHAPE_OF, P_CONST(INDEX))},
-  {.name = "shape-slice", .doc = "slice(shape(x), a, b) -> the dims, when they are known", .when = slice_when, .build = slice_build,
-   .pattern = P_OP(ROOT, OPS(QCC_OP_SLICE), SHAPE_OF, P_CONST(INDEX), P_CONST(ENDS), P_MAYBE_CONST(AXES), P_MAYBE_CONST(STEPS))},
-  {.name = "reshape-known", .doc = "reshape(x, computed) -> reshape(x, constant with one -1)", .when = reshape_when, .build = reshape_build,
-   .pattern = P_OP(ROOT, OPS(QCC_OP_RESHAPE), P_ANY(X), P_ANY(INDEX))},
+    {.name = "shape-gather",
+     .doc = "gather(shape(x), i) -> the dims, when they are known",
+     .when = gather_when,
+     .build = gather_build,
+     .pattern = P_OP(ROOT, OPS(QCC_OP_GATHER), SHAPE_OF, P_CONST(INDEX))},
+    {.name = "shape-slice",
+     .doc = "slice(shape(x), a, b) -> the dims, when they are known",
+     .when = slice_when,
+     .build = slice_build,
+     .pattern = P_OP(ROOT, OPS(QCC_OP_SLICE), SHAPE_OF, P_CONST(INDEX), P_CONST(ENDS), P_MAYBE_CONST(AXES), P_MAYBE_CONST(STEPS))},
+    {.name = "reshape-known",
+     .doc = "reshape(x, computed) -> reshape(x, constant with one -1)",
+     .when = reshape_when,
+     .build = reshape_build,
+     .pattern = P_OP(ROOT, OPS(QCC_OP_RESHAPE), P_ANY(X), P_ANY(INDEX))},
 };
 
 static qcc_status run(qcc_pass_cx *p) {
   QCC_TRY(qcc_graph_walk(p->g, nodes_of, p));
+  QCC_TRY(qcc_sweep_consts(p->g));
   return QCC_REWRITE(p, rules);
 }
 
 const qcc_pass qcc_pass_fold_constants = {
-  .name = "fold-constants", .doc = "compute what is known before the model runs, parts of shapes included", .options = "",
-  .needs = QCC_PROP_SHAPES | QCC_PROP_CANONICAL, .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
-  .claim = QCC_CLAIM_ROUNDS, .run = run,
+    .name = "fold-constants",
+    .doc = "compute what is known before the model runs, parts of shapes included",
+    .options = "",
+    .needs = QCC_PROP_SHAPES | QCC_PROP_CANONICAL,
+    .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
+    .claim = QCC_CLAIM_ROUNDS,
+    .run = run,
 };

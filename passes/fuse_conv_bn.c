@@ -17,7 +17,9 @@ enum { LINEAR, BN, X, W, B, SCALE, SHIFT, MEAN, VAR };
 #define BN1_OF(inner) P_OP1(BN, OPS(QCC_OP_BATCH_NORMALIZATION), inner, P_CONST(SCALE), P_CONST(SHIFT), P_CONST(MEAN), P_CONST(VAR))
 
 /* y = k x + shift of a BatchNormalization. */
-typedef struct affine { double *k, *shift; } affine;
+typedef struct affine {
+  double *k, *shift;
+} affine;
 
 static const char *bn_ready(const qcc_match *m, int64_t channels) {
   const qcc_node *n = m->node[BN];
@@ -56,9 +58,7 @@ static void bn_free(const qcc_match *m, affine *a) {
 }
 
 /* BatchNormalization counts channels on axis 1; a matrix product has them last. */
-static const char *axis_agrees(const qcc_linear *l) {
-  return l->axis == 1 || l->rank == 2 ? NULL : "the data is not known to be a matrix";
-}
+static const char *axis_agrees(const qcc_linear *l) { return l->axis == 1 || l->rank == 2 ? NULL : "the data is not known to be a matrix"; }
 
 static const char *after_when(const qcc_match *m) {
   qcc_linear l;
@@ -106,16 +106,26 @@ static qcc_value *before_build(const qcc_match *m) {
 }
 
 static const qcc_rule rules[] = {
-  {.name = "bn-after", .doc = "BN(conv(x, w, b)) -> conv(x, w', b')", .when = after_when, .build = after_build,
-   .pattern = BN_OF(P_OP1(LINEAR, OPS(QCC_LINEAR_OPS), P_ANY(X), P_CONST(W), P_MAYBE_CONST(B)))},
-  {.name = "bn-before", .doc = "conv(BN(x), w, b) -> conv(x, w', b')", .when = before_when, .build = before_build,
-   .pattern = P_OP(LINEAR, OPS(QCC_LINEAR_OPS), BN1_OF(P_ANY(X)), P_CONST(W), P_MAYBE_CONST(B))},
+    {.name = "bn-after",
+     .doc = "BN(conv(x, w, b)) -> conv(x, w', b')",
+     .when = after_when,
+     .build = after_build,
+     .pattern = BN_OF(P_OP1(LINEAR, OPS(QCC_LINEAR_OPS), P_ANY(X), P_CONST(W), P_MAYBE_CONST(B)))},
+    {.name = "bn-before",
+     .doc = "conv(BN(x), w, b) -> conv(x, w', b')",
+     .when = before_when,
+     .build = before_build,
+     .pattern = P_OP(LINEAR, OPS(QCC_LINEAR_OPS), BN1_OF(P_ANY(X)), P_CONST(W), P_MAYBE_CONST(B))},
 };
 
 static qcc_status run(qcc_pass_cx *p) { return QCC_REWRITE(p, rules); }
 
 const qcc_pass qcc_pass_fuse_conv_bn = {
-  .name = "fuse-conv-bn", .doc = "fold BatchNormalization into the Conv, ConvTranspose, Gemm or MatMul beside it", .options = "",
-  .needs = QCC_PROP_SHAPES | QCC_PROP_CANONICAL, .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
-  .claim = QCC_CLAIM_ROUNDS, .run = run,
+    .name = "fuse-conv-bn",
+    .doc = "fold BatchNormalization into the Conv, ConvTranspose, Gemm or MatMul beside it",
+    .options = "",
+    .needs = QCC_PROP_SHAPES | QCC_PROP_CANONICAL,
+    .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
+    .claim = QCC_CLAIM_ROUNDS,
+    .run = run,
 };

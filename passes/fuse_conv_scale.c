@@ -16,7 +16,9 @@ enum { LINEAR, ARITH, X, W, B, C };
 #define ARITH_OPS QCC_OP_MUL, QCC_OP_DIV, QCC_OP_ADD, QCC_OP_SUB
 
 /* The operation with its constant as z -> scale z + shift per channel. `left`: the constant is the left operand of Sub. */
-typedef struct affine { double *scale, *shift; } affine;
+typedef struct affine {
+  double *scale, *shift;
+} affine;
 
 static const char *has_zero(const qcc_tensor *c) {
   for (int64_t k = 0; k < qcc_tensor_count(c); k++)
@@ -107,22 +109,41 @@ static qcc_value *gemm_build(const qcc_match *m) {
 #define LINEAR1 P_OP1(LINEAR, OPS(QCC_LINEAR_OPS), P_ANY(X), P_CONST(W), P_MAYBE_CONST(B))
 
 static const qcc_rule rules[] = {
-  {.name = "scale-after", .doc = "conv(x, w, b) * k -> conv(x, kw, kb), also / + -", .when = after_when, .build = after_build,
-   .pattern = P_OP(ARITH, OPS(ARITH_OPS), LINEAR1, P_CONST(C))},
-  {.name = "negate-after", .doc = "k - conv(x, w, b) -> conv(x, -w, k - b)", .when = after_when, .build = after_build,
-   .pattern = P_OP(ARITH, OPS(QCC_OP_SUB), P_CONST(C), LINEAR1)},
-  {.name = "scale-before", .doc = "conv(x * k, w, b) -> conv(x, wk, b), also / + -", .when = before_when, .build = before_build,
-   .pattern = P_OP(LINEAR, OPS(QCC_LINEAR_OPS), P_OP1(ARITH, OPS(ARITH_OPS), P_ANY(X), P_CONST(C)), P_CONST(W), P_MAYBE_CONST(B))},
-  {.name = "negate-before", .doc = "conv(k - x, w, b) -> conv(x, -w, b + wk)", .when = before_when, .build = before_build,
-   .pattern = P_OP(LINEAR, OPS(QCC_LINEAR_OPS), P_OP1(ARITH, OPS(QCC_OP_SUB), P_CONST(C), P_ANY(X)), P_CONST(W), P_MAYBE_CONST(B))},
-  {.name = "gemm-alpha", .doc = "a gemm(x, w) + b c -> gemm(x, aw) + (bc)", .when = gemm_when, .build = gemm_build,
-   .pattern = P_OP(LINEAR, OPS(QCC_OP_GEMM), P_ANY(X), P_CONST(W), P_MAYBE_CONST(B))},
+    {.name = "scale-after",
+     .doc = "conv(x, w, b) * k -> conv(x, kw, kb), also / + -",
+     .when = after_when,
+     .build = after_build,
+     .pattern = P_OP(ARITH, OPS(ARITH_OPS), LINEAR1, P_CONST(C))},
+    {.name = "negate-after",
+     .doc = "k - conv(x, w, b) -> conv(x, -w, k - b)",
+     .when = after_when,
+     .build = after_build,
+     .pattern = P_OP(ARITH, OPS(QCC_OP_SUB), P_CONST(C), LINEAR1)},
+    {.name = "scale-before",
+     .doc = "conv(x * k, w, b) -> conv(x, wk, b), also / + -",
+     .when = before_when,
+     .build = before_build,
+     .pattern = P_OP(LINEAR, OPS(QCC_LINEAR_OPS), P_OP1(ARITH, OPS(ARITH_OPS), P_ANY(X), P_CONST(C)), P_CONST(W), P_MAYBE_CONST(B))},
+    {.name = "negate-before",
+     .doc = "conv(k - x, w, b) -> conv(x, -w, b + wk)",
+     .when = before_when,
+     .build = before_build,
+     .pattern = P_OP(LINEAR, OPS(QCC_LINEAR_OPS), P_OP1(ARITH, OPS(QCC_OP_SUB), P_CONST(C), P_ANY(X)), P_CONST(W), P_MAYBE_CONST(B))},
+    {.name = "gemm-alpha",
+     .doc = "a gemm(x, w) + b c -> gemm(x, aw) + (bc)",
+     .when = gemm_when,
+     .build = gemm_build,
+     .pattern = P_OP(LINEAR, OPS(QCC_OP_GEMM), P_ANY(X), P_CONST(W), P_MAYBE_CONST(B))},
 };
 
 static qcc_status run(qcc_pass_cx *p) { return QCC_REWRITE(p, rules); }
 
 const qcc_pass qcc_pass_fuse_conv_scale = {
-  .name = "fuse-conv-scale", .doc = "fold constant factors and summands beside Conv, ConvTranspose, Gemm and MatMul into them", .options = "",
-  .needs = QCC_PROP_SHAPES | QCC_PROP_CANONICAL, .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
-  .claim = QCC_CLAIM_ROUNDS, .run = run,
+    .name = "fuse-conv-scale",
+    .doc = "fold constant factors and summands beside Conv, ConvTranspose, Gemm and MatMul into them",
+    .options = "",
+    .needs = QCC_PROP_SHAPES | QCC_PROP_CANONICAL,
+    .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
+    .claim = QCC_CLAIM_ROUNDS,
+    .run = run,
 };

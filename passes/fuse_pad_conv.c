@@ -15,7 +15,11 @@
 enum { WINDOW, PAD, X, PADS, VALUE, W, B, AXES };
 
 /* Spatial pads of the sum of both, begins first; the rank is that of the data. */
-typedef struct joint { int spatial; bool had; int64_t pads[2 * QCC_MAX_RANK]; } joint;
+typedef struct joint {
+  int spatial;
+  bool had;
+  int64_t pads[2 * QCC_MAX_RANK];
+} joint;
 
 /* Pads of the Pad node over all axes: begins in [0, rank), ends in [rank, 2 rank). */
 static const char *pad_read(const qcc_match *m, int rank, int64_t *pads) {
@@ -132,18 +136,31 @@ static qcc_value *build(const qcc_match *m) {
 #define PADDED P_OP1(PAD, OPS(QCC_OP_PAD), P_ANY(X), P_MAYBE_CONST(PADS), P_MAYBE_CONST(VALUE), P_MAYBE_CONST(AXES))
 
 static const qcc_rule rules[] = {
-  {.name = "pad-conv", .doc = "conv(pad(x, 0), w, b) -> conv(x, w, b)", .when = conv_when, .build = build,
-   .pattern = P_OP(WINDOW, OPS(QCC_OP_CONV), PADDED, P_ANY(W), P_MAYBE(B))},
-  {.name = "pad-average", .doc = "average_pool(pad(x, 0)) -> average_pool(x)", .when = average_when, .build = build,
-   .pattern = P_OP(WINDOW, OPS(QCC_OP_AVERAGE_POOL), PADDED)},
-  {.name = "pad-max", .doc = "max_pool(pad(x, -inf)) -> max_pool(x)", .when = max_when, .build = build,
-   .pattern = P_OP(WINDOW, OPS(QCC_OP_MAX_POOL), PADDED)},
+    {.name = "pad-conv",
+     .doc = "conv(pad(x, 0), w, b) -> conv(x, w, b)",
+     .when = conv_when,
+     .build = build,
+     .pattern = P_OP(WINDOW, OPS(QCC_OP_CONV), PADDED, P_ANY(W), P_MAYBE(B))},
+    {.name = "pad-average",
+     .doc = "average_pool(pad(x, 0)) -> average_pool(x)",
+     .when = average_when,
+     .build = build,
+     .pattern = P_OP(WINDOW, OPS(QCC_OP_AVERAGE_POOL), PADDED)},
+    {.name = "pad-max",
+     .doc = "max_pool(pad(x, -inf)) -> max_pool(x)",
+     .when = max_when,
+     .build = build,
+     .pattern = P_OP(WINDOW, OPS(QCC_OP_MAX_POOL), PADDED)},
 };
 
 static qcc_status run(qcc_pass_cx *p) { return QCC_REWRITE(p, rules); }
 
 const qcc_pass qcc_pass_fuse_pad_conv = {
-  .name = "fuse-pad-conv", .doc = "fold constant padding into the Conv or pool that follows", .options = "",
-  .needs = QCC_PROP_SHAPES | QCC_PROP_CANONICAL, .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
-  .claim = QCC_CLAIM_ROUNDS, .run = run,
+    .name = "fuse-pad-conv",
+    .doc = "fold constant padding into the Conv or pool that follows",
+    .options = "",
+    .needs = QCC_PROP_SHAPES | QCC_PROP_CANONICAL,
+    .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
+    .claim = QCC_CLAIM_ROUNDS,
+    .run = run,
 };

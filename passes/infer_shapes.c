@@ -10,7 +10,11 @@
 static qcc_status run(qcc_pass_cx *p) { return qcc_infer_graph(p->g, p->eval); }
 
 const qcc_pass qcc_pass_infer_shapes = {
-  .name = "infer-shapes", .doc = "find the types and shapes of all values", .options = "",
-  .keeps = QCC_PROP_CANONICAL | QCC_PROP_OPSET13 | QCC_PROP_FAKEQUANT, .gives = QCC_PROP_SHAPES,
-  .claim = QCC_CLAIM_EXACT, .run = run,
+    .name = "infer-shapes",
+    .doc = "find the types and shapes of all values",
+    .options = "",
+    .keeps = QCC_PROP_CANONICAL | QCC_PROP_OPSET13 | QCC_PROP_FAKEQUANT,
+    .gives = QCC_PROP_SHAPES,
+    .claim = QCC_CLAIM_EXACT,
+    .run = run,
 };

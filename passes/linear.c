@@ -157,13 +157,20 @@ static void new_bias(const qcc_linear *l, const float *w, const qcc_affine *a, d
   }
 }
 
+/* A new constant; it takes the name of `old` when that goes with the node that alone reads it. */
+static qcc_value *succeed(qcc_graph *g, qcc_value *old, const char *name, qcc_tensor *t) {
+  qcc_value *v = qcc_add_const(g, name, t);
+  if (v && old && old->use_count == 1) qcc_swap_names(v, old);
+  return v;
+}
+
 static qcc_value *bias_const(qcc_graph *g, const qcc_linear *l, const double *b, const char *name) {
   qcc_tensor t;
   qcc_type type = qcc_type_of(QCC_F32, 1, &l->out_n);
   if (qcc_tensor_new(&t, g->cx, &type) != QCC_OK) return NULL;
   float *to = qcc_tensor_mut(&t);
   for (int64_t k = 0; k < l->out_n; k++) to[k] = (float)b[k];
-  return qcc_add_const(g, name, &t);
+  return succeed(g, qcc_in(l->n, 2), name, &t);
 }
 
 static bool all_zero(const double *b, int64_t n) {
@@ -208,6 +215,6 @@ qcc_value *qcc_linear_build(const qcc_linear *l, qcc_node *before, qcc_value *x,
     return NULL;
   }
   scale_rows(l, w, a);
-  qcc_value *weight = qcc_add_const(g, qcc_in(l->n, 1)->name, &t);
+  qcc_value *weight = succeed(g, qcc_in(l->n, 1), qcc_in(l->n, 1)->name, &t);
   return qcc_out(new_node(l, before, x, weight, bias), 0);
 }

@@ -8,16 +8,19 @@
 #include "ir/text.h"
 #include "passes/pipeline.h"
 
-typedef struct cost { double seconds; uint64_t rewrites; } cost;
+typedef struct cost {
+  double seconds;
+  uint64_t rewrites;
+} cost;
 
 typedef struct runner {
   const qcc_pipeline *p;
   qcc_graph *g;
   const qcc_pass_run_options *o;
   qcc_pass_cx cx;
-  cost *costs;           /* per stage */
-  qcc_graph *before;     /* clone for the reproducer */
-  qcc_text text;         /* of the graph before the pass (print_changed) */
+  cost *costs;       /* per stage */
+  qcc_graph *before; /* clone for the reproducer */
+  qcc_text text;     /* of the graph before the pass (print_changed) */
 } runner;
 
 static double now(void) {
@@ -91,8 +94,10 @@ static void write_reproducer(const runner *r, uint32_t stage) {
   qcc_text text = {.cx = cx};
   reproducer_text(r, &text, stage);
   int e = text.failed || !text.at ? -1 : write_file(&qcc_context_host(cx)->io, r->o->reproducer, &text);
-  if (e) qcc_warn(cx, "F-171", NULL, "could not write the reproducer %-s", r->o->reproducer);
-  else qcc_note(cx, NULL, "the graph before the failing pass and the rest of the pipeline are in %-s", r->o->reproducer);
+  if (e)
+    qcc_warn(cx, "F-171", NULL, "could not write the reproducer %-s", r->o->reproducer);
+  else
+    qcc_note(cx, NULL, "the graph before the failing pass and the rest of the pipeline are in %-s", r->o->reproducer);
   qcc_text_free(&text);
 }
 
@@ -174,7 +179,12 @@ static void tell_costs(const runner *r) {
 qcc_status qcc_pipeline_run(const qcc_pipeline *p, qcc_graph *g, const qcc_pass_run_options *options, uint64_t *rewrites) {
   qcc_pass_run_options none = {0};
   runner r = {.p = p, .g = g, .o = options ? options : &none};
-  r.cx = (qcc_pass_cx){.cx = g->cx, .g = g, .eval = r.o->eval, .plan = r.o->plan, .target = r.o->target, .explain = r.o->explain,
+  r.cx = (qcc_pass_cx){.cx = g->cx,
+                       .g = g,
+                       .eval = r.o->eval,
+                       .plan = r.o->plan,
+                       .target = r.o->target,
+                       .explain = r.o->explain,
                        .rewrite_limit = r.o->bisect ? r.o->bisect : UINT64_MAX};
   r.costs = qcc_zalloc_array(g->cx, p->stages.n + 1, sizeof *r.costs);
   if (!r.costs) return QCC_NOMEM;

@@ -22,7 +22,8 @@ static bool match_value(qcc_match *m, const qcc_pattern *pattern, qcc_value *v) 
   if (pattern->kind == QCC_PAT_ANY || pattern->kind == QCC_PAT_MAYBE) return true;
   if (pattern->kind != QCC_PAT_OP) return qcc_is_const(v) || fail(m, "an operand is not constant");
   if (!v->def || v->def_index != 0 || v->def->graph != m->root->graph || !qcc_pattern_takes(pattern, v->def)) return false;
-  if (pattern->once && v->use_count != 1) return fail(m, qcc_is_graph_output(v) ? "the inner result is a graph output" : "the inner result has other users");
+  if (pattern->once && v->use_count != 1)
+    return fail(m, qcc_is_graph_output(v) ? "the inner result is a graph output" : "the inner result has other users");
   m->node[pattern->slot] = v->def;
   return match_inputs(m, pattern, v->def);
 }

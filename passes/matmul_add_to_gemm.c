@@ -30,20 +30,28 @@ static qcc_value *build(const qcc_match *m) {
     if (qcc_tensor_new(&t, m->p->cx, &type) != QCC_OK) return NULL;
     for (int64_t k = 0; k < l.out_n; k++) qcc_tensor_set(&t, k, qcc_tensor_get(c, one ? 0 : k));
     bias = qcc_add_const(m->root->graph, m->value[B]->name, &t);
+    if (bias && m->value[B]->use_count == 1) qcc_swap_names(bias, m->value[B]);
   }
   qcc_value *in[3] = {m->value[X], m->value[W], bias};
   return qcc_out(qcc_add_node(m->root->graph, m->root, QCC_OP_GEMM, NULL, in, 3, 1), 0);
 }
 
 static const qcc_rule rules[] = {
-  {.name = "matmul-bias", .doc = "matmul(x, w) + b -> gemm(x, w, b)", .when = when, .build = build,
-   .pattern = P_OP(ADD, OPS(QCC_OP_ADD), P_OP1(MATMUL, OPS(QCC_OP_MATMUL), P_ANY(X), P_CONST(W)), P_CONST(B))},
+    {.name = "matmul-bias",
+     .doc = "matmul(x, w) + b -> gemm(x, w, b)",
+     .when = when,
+     .build = build,
+     .pattern = P_OP(ADD, OPS(QCC_OP_ADD), P_OP1(MATMUL, OPS(QCC_OP_MATMUL), P_ANY(X), P_CONST(W)), P_CONST(B))},
 };
 
 static qcc_status run(qcc_pass_cx *p) { return QCC_REWRITE(p, rules); }
 
 const qcc_pass qcc_pass_matmul_add_to_gemm = {
-  .name = "matmul-add-to-gemm", .doc = "MatMul of a matrix plus a constant bias becomes Gemm", .options = "",
-  .needs = QCC_PROP_SHAPES | QCC_PROP_CANONICAL, .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
-  .claim = QCC_CLAIM_ROUNDS, .run = run,
+    .name = "matmul-add-to-gemm",
+    .doc = "MatMul of a matrix plus a constant bias becomes Gemm",
+    .options = "",
+    .needs = QCC_PROP_SHAPES | QCC_PROP_CANONICAL,
+    .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
+    .claim = QCC_CLAIM_ROUNDS,
+    .run = run,
 };

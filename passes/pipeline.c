@@ -5,12 +5,16 @@
 
 #include <string.h>
 
-static const struct { const char *name, *text; } stored[] = {
-  {"@prepare",
-   "raise-opset{to=13},canonicalize,infer-shapes,"
-   "fix(fold-constants,eliminate,fuse-conv-bn,fuse-conv-scale,fuse-pad-conv,matmul-add-to-gemm,fuse-activation,cse,dce),"
-   "split-weights,infer-shapes"},
-  {"@quantize", "insert-fakequant,bias-correct,guard-bias,rewrite-qdq,cse,dce"},
+static const struct {
+  const char *name, *text;
+} stored[] = {
+    {"@prepare",
+     "raise-opset{to=13},canonicalize,infer-shapes,"
+     "fix(fold-constants,eliminate,fuse-conv-bn,fuse-conv-scale,fuse-pad-conv,matmul-add-to-gemm,fuse-activation,cse,dce),"
+     "split-weights,infer-shapes"},
+    {"@canonical", "canonicalize,infer-shapes,fold-constants,eliminate,dce"},
+    {"@fakequant", "insert-fakequant,bias-correct,guard-bias"},
+    {"@quantize", "insert-fakequant,bias-correct,guard-bias,rewrite-qdq,cse,dce"},
 };
 
 enum { MOST_DEPTH = 8, MOST_STAGES = 4096 };
@@ -19,7 +23,7 @@ typedef struct parser {
   qcc_pipeline *p;
   const char *text;
   const char *at;
-  int depth;       /* of @names and fix(...) */
+  int depth; /* of @names and fix(...) */
 } parser;
 
 const char *qcc_pipeline_stored(const char *name) {
@@ -48,8 +52,8 @@ static qcc_loc loc_at(const parser *s, const char *where) {
 static qcc_status syntax(const parser *s, const char *expected) {
   qcc_loc loc = loc_at(s, s->at);
   char found[2] = {*s->at, 0};
-  qcc_status status = qcc_error(s->p->cx, QCC_ARG, "A-171", &loc, "expected %s, found %s%s%s", expected, *s->at ? "'" : "the end",
-                                found, *s->at ? "'" : "");
+  qcc_status status = qcc_error(s->p->cx, QCC_ARG, "A-171", &loc, "expected %s, found %s%s%s", expected, *s->at ? "'" : "the end", found,
+                                *s->at ? "'" : "");
   caret(s, s->at);
   return status;
 }
@@ -78,8 +82,7 @@ static qcc_status name(parser *s, const char **out, const char *expected) {
 }
 
 static qcc_status add_stage(parser *s, qcc_stage stage) {
-  if (s->p->stages.n >= MOST_STAGES)
-    return qcc_error(s->p->cx, QCC_ARG, "A-172", NULL, "a pipeline has more than %d stages", MOST_STAGES);
+  if (s->p->stages.n >= MOST_STAGES) return qcc_error(s->p->cx, QCC_ARG, "A-172", NULL, "a pipeline has more than %d stages", MOST_STAGES);
   return qcc_vec_push(s->p->cx, &s->p->stages, stage) ? QCC_OK : QCC_NOMEM;
 }
 
@@ -177,11 +180,14 @@ static qcc_status parse_list(parser *s, char end) {
 
 /* ---- needs */
 
-static const struct { uint32_t prop; const char *what, *by; } props[] = {
-  {QCC_PROP_SHAPES, "shapes", "infer-shapes"},
-  {QCC_PROP_CANONICAL, "the canonical form", "canonicalize"},
-  {QCC_PROP_OPSET13, "opset 13", "raise-opset{to=13}"},
-  {QCC_PROP_FAKEQUANT, "FakeQuant nodes", "insert-fakequant"},
+static const struct {
+  uint32_t prop;
+  const char *what, *by;
+} props[] = {
+    {QCC_PROP_SHAPES, "shapes", "infer-shapes"},
+    {QCC_PROP_CANONICAL, "the canonical form", "canonicalize"},
+    {QCC_PROP_OPSET13, "opset 13", "raise-opset{to=13}"},
+    {QCC_PROP_FAKEQUANT, "FakeQuant nodes", "insert-fakequant"},
 };
 
 /* Column of the `index`th occurrence cannot be told after expansion, so the first place that names the pass is marked. */
@@ -190,8 +196,9 @@ static qcc_status need_error(const parser *s, const qcc_pass *pass, uint32_t mis
   qcc_loc loc = loc_at(s, where ? where : s->text);
   for (size_t k = 0; k < sizeof props / sizeof *props; k++)
     if (missing & props[k].prop) {
-      qcc_status status = qcc_error(s->p->cx, QCC_ARG, "A-175", &loc, "pass '%s' needs %s, which nothing before it gives or keeps; put '%s' before it",
-                                    pass->name, props[k].what, props[k].by);
+      qcc_status status =
+          qcc_error(s->p->cx, QCC_ARG, "A-175", &loc, "pass '%s' needs %s, which nothing before it gives or keeps; put '%s' before it",
+                    pass->name, props[k].what, props[k].by);
       caret(s, where ? where : s->text);
       return status;
     }
@@ -228,8 +235,10 @@ qcc_status qcc_pipeline_parse(qcc_pipeline **out, qcc_context *cx, const char *t
   parser s = {.p = p, .text = text, .at = text};
   qcc_status status = parse_list(&s, 0);
   if (status == QCC_OK) status = check_needs(&s, given);
-  if (status == QCC_OK) *out = p;
-  else qcc_pipeline_free(p);
+  if (status == QCC_OK)
+    *out = p;
+  else
+    qcc_pipeline_free(p);
   return status;
 }
 
@@ -269,8 +278,10 @@ void qcc_pipeline_print_from(qcc_text *to, const qcc_pipeline *p, uint32_t from)
     }
     if (comma) qcc_text_add(to, ",", 1);
     comma = stage->kind == QCC_STAGE_PASS;
-    if (stage->kind == QCC_STAGE_PASS) print_pass(to, p, stage);
-    else qcc_text_add(to, "fix(", 4), depth++;
+    if (stage->kind == QCC_STAGE_PASS)
+      print_pass(to, p, stage);
+    else
+      qcc_text_add(to, "fix(", 4), depth++;
   }
 }
 

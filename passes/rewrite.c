@@ -5,16 +5,16 @@
 
 #include "ir/check.h"
 
-enum { WAITS = 1, GONE = 2 };
+enum { WAITS = 1, GONE = 2, TOLD = 4 }; /* TOLD: why rules left it alone was said, once is enough */
 
 typedef struct driver {
   qcc_pass_cx *p;
   const qcc_rule *rules;
   uint32_t rule_count;
   QCC_VEC(qcc_node *) queue;
-  QCC_VEC(uint8_t) state;  /* by node id */
+  QCC_VEC(uint8_t) state; /* by node id */
   size_t head;
-  uint64_t left;           /* rewrites until we call it endless */
+  uint64_t left; /* rewrites until we call it endless */
 } driver;
 
 static bool state_at(driver *d, const qcc_node *n) {
@@ -26,8 +26,8 @@ static bool state_at(driver *d, const qcc_node *n) {
 static qcc_status push(driver *d, qcc_node *n) {
   if (!n) return QCC_OK;
   if (!state_at(d, n)) return QCC_NOMEM;
-  if (d->state.at[n->id]) return QCC_OK;
-  d->state.at[n->id] = WAITS;
+  if (d->state.at[n->id] & (WAITS | GONE)) return QCC_OK;
+  d->state.at[n->id] |= WAITS;
   return qcc_vec_push(d->p->cx, &d->queue, n) ? QCC_OK : QCC_NOMEM;
 }
 
@@ -56,24 +56,19 @@ static bool node_unused(const qcc_node *n) {
   return true;
 }
 
-static void sweep_const(qcc_value *v) {
-  if (v && qcc_is_const(v) && !v->use_count && !v->is_input) qcc_erase_const(v);
+static qcc_status sweep_graph(qcc_graph *g, void *user) {
+  (void)user;
+  qcc_erase_unused_consts(g);
+  return QCC_OK;
 }
 
-qcc_status qcc_sweep_node(qcc_node *n) {
-  for (uint32_t k = 0; k < n->in_count; k++) {
-    qcc_value *v = qcc_in(n, k);
-    qcc_set_input(n, k, NULL);
-    sweep_const(v);
-  }
-  return qcc_erase_node(n);
-}
+qcc_status qcc_sweep_consts(qcc_graph *root) { return qcc_graph_walk(root, sweep_graph, NULL); }
 
 qcc_status qcc_replace_by_const(qcc_value *old, qcc_value *c) {
   if (!c) return QCC_NOMEM;
   qcc_swap_names(old, c);
   qcc_replace_uses(old, c);
-  return node_unused(old->def) ? qcc_sweep_node(old->def) : QCC_OK;
+  return node_unused(old->def) ? qcc_erase_node(old->def) : QCC_OK;
 }
 
 /* ---- one rewrite */
@@ -132,8 +127,7 @@ static qcc_status drop(driver *d, qcc_node *n) {
     qcc_value *v = qcc_in(n, k);
     if (!v) continue;
     qcc_set_input(n, k, NULL);
-    if (qcc_is_const(v)) sweep_const(v);
-    else QCC_TRY(push_around(d, v));
+    if (!qcc_is_const(v)) QCC_TRY(push_around(d, v));
   }
   if (!state_at(d, n)) return QCC_NOMEM;
   d->state.at[n->id] = GONE;
@@ -178,6 +172,10 @@ static qcc_status apply(driver *d, const qcc_rule *r, const qcc_match *m) {
   return qcc_graph_status(g);
 }
 
+static void tell(driver *d, const qcc_node *n, const char *rule, const char *why) {
+  if (!(d->state.at[n->id] & TOLD)) qcc_pass_decline(d->p, n, rule, why);
+}
+
 /* One node against all rules: the first that applies is enough, the driver comes back to what it made. */
 static qcc_status visit(driver *d, qcc_node *n) {
   for (uint32_t k = 0; k < d->rule_count; k++) {
@@ -185,12 +183,12 @@ static qcc_status visit(driver *d, qcc_node *n) {
     qcc_match m = {.p = d->p};
     if (!qcc_pattern_takes(r->pattern, n)) continue;
     if (!qcc_match_node(&m, r->pattern, n)) {
-      if (m.reason) qcc_pass_decline(d->p, n, r->name, m.reason);
+      if (m.reason) tell(d, n, r->name, m.reason);
       continue;
     }
     const char *why = declined(r, &m);
     if (why) {
-      qcc_pass_decline(d->p, n, r->name, why);
+      tell(d, n, r->name, why);
       continue;
     }
     if (!qcc_rewrite_ok(d->p, n, r->name)) return QCC_OK;
@@ -209,15 +207,18 @@ static qcc_status drain(driver *d) {
   while (d->head < d->queue.n) {
     qcc_node *n = d->queue.at[d->head++];
     if (d->state.at[n->id] & GONE) continue;
-    d->state.at[n->id] = 0;
+    d->state.at[n->id] &= (uint8_t)~WAITS;
     QCC_TRY(visit(d, n));
+    d->state.at[n->id] |= TOLD;
   }
   return QCC_OK;
 }
 
 qcc_status qcc_rewrite(qcc_pass_cx *p, const qcc_rule *rules, uint32_t count) {
   driver d = {.p = p, .rules = rules, .rule_count = count};
+  uint64_t before = p->rewrites;
   qcc_status status = drain(&d);
+  if (status == QCC_OK && p->rewrites != before) status = qcc_sweep_consts(p->g);
   qcc_vec_free(p->cx, &d.queue);
   qcc_vec_free(p->cx, &d.state);
   return status;

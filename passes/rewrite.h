@@ -27,9 +27,9 @@ qcc_status qcc_rewrite(qcc_pass_cx *p, const qcc_rule *rules, uint32_t count) QC
 
 /* May `to` stand wherever `from` stands? Graph outputs must be made by a node of their own graph, one name each. */
 bool qcc_can_stand_for(const qcc_value *to, const qcc_value *from);
-/* `c` takes the name and the uses of `old`; node `old->def` is erased when nothing else of it is used, with constants that only it read. */
+/* The new constant `c` takes the name and the uses of `old`; node `old->def` is erased when nothing else of it is used. */
 qcc_status qcc_replace_by_const(qcc_value *old, qcc_value *c) QCC_MUST_USE;
-/* Erases a node without uses and the constants that nobody else reads. */
-qcc_status qcc_sweep_node(qcc_node *n) QCC_MUST_USE;
+/* Erases the constants of the whole module that nobody reads; once per pass, for it walks all of them. */
+qcc_status qcc_sweep_consts(qcc_graph *root) QCC_MUST_USE;
 
 #endif

@@ -17,7 +17,7 @@ static bool weight_use(const qcc_use *u) {
 
 static bool only_weight_uses(const qcc_value *v) {
   QCC_FOR_USES(u, v)
-    if (!weight_use(u)) return false;
+  if (!weight_use(u)) return false;
   return true;
 }
 
@@ -33,7 +33,7 @@ static qcc_status split_off(qcc_use *u) {
 /* Marks of the walk: has the constant been seen, so that its first reader keeps it? */
 typedef struct walk {
   qcc_pass_cx *p;
-  qcc_value **kept;   /* by value id: kept[id] once a reader has taken the original */
+  qcc_value **kept; /* by value id: kept[id] once a reader has taken the original */
   uint32_t count;
 } walk;
 
@@ -49,7 +49,7 @@ static qcc_status visit(walk *w, qcc_use *u) {
 
 static qcc_status nodes_of(qcc_graph *g, void *user) {
   QCC_FOR_NODES(n, g)
-    for (uint32_t k = 0; k < n->in_count; k++) QCC_TRY(visit(user, &n->in[k]));
+  for (uint32_t k = 0; k < n->in_count; k++) QCC_TRY(visit(user, &n->in[k]));
   return QCC_OK;
 }
 
@@ -63,7 +63,10 @@ static qcc_status run(qcc_pass_cx *p) {
 }
 
 const qcc_pass qcc_pass_split_weights = {
-  .name = "split-weights", .doc = "give each weighted operator its own copy of a shared weight (same bytes)", .options = "",
-  .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
-  .claim = QCC_CLAIM_EXACT, .run = run,
+    .name = "split-weights",
+    .doc = "give each weighted operator its own copy of a shared weight (same bytes)",
+    .options = "",
+    .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
+    .claim = QCC_CLAIM_EXACT,
+    .run = run,
 };

@@ -141,7 +141,7 @@ static qcc_range mse(const qcc_bins *b, const qcc_grid *grid, qcc_range full) {
   if (grid->symmetric) {
     double most = fmax(-full.lo, full.hi);
     shrink(&t, (qcc_range){-most, most}, false, true);
-    return t.best;
+    return (qcc_range){fmax(t.best.lo, full.lo), fmin(t.best.hi, full.hi)}; /* the wider end decides: the same grid */
   }
   for (int turn = 0; turn < 3; turn++) {
     bool low = turn == 1;

@@ -477,7 +477,10 @@ static qcc_status parse_outputs(parser *p, pendings *outputs) {
 static qcc_status parse_opsets(parser *p, qcc_graph *g) {
   if (!word(p, "opset")) return QCC_OK;
   qcc_status st = QCC_OK;
-  g->opset_count = 0; /* the text lists them all */
+  /* the text lists them all: forget the default */
+  g->opset_count = 0;
+  qcc_map_fini(&g->names->opsets);
+  qcc_map_init(&g->names->opsets, g->cx);
   QCC_TRY(qcc_lex_next(&p->l));
   do {
     const char *domain = "";

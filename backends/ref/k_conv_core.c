@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Convolution, channels last, in blocks of output pixels. A block computes all output channels of its pixels, then runs what follows on
+ * them while they are in the cache. No copy of the input is made: the tile loop gets one pointer per pixel and tap, and padding points at
+ * zeros; only inputs with few channels (the first layer) are gathered into rows.
+ * Invariant: the partition into blocks cannot change a bit, because each output is one sum in a fixed order: taps, then channels. */
+#include <string.h>
+
+#include "backends/ref/run.h"
+#include "ir/check.h"
+
+enum { GATHER_BELOW = 8, BLOCK_FLOATS = 24 * 1024, BLOCK_POINTERS = 16 * 1024, MAX_BLOCK = 240, MAX_ROWS = 64 };
+
+void qcc_conv_of(qcc_conv *c, const qcc_window *win, int64_t batch, int64_t cin, int64_t cout) {
+  *c = (qcc_conv){.batch = batch, .cin = cin, .cout = cout, .group = win->group};
+  for (int d = 0, from = win->rank - 3; d < 3; ++d, ++from) {
+    bool real = from >= 0;
+    c->in[d] = real ? win->in[from] : 1;
+    c->out[d] = real ? win->out[from] : 1;
+    c->kernel[d] = real ? win->kernel[from] : 1;
+    c->stride[d] = real ? win->stride[from] : 1;
+    c->dilation[d] = real ? win->dilation[from] : 1;
+    c->pad[d] = real ? win->pad_begin[from] : 0;
+  }
+  c->depthwise = win->rank <= 2 && c->group > 1 && c->group == cin && cin == cout && c->kernel[1] <= MAX_ROWS;
+}
+
+/* ---- packing */
+static void pack_depthwise(float *to, const float *w, size_t channels, size_t taps) {
+  for (size_t c = 0; c < channels; ++c)
+    for (size_t t = 0; t < taps; ++t) to[t * channels + c] = w[c * taps + t];
+}
+
+/* One group: [width][depth][taps] to panels [taps][depth][nr], columns past the width are 0. */
+static void pack_group(float *to, const float *w, size_t width, size_t depth, size_t taps, size_t nr) {
+  for (size_t first = 0; first < width; first += nr) {
+    for (size_t t = 0; t < taps; ++t) {
+      for (size_t k = 0; k < depth; ++k, to += nr) {
+        for (size_t j = 0; j < nr; ++j) to[j] = first + j < width ? w[((first + j) * depth + k) * taps + t] : 0.0f;
+      }
+    }
+  }
+}
+
+static void pack_bias(float *to, const float *bias, size_t groups, size_t width, size_t padded) {
+  for (size_t g = 0; g < groups; ++g)
+    for (size_t j = 0; j < padded; ++j) to[g * padded + j] = j < width ? bias[g * width + j] : 0.0f;
+}
+
+qcc_status qcc_conv_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, const qcc_conv *c, const float *w, const float *bias) {
+  const size_t taps = (size_t)(c->kernel[0] * c->kernel[1] * c->kernel[2]), groups = (size_t)c->group;
+  const bool deep = c->depthwise;
+  *p = (qcc_pack){.depthwise = deep, .depth = (size_t)(c->cin / c->group) * taps, .width = (size_t)(c->cout / c->group)};
+  p->panels = (p->width + simd->nr - 1) / simd->nr;
+  const size_t padded = p->panels * simd->nr;
+  size_t floats, biases = !bias ? 0 : deep ? groups : groups * padded;
+  if (!qcc_mul_size(deep ? 1 : padded, p->depth, &floats) || !qcc_mul_size(floats, groups, &floats) || !qcc_add_size(floats, biases, &floats))
+    return qcc_error(cx, QCC_LIMIT, "L-201", NULL, "packed weights are too large for this machine");
+  p->at = qcc_alloc_array(cx, floats ? floats : 1, sizeof *p->at);
+  if (!p->at) return QCC_NOMEM;
+  p->bytes = floats * sizeof *p->at;
+  if (bias) p->bias = p->at + (floats - biases);
+  if (deep) {
+    pack_depthwise(p->at, w, groups, taps);
+    if (bias) memcpy(p->bias, bias, groups * sizeof *bias);
+    return QCC_OK;
+  }
+  for (size_t g = 0; g < groups; ++g) {
+    const size_t depth = p->depth / taps;
+    pack_group(p->at + g * padded * p->depth, w + g * p->width * p->depth, p->width, depth, taps, simd->nr);
+  }
+  if (bias) pack_bias(p->bias, bias, groups, p->width, padded);
+  return QCC_OK;
+}
+
+/* ---- the block loop */
+void qcc_block_run(const qcc_simd *simd, const qcc_block *b) {
+  qcc_tile t = {.taps = b->taps, .depth = b->depth, .ldb = b->ldb, .ldc = b->ldc, .lo = b->lo, .hi = b->hi};
+  const size_t panels = (b->width + simd->nr - 1) / simd->nr;
+  for (size_t j = 0; j < panels; ++j) {
+    t.b = b->b + j * b->panel_step;
+    t.bias = b->bias ? b->bias + j * simd->nr : NULL;
+    t.n = (unsigned)(b->width - j * simd->nr < simd->nr ? b->width - j * simd->nr : simd->nr);
+    for (size_t row = 0; row < b->rows; row += QCC_MR) {
+      t.a = b->a + row * b->taps;
+      t.m = (unsigned)(b->rows - row < QCC_MR ? b->rows - row : QCC_MR);
+      t.out = b->out + row * b->ldc + j * simd->nr;
+      simd->tile(&t);
+    }
+  }
+}
+
+/* ---- where a pixel's taps are */
+typedef struct walk { /* state of one convolution */
+  const qcc_conv *c;
+  const float *x, *zeros;
+  size_t taps, depth;   /* depth: input channels of one group */
+  size_t pixels;        /* of one image */
+  bool plain;           /* 1x1, stride 1: pixel by pixel */
+} walk;
+
+/* Tap range along axis d that lies inside for output coordinate `o`. */
+static void inside(const qcc_conv *c, int d, int64_t o, int64_t *start, int64_t *from, int64_t *to) {
+  const int64_t first = o * c->stride[d] - c->pad[d], dil = c->dilation[d];
+  int64_t lo = first >= 0 ? 0 : (-first + dil - 1) / dil;
+  int64_t hi = first >= c->in[d] ? 0 : (c->in[d] - first + dil - 1) / dil;
+  if (hi > c->kernel[d]) hi = c->kernel[d];
+  if (lo > hi) lo = hi;
+  *start = first, *from = lo, *to = hi;
+}
+
+/* Calls for each tap of pixel `p` of image `x`: position of its channels, or NULL outside. */
+static void tap_pointers(const walk *s, const float *x, size_t p, const float **to, size_t step) {
+  const qcc_conv *c = s->c;
+  const int64_t ow = c->out[2], oh = c->out[1], o[3] = {(int64_t)p / (ow * oh), (int64_t)p / ow % oh, (int64_t)p % ow};
+  int64_t start[3], lo[3], hi[3];
+  for (int d = 0; d < 3; ++d) inside(c, d, o[d], &start[d], &lo[d], &hi[d]);
+  for (int64_t kz = 0; kz < c->kernel[0]; ++kz) {
+    for (int64_t ky = 0; ky < c->kernel[1]; ++ky) {
+      const bool row = kz >= lo[0] && kz < hi[0] && ky >= lo[1] && ky < hi[1];
+      const int64_t z = start[0] + kz * c->dilation[0], y = start[1] + ky * c->dilation[1];
+      for (int64_t kx = 0; kx < c->kernel[2]; ++kx, to += step) {
+        const bool in = row && kx >= lo[2] && kx < hi[2];
+        *to = in ? x + ((z * c->in[1] + y) * c->in[2] + start[2] + kx * c->dilation[2]) * c->cin : s->zeros;
+      }
+    }
+  }
+}
+
+static void gather_row(const walk *s, const float *x, size_t p, const float **taps, float *to) {
+  tap_pointers(s, x, p, taps, 1);
+  for (size_t t = 0; t < s->taps; ++t, to += s->depth)
+    for (size_t k = 0; k < s->depth; ++k) to[k] = taps[t][k];
+}
+
+/* Pixels of one block: what fits the cache beside the weights, whole tile rows. */
+static size_t block_rows(size_t pixels, size_t depth, size_t width, size_t taps) {
+  size_t rows = 2 * BLOCK_FLOATS / (depth + width + 1);
+  if (rows > BLOCK_POINTERS / taps) rows = BLOCK_POINTERS / taps;
+  if (rows > MAX_BLOCK) rows = MAX_BLOCK;
+  if (rows < 48 && taps < 128) rows = 48;
+  if (rows < QCC_MR) rows = QCC_MR;
+  rows -= rows % QCC_MR;
+  return rows < pixels ? rows : pixels;
+}
+
+/* A first layer: few channels, so the taps of a pixel become one row. */
+typedef struct dense_walk {
+  walk s;
+  qcc_worker *w;
+  const qcc_pack *p;
+  float *y;
+  float lo, hi;
+  size_t rows;            /* of a block */
+  const float **pointers; /* [rows / MR][taps][MR] */
+  const float **one;      /* gather: taps of one pixel */
+  float *gathered;        /* rows x depth * taps; NULL: pointers */
+} dense_walk;
+
+static void point_block(dense_walk *d, const float *x, size_t p0, size_t n) {
+  const walk *s = &d->s;
+  if (s->plain) {
+    for (size_t i = 0; i < n; ++i) d->pointers[i] = x + (p0 + i) * (size_t)s->c->cin;
+    return;
+  }
+  for (size_t i = 0; i < n; ++i) {
+    const size_t taps = d->gathered ? 1 : s->taps;
+    const float **to = d->pointers + i / QCC_MR * QCC_MR * taps + i % QCC_MR;
+    if (d->gathered) {
+      *to = d->gathered + i * s->taps * s->depth;
+      gather_row(s, x, p0 + i, d->one, d->gathered + i * s->taps * s->depth);
+    } else {
+      tap_pointers(s, x, p0 + i, to, QCC_MR);
+    }
+  }
+}
+
+static void dense_block(dense_walk *d, size_t image, size_t p0, size_t n) {
+  const qcc_conv *c = d->s.c;
+  const size_t cout = (size_t)c->cout, cin = (size_t)c->cin, padded = d->p->panels * d->w->simd->nr;
+  const size_t spatial = (size_t)(c->in[0] * c->in[1] * c->in[2]);
+  for (size_t g = 0; g < (size_t)c->group; ++g) {
+    point_block(d, d->s.x + image * spatial * cin + g * d->s.depth, p0, n);
+    qcc_block b = {.a = d->pointers, .rows = n, .taps = d->gathered ? 1 : d->s.taps, .ldb = d->w->simd->nr, .lo = d->lo, .hi = d->hi};
+    b.depth = d->gathered ? d->p->depth : d->s.depth;
+    b.b = d->p->at + g * padded * d->p->depth;
+    b.panel_step = d->p->depth * d->w->simd->nr;
+    b.bias = d->p->bias ? d->p->bias + g * padded : NULL;
+    b.out = d->y + (image * d->s.pixels + p0) * cout + g * d->p->width;
+    b.ldc = cout;
+    b.width = d->p->width;
+    qcc_block_run(d->w->simd, &b);
+  }
+}
+
+static qcc_status run_dense(dense_walk *d, const qcc_posts *posts) {
+  const walk *s = &d->s;
+  const bool gather = s->taps > 1 && s->depth < GATHER_BELOW;
+  const size_t cout = (size_t)s->c->cout;
+  d->rows = block_rows(s->pixels, s->depth, cout, s->taps);
+  const size_t groups = (d->rows + QCC_MR - 1) / QCC_MR * QCC_MR;
+  d->pointers = qcc_scratch(d->w, groups * s->taps * sizeof *d->pointers);
+  d->one = qcc_scratch(d->w, s->taps * sizeof *d->one);
+  if (gather) d->gathered = qcc_scratch(d->w, d->rows * s->taps * s->depth * sizeof *d->gathered);
+  if (!d->pointers || !d->one || (gather && !d->gathered)) return QCC_NOMEM;
+  for (size_t image = 0; image < (size_t)s->c->batch; ++image) {
+    for (size_t p = 0; p < s->pixels; p += d->rows) {
+      const size_t n = s->pixels - p < d->rows ? s->pixels - p : d->rows, offset = (image * s->pixels + p) * cout;
+      dense_block(d, image, p, n);
+      qcc_posts_run(d->w->simd, posts, d->y + offset, offset, n * cout);
+    }
+  }
+  return QCC_OK;
+}
+
+/* ---- depthwise, one output row at a time */
+typedef struct dw_row {
+  const qcc_conv *c;
+  qcc_dwrun run;
+  const float **row, **w;
+  const float *weights;
+} dw_row;
+
+/* Pixels [from, to) whose taps kx in [lo, hi) are inside. */
+static void dw_part(const qcc_simd *simd, const dw_row *r, const float *const *row, int64_t from, int64_t to, int64_t lo, int64_t hi, float *y) {
+  if (from >= to) return;
+  const qcc_conv *c = r->c;
+  qcc_dwrun d = r->run;
+  const int64_t shift = (from * c->stride[2] - c->pad[2] + lo * c->dilation[2]) * c->cin;
+  const float *rows[MAX_ROWS], *w[MAX_ROWS];
+  for (size_t i = 0; i < d.rows; ++i) {
+    rows[i] = row[i] + shift;
+    w[i] = r->w[i] + lo * c->cin;
+  }
+  d.row = rows, d.w = w;
+  d.taps = (size_t)(hi - lo), d.count = (size_t)(to - from), d.out = y + from * c->cin;
+  simd->depthwise(&d);
+}
+
+static void dw_line(const qcc_simd *simd, dw_row *r, const float *plane, int64_t oy, float *y) {
+  const qcc_conv *c = r->c;
+  int64_t start, lo, hi, ox = 0;
+  inside(c, 1, oy, &start, &lo, &hi);
+  r->run.rows = (size_t)(hi - lo);
+  for (int64_t k = lo; k < hi; ++k) {
+    r->row[k - lo] = plane + (start + k * c->dilation[1]) * c->in[2] * c->cin;
+    r->w[k - lo] = r->weights + k * c->kernel[2] * c->cin;
+  }
+  while (ox < c->out[2]) { /* runs of pixels that use the same taps */
+    int64_t end = ox + 1, lo2, hi2;
+    inside(c, 2, ox, &start, &lo, &hi);
+    for (; end < c->out[2]; ++end) {
+      inside(c, 2, end, &start, &lo2, &hi2);
+      if (lo2 != lo || hi2 != hi) break;
+    }
+    dw_part(simd, r, r->row, ox, end, lo, hi, y);
+    ox = end;
+  }
+}
+
+static void run_depthwise(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, float lo, float hi, const qcc_posts *posts) {
+  const float *row[MAX_ROWS], *weight[MAX_ROWS];
+  const size_t channels = (size_t)c->cin, line = (size_t)c->out[2] * channels;
+  dw_row r = {.c = c, .row = row, .w = weight, .weights = p->at};
+  r.run = (qcc_dwrun){.step = (size_t)c->stride[2] * channels, .dilation = (size_t)c->dilation[2] * channels, .channels = channels};
+  r.run.bias = p->bias, r.run.lo = lo, r.run.hi = hi;
+  for (int64_t image = 0; image < c->batch; ++image) {
+    const float *plane = x + image * c->in[1] * c->in[2] * c->cin;
+    for (int64_t oy = 0; oy < c->out[1]; ++oy) {
+      const size_t offset = (size_t)(image * c->out[1] + oy) * line;
+      dw_line(w->simd, &r, plane, oy, y + offset);
+      qcc_posts_run(w->simd, posts, y + offset, offset, line);
+    }
+  }
+}
+
+static const float *zeros(qcc_worker *w, size_t n) {
+  float *z = qcc_scratch(w, n * sizeof *z);
+  if (z) memset(z, 0, n * sizeof *z);
+  return z;
+}
+
+qcc_status qcc_conv_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, const qcc_posts *posts) {
+  qcc_posts rest = {.n = 0};
+  float lo, hi;
+  if (posts) rest = *posts;
+  qcc_posts_clamp(&rest, &lo, &hi);
+  if (p->depthwise) {
+    run_depthwise(w, c, p, x, y, lo, hi, &rest);
+    return QCC_OK;
+  }
+  dense_walk d = {.w = w, .p = p, .y = y, .lo = lo, .hi = hi};
+  d.s = (walk){.c = c, .x = x, .depth = (size_t)(c->cin / c->group)};
+  d.s.taps = (size_t)(c->kernel[0] * c->kernel[1] * c->kernel[2]);
+  d.s.pixels = (size_t)(c->out[0] * c->out[1] * c->out[2]);
+  d.s.plain = d.s.taps == 1;
+  for (int i = 0; i < 3; ++i) d.s.plain = d.s.plain && c->stride[i] == 1 && c->pad[i] == 0 && c->in[i] == c->out[i];
+  d.s.zeros = zeros(w, d.s.depth);
+  return d.s.zeros ? run_dense(&d, &rest) : QCC_NOMEM;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * MaxPool, AveragePool and the global pools on row-major tensors, one to three spatial dims. The fast form, channels last, is in step_pool.c. */
+#include "backends/ref/kutil.h"
+
+typedef struct pool {
+  qcc_window win;          /* always three dims: leading ones are 1 */
+  int64_t planes;
+  bool count_pads, column_major;
+} pool;
+
+static void widen(qcc_window *w) {
+  const int shift = 3 - w->rank;
+  if (!shift) return;
+  int64_t *list[] = {w->in, w->out, w->kernel, w->stride, w->dilation, w->pad_begin, w->pad_end};
+  for (size_t i = 0; i < sizeof list / sizeof list[0]; ++i) {
+    const int64_t fill = i < 5 ? 1 : 0;
+    for (int d = 2; d >= 0; --d) list[i][d] = d >= shift ? list[i][d - shift] : fill;
+  }
+}
+
+static qcc_status form(qcc_kargs *k, pool *p, qcc_type *out) {
+  const qcc_type *x = &k->in[0]->type;
+  QCC_TRY(qcc_window_of(&p->win, k->cx, k->node, x, NULL));
+  *out = *x;
+  for (int d = 0; d < p->win.rank; ++d) out->dim[d + 2] = p->win.out[d];
+  p->planes = x->dim[0] * x->dim[1];
+  p->count_pads = qcc_attr_int(k->node, "count_include_pad", 0) != 0;
+  p->column_major = qcc_attr_int(k->node, "storage_order", 0) != 0;
+  widen(&p->win);
+  return QCC_OK;
+}
+
+/* Taps [from, to) of axis d that lie inside for output `o`; *first is the coordinate of tap 0. */
+static void taps(const qcc_window *w, int d, int64_t o, int64_t *first, int64_t *from, int64_t *to) {
+  const int64_t start = o * w->stride[d] - w->pad_begin[d], dil = w->dilation[d];
+  *first = start;
+  *from = start >= 0 ? 0 : (-start + dil - 1) / dil;
+  *to = start >= w->in[d] ? 0 : (w->in[d] - start + dil - 1) / dil;
+  if (*to > w->kernel[d]) *to = w->kernel[d];
+  if (*from > *to) *from = *to;
+}
+
+/* Elements of the window at `o` that count for an average with padding: those within the padded input. */
+static int64_t padded_count(const qcc_window *w, const int64_t o[3]) {
+  int64_t n = 1;
+  for (int d = 0; d < 3; ++d) {
+    const int64_t start = o[d] * w->stride[d] - w->pad_begin[d], end = w->in[d] + w->pad_end[d], dil = w->dilation[d];
+    int64_t in = (end - start + dil - 1) / dil;
+    n *= in < w->kernel[d] ? in : w->kernel[d];
+  }
+  return n;
+}
+
+typedef struct spot { int64_t o[3], first[3], from[3], to[3]; } spot; /* one output element */
+
+static void find(const qcc_window *w, int64_t i, spot *s) {
+  s->o[0] = i / (w->out[1] * w->out[2]), s->o[1] = i / w->out[2] % w->out[1], s->o[2] = i % w->out[2];
+  for (int d = 0; d < 3; ++d) taps(w, d, s->o[d], &s->first[d], &s->from[d], &s->to[d]);
+}
+
+#define EACH_TAP(s, w)                                                                                               \
+  for (int64_t kz = (s)->from[0], z; kz < (s)->to[0] && (z = (s)->first[0] + kz * (w)->dilation[0], true); ++kz)     \
+    for (int64_t ky = (s)->from[1], y; ky < (s)->to[1] && (y = (s)->first[1] + ky * (w)->dilation[1], true); ++ky)   \
+      for (int64_t kx = (s)->from[2], x; kx < (s)->to[2] && (x = (s)->first[2] + kx * (w)->dilation[2], true); ++kx)
+
+static int64_t position(const pool *p, int64_t z, int64_t y, int64_t x) {
+  const int64_t *in = p->win.in;
+  return p->column_major ? (x * in[1] + y) * in[0] + z : (z * in[1] + y) * in[2] + x;
+}
+
+/* ---- MaxPool */
+#define MAX_PLANE(NAME, T, LOWEST)                                                                    \
+  static void NAME(const pool *p, const void *from, void *to, int64_t *index, int64_t plane) {        \
+    const qcc_window *w = &p->win;                                                                    \
+    const int64_t in = w->in[0] * w->in[1] * w->in[2], out = w->out[0] * w->out[1] * w->out[2];       \
+    const T *a = (const T *)from + plane * in;                                                        \
+    T *b = (T *)to + plane * out;                                                                     \
+    for (int64_t i = 0; i < out; ++i) {                                                               \
+      spot s;                                                                                         \
+      T best = LOWEST;                                                                                \
+      int64_t at = 0;                                                                                 \
+      bool any = false;                                                                               \
+      find(w, i, &s);                                                                                 \
+      EACH_TAP(&s, w) {                                                                               \
+        const T v = a[(z * w->in[1] + y) * w->in[2] + x];                                             \
+        if (any && !(v > best)) continue;                                                             \
+        best = v, any = true, at = position(p, z, y, x);                                              \
+      }                                                                                               \
+      b[i] = best;                                                                                    \
+      if (index) index[plane * out + i] = plane * in + at;                                            \
+    }                                                                                                 \
+  }
+MAX_PLANE(max_f32, float, -INFINITY)
+MAX_PLANE(max_f64, double, -(double)INFINITY)
+MAX_PLANE(max_u8, uint8_t, 0)
+MAX_PLANE(max_s8, int8_t, INT8_MIN)
+
+typedef void (*max_plane)(const pool *p, const void *from, void *to, int64_t *index, int64_t plane);
+
+static max_plane max_of(qcc_dtype t) {
+  switch (t) {
+    case QCC_F64: return max_f64;
+    case QCC_U8: return max_u8;
+    case QCC_S8: return max_s8;
+    default: return qcc_kx_is_float(t) ? max_f32 : NULL;
+  }
+}
+
+qcc_status qcc_kernel_max_pool(qcc_kargs *k) {
+  const qcc_dtype t = k->in[0]->type.dtype;
+  const max_plane run = max_of(t);
+  const bool half = run == max_f32;
+  const void *from = k->in[0]->data;
+  void *to = NULL, *index = NULL;
+  float *f = NULL;
+  qcc_type out, at;
+  pool p;
+  if (!run) return qcc_kx_no_type(k, t);
+  QCC_TRY(form(k, &p, &out));
+  at = qcc_kx_like(&out, QCC_S64);
+  if (k->out_count > 1) QCC_TRY(qcc_kx_out(k, 1, &at, &index));
+  if (half) {
+    QCC_TRY(qcc_kx_out_f32(k, 0, &out, &f));
+    from = qcc_kx_f32(k, 0);
+    to = f;
+    if (!from) return QCC_NOMEM;
+  } else {
+    QCC_TRY(qcc_kx_out(k, 0, &out, &to));
+  }
+  if (!to) { /* only the positions are wanted */
+    int64_t count;
+    if (!index || !qcc_type_count(&out, &count)) return QCC_OK;
+    to = qcc_kscratch(k, (size_t)count * sizeof(double));
+    if (!to) return QCC_NOMEM;
+  }
+  for (int64_t i = 0; i < p.planes; ++i) run(&p, from, to, index, i);
+  if (half) qcc_kx_store_f32(k, 0, f);
+  return QCC_OK;
+}
+
+/* ---- averages */
+static void average_plane(const pool *p, const float *a, float *b) {
+  const qcc_window *w = &p->win;
+  const int64_t out = w->out[0] * w->out[1] * w->out[2];
+  for (int64_t i = 0; i < out; ++i) {
+    spot s;
+    float sum = 0.0f;
+    find(w, i, &s);
+    EACH_TAP(&s, w) sum += a[(z * w->in[1] + y) * w->in[2] + x];
+    const int64_t real = (s.to[0] - s.from[0]) * (s.to[1] - s.from[1]) * (s.to[2] - s.from[2]);
+    b[i] = sum / (float)(p->count_pads ? padded_count(w, s.o) : real ? real : 1);
+  }
+}
+
+qcc_status qcc_kernel_average_pool(qcc_kargs *k) {
+  qcc_type out;
+  pool p;
+  float *y;
+  if (!qcc_kx_is_float(k->in[0]->type.dtype)) return qcc_kx_no_type(k, k->in[0]->type.dtype);
+  QCC_TRY(form(k, &p, &out));
+  QCC_TRY(qcc_kx_out_f32(k, 0, &out, &y));
+  const float *x = qcc_kx_f32(k, 0);
+  if (!y || !x) return y ? QCC_NOMEM : QCC_OK;
+  const int64_t in = qcc_kx_product(p.win.in, 0, 3), n = qcc_kx_product(p.win.out, 0, 3);
+  for (int64_t i = 0; i < p.planes; ++i) average_plane(&p, x + i * in, y + i * n);
+  qcc_kx_store_f32(k, 0, y);
+  return QCC_OK;
+}
+
+/* Sums in double: maps can have many elements. */
+static float mean(const float *x, int64_t n) {
+  double sum = 0.0;
+  for (int64_t i = 0; i < n; ++i) sum += (double)x[i];
+  return (float)(sum / (double)n);
+}
+
+static float largest(const float *x, int64_t n) {
+  float best = -INFINITY;
+  for (int64_t i = 0; i < n; ++i) best = x[i] > best || x[i] != x[i] ? x[i] : best;
+  return best;
+}
+
+static qcc_status global(qcc_kargs *k, float (*reduce)(const float *x, int64_t n)) {
+  const qcc_type *x = &k->in[0]->type;
+  qcc_type out = *x;
+  float *y;
+  if (!qcc_kx_is_float(x->dtype)) return qcc_kx_no_type(k, x->dtype);
+  if (x->rank < 2) return qcc_kx_fail(k, QCC_DATA, "D-216", "input has rank %d, a global pool takes 2 or more", x->rank);
+  for (int d = 2; d < x->rank; ++d) out.dim[d] = 1;
+  QCC_TRY(qcc_kx_out_f32(k, 0, &out, &y));
+  const float *from = qcc_kx_f32(k, 0);
+  if (!y || !from) return y ? QCC_NOMEM : QCC_OK;
+  const int64_t n = qcc_kx_product(x->dim, 2, x->rank), planes = x->dim[0] * x->dim[1];
+  for (int64_t i = 0; n > 0 && i < planes; ++i) y[i] = reduce(from + i * n, n);
+  qcc_kx_store_f32(k, 0, y);
+  return QCC_OK;
+}
+
+qcc_status qcc_kernel_global_average_pool(qcc_kargs *k) { return global(k, mean); }
+qcc_status qcc_kernel_global_max_pool(qcc_kargs *k) { return global(k, largest); }

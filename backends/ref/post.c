@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What follows the main loop of a step: activations, residual additions, per-channel factors, fake quantization, on one chunk at a time.
+ * Also the scratch memory of a worker and the change of layout, the other two things that every step shares. */
+#include <math.h>
+#include <string.h>
+
+#include "backends/ref/run.h"
+
+static void per_channel(const qcc_simd *simd, const qcc_post *p, float *at, size_t count) {
+  for (size_t i = 0; i + p->channels <= count; i += p->channels) {
+    float *row = at + i;
+    if (p->kind == QCC_POST_AFFINE) simd->affine(row, row, p->operand, p->shift, p->channels);
+    else if (p->swapped) simd->arith(p->arith, row, p->operand, row, p->channels);
+    else simd->arith(p->arith, row, row, p->operand, p->channels);
+  }
+}
+
+static void scalar_left(const qcc_post *p, float *at, size_t count) {
+  if (p->arith == QCC_ARITH_SUB) {
+    for (size_t i = 0; i < count; ++i) at[i] = p->p - at[i];
+  } else {
+    for (size_t i = 0; i < count; ++i) at[i] = p->p / at[i];
+  }
+}
+
+void qcc_posts_run(const qcc_simd *simd, const qcc_posts *posts, float *at, size_t offset, size_t count) {
+  for (unsigned i = 0; i < posts->n; ++i) {
+    const qcc_post *p = &posts->at[i];
+    const bool turned = p->swapped && (p->arith == QCC_ARITH_SUB || p->arith == QCC_ARITH_DIV);
+    switch (p->kind) {
+      case QCC_POST_ACT: simd->act(p->act, at, at, count, p->p, p->q); break;
+      case QCC_POST_FAKE_QUANT: simd->fake_quant(at, at, count, p->scale, p->p, p->q); break;
+      case QCC_POST_SAME:
+        if (turned) simd->arith(p->arith, at, p->operand + offset, at, count);
+        else simd->arith(p->arith, at, at, p->operand + offset, count);
+        break;
+      case QCC_POST_SCALAR:
+        if (turned) scalar_left(p, at, count);
+        else simd->scalar(p->arith, at, at, p->p, count);
+        break;
+      default: per_channel(simd, p, at, count); break;
+    }
+  }
+}
+
+void qcc_posts_clamp(qcc_posts *p, float *lo, float *hi) {
+  *lo = -INFINITY;
+  *hi = INFINITY;
+  if (!p->n || p->at[0].kind != QCC_POST_ACT || (p->at[0].act != QCC_ACT_RELU && p->at[0].act != QCC_ACT_CLIP)) return;
+  const bool clip = p->at[0].act == QCC_ACT_CLIP;
+  *lo = clip ? p->at[0].p : 0.0f;
+  *hi = clip ? p->at[0].q : INFINITY;
+  memmove(&p->at[0], &p->at[1], (p->n - 1) * sizeof p->at[0]);
+  p->n--;
+}
+
+/* ---- scratch */
+enum { BLOCK_HEAD = 64, FIRST_BLOCK = 64 * 1024, KEEP_BLOCK = 4 << 20 };
+
+void *qcc_scratch(qcc_worker *w, size_t bytes) {
+  size_t need, all;
+  if (!qcc_add_size(bytes, 63, &need)) need = SIZE_MAX;
+  need &= ~(size_t)63;
+  qcc_scratch_block *b = w->scratch;
+  if (!b || b->size - b->used < need) {
+    size_t size = need > FIRST_BLOCK ? need : FIRST_BLOCK;
+    if (size < w->scratch_want) size = w->scratch_want;
+    if (!qcc_add_size(size, BLOCK_HEAD, &all)) all = SIZE_MAX;
+    b = qcc_alloc(w->cx, all);
+    if (!b) return NULL;
+    *b = (qcc_scratch_block){.next = w->scratch, .size = size};
+    w->scratch = b;
+  }
+  void *p = (uint8_t *)b + BLOCK_HEAD + b->used;
+  b->used += need;
+  return p;
+}
+
+qcc_scratch_mark qcc_scratch_here(const qcc_worker *w) { return (qcc_scratch_mark){w->scratch, w->scratch ? w->scratch->used : 0}; }
+
+/* At the bottom of the stack several blocks become one the next time, and huge ones are given back. */
+void qcc_scratch_back(qcc_worker *w, qcc_scratch_mark m) {
+  size_t sum = 0;
+  bool bottom = !m.block || (!m.block->next && m.used == 0);
+  if (bottom && w->scratch && (w->scratch->next || w->scratch->size > KEEP_BLOCK)) {
+    for (qcc_scratch_block *b = w->scratch; b; b = b->next) sum += b->size;
+    w->scratch_want = sum > KEEP_BLOCK ? 0 : sum;
+    qcc_scratch_free(w);
+    return;
+  }
+  while (w->scratch && w->scratch != m.block && (m.block || w->scratch->next)) {
+    qcc_scratch_block *b = w->scratch;
+    w->scratch = b->next;
+    qcc_free(w->cx, b);
+  }
+  if (w->scratch) w->scratch->used = m.used;
+}
+
+void qcc_scratch_free(qcc_worker *w) {
+  while (w->scratch) {
+    qcc_scratch_block *b = w->scratch;
+    w->scratch = b->next;
+    qcc_free(w->cx, b);
+  }
+}
+
+/* ---- layout */
+enum { SQUARE = 16 };
+
+/* y[j][i] = x[i][j] for rows x columns, in squares that stay in the cache. */
+static void transpose(float *y, const float *x, size_t rows, size_t columns) {
+  for (size_t i0 = 0; i0 < rows; i0 += SQUARE) {
+    const size_t i1 = rows - i0 < SQUARE ? rows : i0 + SQUARE;
+    for (size_t j0 = 0; j0 < columns; j0 += SQUARE) {
+      const size_t j1 = columns - j0 < SQUARE ? columns : j0 + SQUARE;
+      for (size_t j = j0; j < j1; ++j)
+        for (size_t i = i0; i < i1; ++i) y[j * rows + i] = x[i * columns + j];
+    }
+  }
+}
+
+void qcc_to_last(float *y, const float *x, size_t batch, size_t channels, size_t spatial) {
+  const size_t n = channels * spatial;
+  for (size_t b = 0; b < batch; ++b) transpose(y + b * n, x + b * n, channels, spatial);
+}
+
+void qcc_from_last(float *y, const float *x, size_t batch, size_t channels, size_t spatial) {
+  const size_t n = channels * spatial;
+  for (size_t b = 0; b < batch; ++b) transpose(y + b * n, x + b * n, spatial, channels);
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The inside of the runtime: runner, workers, what a step does after its main loop.
+ * Invariants: after open only `plans` of a runner changes (under its lock); a worker is used by one thread at a time; every float that a step
+ * writes depends on shapes and inputs alone, never on which worker ran it or what it ran before. */
+#ifndef QCC_RUN_H
+#define QCC_RUN_H
+
+#include <pthread.h>
+
+#include "backends/ref/kernel.h"
+#include "backends/ref/simd.h"
+#include "ir/eval.h"
+#include "ir/support/map.h"
+
+/* One graph as a list of nodes with the values that end there; shapes are not known. */
+typedef struct qcc_prog_step {
+  const qcc_node *node;
+  qcc_kernel kernel;       /* NULL: the outputs are constants of the runner */
+  const uint32_t *dies;    /* ids of values of this graph whose last use this is */
+  uint32_t die_count;
+} qcc_prog_step;
+typedef struct qcc_prog {
+  const qcc_graph *g;
+  qcc_prog_step *step;
+  uint32_t count;
+  uint32_t *dies;
+} qcc_prog;
+typedef struct qcc_shape_plan qcc_shape_plan; /* plan.h */
+
+/* Scratch: a stack of blocks. Blocks never move while a kernel runs; between kernels they become one block of the largest need. */
+typedef struct qcc_scratch_block { struct qcc_scratch_block *next; size_t size, used; } qcc_scratch_block;
+
+typedef struct qcc_worker {
+  qcc_context *cx;
+  struct qcc_runner *runner;  /* NULL while folding */
+  const qcc_simd *simd;
+  unsigned index;
+  qcc_scratch_block *scratch; /* newest first */
+  size_t scratch_want;        /* least size of the next block */
+  qcc_tensor *slot;           /* by value id of the module, then the plan's own; data NULL: not there. buf set: owned here */
+  uint32_t slot_count;
+  uint8_t *arena;
+  size_t arena_bytes;
+  size_t sample;
+  uint64_t steps;             /* nodes of this sample so far */
+  const qcc_hooks *hooks;     /* of the current run */
+  const uint32_t *observed;   /* by value id: index for the hooks + 1, 0: not shown. NULL: nothing is */
+} qcc_worker;
+
+/* Weights in the order in which the loops read them. */
+typedef struct qcc_pack {
+  float *at;                  /* depthwise: [taps][channels]; else [group][panel][depth][nr] */
+  float *bias;                /* padded like the panels; NULL: none. Same allocation */
+  size_t bytes, depth, width; /* width: columns of one group */
+  size_t panels;              /* of one group */
+  bool depthwise;
+} qcc_pack;
+
+typedef struct qcc_runner {
+  qcc_context *cx;
+  const qcc_graph *g;
+  const qcc_simd *simd;
+  unsigned worker_count;
+  qcc_worker *workers;
+  qcc_tensor *consts;         /* by value id: aligned constants and values folded at open. Type without data: only packed; no type: none */
+  bool *folded;               /* by value id: computed at open (and perhaps only packed) */
+  qcc_pack *packs;            /* by node id; at NULL: none */
+  qcc_map progs;              /* graph to qcc_prog: the root and every body */
+  pthread_mutex_t lock;       /* plans, and shape inference while running */
+  bool has_lock;
+  qcc_shape_plan *plans;      /* newest use first */
+  qcc_run_stats stats;
+} qcc_runner;
+
+/* ---- scratch of kernels and steps */
+void *qcc_scratch(qcc_worker *w, size_t bytes);   /* NULL: no memory, told */
+typedef struct qcc_scratch_mark { qcc_scratch_block *block; size_t used; } qcc_scratch_mark;
+qcc_scratch_mark qcc_scratch_here(const qcc_worker *w);
+void qcc_scratch_back(qcc_worker *w, qcc_scratch_mark m); /* frees what was taken since */
+void qcc_scratch_free(qcc_worker *w);
+
+/* ---- what follows the main loop of a step, chunk by chunk while the chunk is in the cache */
+typedef enum qcc_post_kind { QCC_POST_ACT, QCC_POST_FAKE_QUANT, QCC_POST_SAME, QCC_POST_CHANNEL, QCC_POST_SCALAR, QCC_POST_AFFINE } qcc_post_kind;
+typedef struct qcc_post {
+  qcc_post_kind kind;
+  qcc_act act;
+  qcc_arith arith;
+  bool swapped;            /* operand op value */
+  float p, q;              /* of act; FAKE_QUANT: lo, hi minus zero; SCALAR: p */
+  float scale;             /* FAKE_QUANT */
+  const float *operand;    /* SAME: laid out like the output; CHANNEL: `channels` values; AFFINE: scale */
+  const float *shift;      /* AFFINE */
+  size_t channels;
+} qcc_post;
+enum { QCC_MAX_POST = 12 };
+typedef struct qcc_posts { qcc_post at[QCC_MAX_POST]; unsigned n; } qcc_posts;
+/* Runs all posts on `count` floats that stand at `offset` of the output. Whole channel rows when a post is per channel. */
+void qcc_posts_run(const qcc_simd *simd, const qcc_posts *p, float *at, size_t offset, size_t count);
+/* Takes a leading Relu or Clip out of `p`, for loops that clamp in registers. NULL gives no clamp. */
+void qcc_posts_clamp(qcc_posts *p, float *lo, float *hi);
+
+/* ---- convolution, channels last; one- and two-dimensional ones have leading dims of 1 */
+typedef struct qcc_conv {
+  int64_t batch, in[3], out[3], kernel[3], stride[3], dilation[3], pad[3];
+  int64_t cin, cout, group;
+  bool depthwise;          /* one filter per channel, at most two dimensions: has loops of its own */
+} qcc_conv;
+struct qcc_window;
+void qcc_conv_of(qcc_conv *c, const struct qcc_window *win, int64_t batch, int64_t cin, int64_t cout);
+/* `w` is [cout][cin / group][taps], bias cout floats or NULL. Memory from cx; free with qcc_free(cx, p->at). */
+qcc_status qcc_conv_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, const qcc_conv *c, const float *w, const float *bias) QCC_MUST_USE;
+qcc_status qcc_conv_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, const qcc_posts *posts) QCC_MUST_USE;
+
+/* ---- matrices */
+/* B given as [depth][width], or [width][depth] when `transposed`. */
+qcc_status qcc_dense_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, size_t depth, size_t width, const float *b, bool transposed,
+                          float alpha, const float *bias) QCC_MUST_USE;
+/* y[rows][width] = x[rows][depth] * B + bias, then posts. */
+qcc_status qcc_dense_run(qcc_worker *w, const qcc_pack *p, size_t rows, const float *x, float *y, const qcc_posts *posts) QCC_MUST_USE;
+/* The same without a packed B: rows of B are `width` long. Bit-equal to the packed form. */
+qcc_status qcc_dense_plain(qcc_worker *w, size_t rows, size_t depth, size_t width, const float *x, const float *b, float *y) QCC_MUST_USE;
+
+/* The block loop under both: `rows` rows by pointers a[row / MR][tap][MR], all panels of one group. */
+typedef struct qcc_block {
+  const float *const *a;
+  size_t rows, taps, depth;
+  const float *b;        /* panels, `panel_step` floats apart */
+  size_t ldb, panel_step;
+  const float *bias;
+  float *out;
+  size_t ldc, width;
+  float lo, hi;
+} qcc_block;
+void qcc_block_run(const qcc_simd *simd, const qcc_block *b);
+
+/* ---- programs (prog.c) */
+qcc_status qcc_prog_new(qcc_prog **out, qcc_runner *r, const qcc_graph *g) QCC_MUST_USE;
+void qcc_prog_free(qcc_context *cx, qcc_prog *p);
+/* Runs all steps; values come from and go to the slots of `w`. Shapes are inferred on the way, every value is an allocation of its own. */
+qcc_status qcc_prog_run(qcc_worker *w, const qcc_prog *p) QCC_MUST_USE;
+/* Runs `node` on tensors. Outputs are new owned tensors; `want` may be NULL: all. On failure nothing is left in `out`. */
+qcc_status qcc_node_run(qcc_worker *w, const qcc_node *n, qcc_kernel kernel, const qcc_tensor *const *in, const bool *want, qcc_tensor *out) QCC_MUST_USE;
+/* QCC_LIMIT when one activation of this type is larger than the limits allow. */
+qcc_status qcc_check_bytes(qcc_context *cx, const qcc_node *n, const qcc_type *t) QCC_MUST_USE;
+/* Shows a value to the hooks when it is observed. `last`: the data stands channels last. */
+qcc_status qcc_observe(qcc_worker *w, uint32_t id, const qcc_tensor *t, bool last) QCC_MUST_USE;
+/* The value in this worker, constants included (one that is only packed has no data); NULL: not there. */
+const qcc_tensor *qcc_worker_value(const qcc_worker *w, const qcc_value *v);
+void qcc_slot_clear(qcc_worker *w, uint32_t id);
+
+/* ---- constants and packed weights (prepare.c): fills consts and packs of a new runner */
+qcc_status qcc_prepare(qcc_runner *r) QCC_MUST_USE;
+const qcc_pack *qcc_pack_of(const qcc_kargs *k); /* of the node that runs; NULL: none */
+
+/* ---- one sample on one worker (sample.c), all samples on all workers (workers.c) */
+/* `inputs` stay the caller's and must live until qcc_sample_clear; `outputs` are borrowed until then. */
+qcc_status qcc_sample_run(qcc_worker *w, size_t sample, qcc_tensor *inputs, qcc_tensor *outputs) QCC_MUST_USE;
+void qcc_sample_clear(qcc_worker *w);
+qcc_status qcc_workers_run(qcc_runner *r, const qcc_samples *samples, size_t first, size_t count, const qcc_hooks *hooks) QCC_MUST_USE;
+
+/* Scale and zero point of u8 codes over the range of x, as DynamicQuantizeLinear. */
+void qcc_dynamic_params(const qcc_simd *simd, const float *x, size_t n, float *scale, int32_t *zero);
+
+/* ---- layout */
+/* [batch][channels][spatial] to [batch][spatial][channels] and back; f32. */
+void qcc_to_last(float *y, const float *x, size_t batch, size_t channels, size_t spatial);
+void qcc_from_last(float *y, const float *x, size_t batch, size_t channels, size_t spatial);
+
+#endif

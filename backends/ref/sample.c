@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One sample on one worker: inputs are checked and bound to slots, the root program runs, observed values and outputs are shown.
+ * Invariant: after a sample, failed or not, every slot is empty. */
+#include <string.h>
+
+#include "backends/ref/run.h"
+
+/* ---- observation */
+static qcc_status show_typed(qcc_worker *w, uint32_t index, const qcc_tensor *t, bool last) {
+  const qcc_hooks *h = w->hooks;
+  const qcc_scratch_mark mark = qcc_scratch_here(w);
+  qcc_tensor plain = *t;
+  if (last) {
+    float *to = qcc_scratch(w, t->bytes);
+    if (!to) return QCC_NOMEM;
+    size_t spatial = 1;
+    for (int d = 2; d < t->type.rank; ++d) spatial *= (size_t)t->type.dim[d];
+    qcc_from_last(to, t->data, (size_t)t->type.dim[0], (size_t)t->type.dim[1], spatial);
+    plain.data = to;
+    plain.buf = NULL;
+  }
+  h->observe_typed(h->user, w->index, w->sample, index, &plain);
+  qcc_scratch_back(w, mark);
+  return QCC_OK;
+}
+
+qcc_status qcc_observe(qcc_worker *w, uint32_t id, const qcc_tensor *t, bool last) {
+  const qcc_hooks *h = w->hooks;
+  if (!w->observed || !w->observed[id] || !t->data) return QCC_OK;
+  const uint32_t index = w->observed[id] - 1;
+  if (h->observe_typed && h->want_layout) QCC_TRY(show_typed(w, index, t, last));
+  if (h->observe && t->type.dtype == QCC_F32) h->observe(h->user, w->index, w->sample, index, t->data, (size_t)qcc_tensor_count(t));
+  return QCC_OK;
+}
+
+/* Values that no step makes: inputs and constants. */
+static qcc_status show_given(qcc_worker *w) {
+  const qcc_hooks *h = w->hooks;
+  if (!w->observed) return QCC_OK;
+  for (uint32_t i = 0; h->observed[i]; ++i) {
+    const qcc_value *v = h->observed[i];
+    const qcc_tensor *t = qcc_worker_value(w, v);
+    if (t) QCC_TRY(qcc_observe(w, v->id, t, false));
+  }
+  return QCC_OK;
+}
+
+/* ---- inputs */
+static bool fits(const qcc_type *want, const qcc_type *got) {
+  if (want->dtype != QCC_NONE && want->dtype != got->dtype) return false;
+  if (want->rank < 0) return true;
+  if (want->rank != got->rank) return false;
+  for (int d = 0; d < want->rank; ++d)
+    if (want->dim[d] >= 0 && want->dim[d] != got->dim[d]) return false;
+  return true;
+}
+
+static void type_text(char *to, size_t n, const qcc_type *t) {
+  size_t at = qcc_format(to, n, "%s[", qcc_dtype_name(t->dtype));
+  for (int d = 0; d < t->rank && at < n; ++d) {
+    if (t->dim[d] < 0) at += qcc_format(to + at, n - at, d ? ",?" : "?");
+    else at += qcc_format(to + at, n - at, d ? ",%lld" : "%lld", (long long)t->dim[d]);
+  }
+  if (at < n) qcc_format(to + at, n - at, "]");
+}
+
+static qcc_status bad_input(qcc_worker *w, const qcc_value *v, const qcc_tensor *t) {
+  char want[160], got[160];
+  qcc_loc loc = {.tensor = v->name};
+  if (!t->data) return qcc_error(w->cx, QCC_DATA, "D-201", &loc, "sample %zu gives nothing for this input", w->sample);
+  type_text(want, sizeof want, &v->type);
+  type_text(got, sizeof got, &t->type);
+  return qcc_error(w->cx, QCC_DATA, "D-202", &loc, "sample %zu is %s, the model takes %s", w->sample, got, want);
+}
+
+static qcc_status bind_input(qcc_worker *w, const qcc_value *v, qcc_tensor *t) {
+  size_t bytes;
+  if (!t->data || !qcc_type_is_static(&t->type) || !fits(&v->type, &t->type)) return bad_input(w, v, t);
+  if (t->type.dtype != QCC_STRING && (!qcc_type_bytes(&t->type, &bytes) || bytes > t->bytes)) return bad_input(w, v, t);
+  qcc_tensor *slot = &w->slot[v->id];
+  if ((uintptr_t)t->data % 16) return qcc_tensor_copy(slot, w->cx, &t->type, t->data);
+  *slot = *t;
+  slot->buf = NULL; /* the caller of this function owns it until the sample is done */
+  return QCC_OK;
+}
+
+/* ---- outputs */
+static qcc_status show_outputs(qcc_worker *w, const qcc_graph *g, qcc_tensor *outputs) {
+  for (uint32_t i = 0; i < g->output_count; ++i) {
+    const qcc_value *v = g->outputs[i]->value;
+    const qcc_tensor *t = qcc_worker_value(w, v);
+    qcc_loc loc = {.tensor = v ? v->name : NULL};
+    if (!t || !t->data) return qcc_error(w->cx, QCC_INTERNAL, "I-206", &loc, "this output has no value after a run");
+    outputs[i] = *t;
+    outputs[i].buf = NULL;
+  }
+  return QCC_OK;
+}
+
+static qcc_status run(qcc_worker *w, qcc_tensor *inputs, qcc_tensor *outputs) {
+  const qcc_graph *g = w->runner->g;
+  for (uint32_t i = 0; i < g->input_count; ++i) QCC_TRY(bind_input(w, g->inputs[i], &inputs[i]));
+  QCC_TRY(show_given(w));
+  QCC_TRY(qcc_prog_run(w, qcc_map_ptr(&w->runner->progs, g)));
+  return show_outputs(w, g, outputs);
+}
+
+qcc_status qcc_sample_run(qcc_worker *w, size_t sample, qcc_tensor *inputs, qcc_tensor *outputs) {
+  w->sample = sample;
+  w->steps = 0;
+  return run(w, inputs, outputs);
+}
+
+void qcc_sample_clear(qcc_worker *w) {
+  for (uint32_t i = 0; i < w->slot_count; ++i) qcc_slot_clear(w, i);
+  qcc_scratch_back(w, (qcc_scratch_mark){NULL, 0});
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The text of the inner loops (see simd.h). The including file defines the vector type `vec`, LANES and vec_load, vec_store, vec_set,
+ * vec_fma(a, b, c) = a * b + c, vec_max and vec_min (NaN in the second operand passes), scalar_fma, ISA_NAME and ISA_TABLE.
+ * Only sums of products use vec_fma; all else is plain C that the compiler vectorises without changing a bit. */
+#include <math.h>
+#include <string.h>
+
+#include "backends/ref/kmath.h"
+#include "backends/ref/simd.h"
+
+#define INLINE static inline __attribute__((always_inline))
+enum { NR = 2 * LANES };
+
+/* ---- matrix tile: QCC_MR x 2 vectors of sums in registers */
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+
+INLINE void tile_store(const qcc_tile *t, size_t row, vec x, vec y) {
+  vec lo = vec_set(t->lo), hi = vec_set(t->hi);
+  float *to = t->out + row * t->ldc;
+  x = vec_min(hi, vec_max(lo, x));
+  y = vec_min(hi, vec_max(lo, y));
+  if (t->n == NR) {
+    vec_store(to, x);
+    vec_store(to + LANES, y);
+  } else {
+    float part[NR];
+    vec_store(part, x);
+    vec_store(part + LANES, y);
+    memcpy(to, part, t->n * sizeof *to);
+  }
+}
+
+INLINE void tile_rows(const qcc_tile *t, const unsigned m) {
+  const float *b = t->b;
+  const float *const *a = t->a;
+  const size_t ldb = t->ldb, depth = t->depth;
+  const vec zero = vec_set(0.0f);
+  const vec x = t->bias ? vec_load(t->bias) : zero, y = t->bias ? vec_load(t->bias + LANES) : zero;
+#define ROW_START(i) vec x##i = x, y##i = y;
+  EACH_ROW(ROW_START)
+  for (size_t tap = 0; tap < t->taps; ++tap, a += QCC_MR) {
+#define ROW_POINTER(i) const float *p##i = i < m ? a[i] : NULL;
+    EACH_ROW(ROW_POINTER)
+    for (size_t k = 0; k < depth; ++k, b += ldb) {
+      const vec b0 = vec_load(b), b1 = vec_load(b + LANES);
+#define ROW_STEP(i)                 \
+  if (i < m) {                      \
+    const vec f = vec_set(p##i[k]); \
+    x##i = vec_fma(f, b0, x##i);    \
+    y##i = vec_fma(f, b1, y##i);    \
+  }
+      EACH_ROW(ROW_STEP)
+    }
+  }
+#define ROW_STORE(i) \
+  if (i < m) tile_store(t, i, x##i, y##i);
+  EACH_ROW(ROW_STORE)
+}
+
+static void tile(const qcc_tile *t) {
+  switch (t->m) {
+    case 1: tile_rows(t, 1); break;
+    case 2: tile_rows(t, 2); break;
+    case 3: tile_rows(t, 3); break;
+    case 4: tile_rows(t, 4); break;
+    case 5: tile_rows(t, 5); break;
+    default: tile_rows(t, 6); break;
+  }
+}
+
+/* ---- depthwise: `pixels` neighbouring outputs x `vecs` vectors of channels in registers */
+INLINE void dw_block(const qcc_dwrun *d, size_t pixel, size_t c, const unsigned pixels, const unsigned vecs) {
+  vec sum[4][2];
+  const size_t at = pixel * d->step + c;
+  for (unsigned j = 0; j < vecs; ++j) {
+    const vec start = d->bias ? vec_load(d->bias + c + j * LANES) : vec_set(0.0f);
+    for (unsigned i = 0; i < pixels; ++i) sum[i][j] = start;
+  }
+  for (size_t r = 0; r < d->rows; ++r) {
+    const float *x = d->row[r] + at, *w = d->w[r] + c;
+    for (size_t t = 0; t < d->taps; ++t, x += d->dilation, w += d->channels) {
+      for (unsigned j = 0; j < vecs; ++j) {
+        const vec f = vec_load(w + j * LANES);
+        for (unsigned i = 0; i < pixels; ++i) sum[i][j] = vec_fma(vec_load(x + i * d->step + j * LANES), f, sum[i][j]);
+      }
+    }
+  }
+  const vec lo = vec_set(d->lo), hi = vec_set(d->hi);
+  for (unsigned i = 0; i < pixels; ++i)
+    for (unsigned j = 0; j < vecs; ++j)
+      vec_store(d->out + (pixel + i) * d->channels + c + j * LANES, vec_min(hi, vec_max(lo, sum[i][j])));
+}
+
+static void dw_tail(const qcc_dwrun *d, size_t pixel, size_t c) {
+  float sum = d->bias ? d->bias[c] : 0.0f;
+  for (size_t r = 0; r < d->rows; ++r)
+    for (size_t t = 0; t < d->taps; ++t)
+      sum = scalar_fma(d->row[r][pixel * d->step + t * d->dilation + c], d->w[r][t * d->channels + c], sum);
+  sum = d->lo > sum ? d->lo : sum;
+  d->out[pixel * d->channels + c] = d->hi < sum ? d->hi : sum;
+}
+
+static void depthwise(const qcc_dwrun *d) {
+  const size_t whole = d->channels - d->channels % LANES, pairs = d->channels - d->channels % NR;
+  size_t pixel = 0;
+  for (; pixel + 4 <= d->count; pixel += 4) {
+    size_t c = 0;
+    for (; c < pairs; c += NR) dw_block(d, pixel, c, 4, 2);
+    for (; c < whole; c += LANES) dw_block(d, pixel, c, 4, 1);
+    for (; c < d->channels; ++c)
+      for (size_t i = 0; i < 4; ++i) dw_tail(d, pixel + i, c);
+  }
+  for (; pixel < d->count; ++pixel) {
+    size_t c = 0;
+    for (; c < pairs; c += NR) dw_block(d, pixel, c, 1, 2);
+    for (; c < whole; c += LANES) dw_block(d, pixel, c, 1, 1);
+    for (; c < d->channels; ++c) dw_tail(d, pixel, c);
+  }
+}
+
+/* ---- one operand */
+#define ACT(NAME, EXPR)                                                         \
+  static void act_##NAME(float *y, const float *from, size_t n, float p, float q) { \
+    (void)p, (void)q;                                                           \
+    for (size_t i = 0; i < n; ++i) {                                            \
+      const float x = from[i];                                                  \
+      y[i] = (EXPR);                                                            \
+    }                                                                           \
+  }
+INLINE float clip1(float x, float lo, float hi) {
+  const float up = x < lo ? lo : x;
+  return up > hi ? hi : up;
+}
+ACT(relu, x < 0.0f ? 0.0f : x)
+ACT(clip, clip1(x, p, q))
+ACT(leaky, x < 0.0f ? p * x : x)
+ACT(sigmoid, qcc_km_sigmoid(x))
+ACT(silu, x * qcc_km_sigmoid(x))
+ACT(tanh, qcc_km_tanh(x))
+ACT(hard_sigmoid, clip1(p * x + q, 0.0f, 1.0f))
+ACT(hard_swish, x * clip1(x / 6.0f + 0.5f, 0.0f, 1.0f))
+ACT(exp, qcc_km_exp(x))
+
+static void act(qcc_act f, float *y, const float *x, size_t n, float p, float q) {
+  switch (f) {
+    case QCC_ACT_RELU: act_relu(y, x, n, p, q); break;
+    case QCC_ACT_CLIP: act_clip(y, x, n, p, q); break;
+    case QCC_ACT_LEAKY_RELU: act_leaky(y, x, n, p, q); break;
+    case QCC_ACT_SIGMOID: act_sigmoid(y, x, n, p, q); break;
+    case QCC_ACT_SILU: act_silu(y, x, n, p, q); break;
+    case QCC_ACT_TANH: act_tanh(y, x, n, p, q); break;
+    case QCC_ACT_HARD_SIGMOID: act_hard_sigmoid(y, x, n, p, q); break;
+    case QCC_ACT_HARD_SWISH: act_hard_swish(y, x, n, p, q); break;
+    default: act_exp(y, x, n, p, q); break;
+  }
+}
+
+/* ---- two operands */
+#define ARITH_LOOPS(B)                                                      \
+  switch (f) {                                                              \
+    case QCC_ARITH_ADD: for (size_t i = 0; i < n; ++i) y[i] = a[i] + (B); break; \
+    case QCC_ARITH_SUB: for (size_t i = 0; i < n; ++i) y[i] = a[i] - (B); break; \
+    case QCC_ARITH_MUL: for (size_t i = 0; i < n; ++i) y[i] = a[i] * (B); break; \
+    default: for (size_t i = 0; i < n; ++i) y[i] = a[i] / (B); break;       \
+  }
+
+static void arith(qcc_arith f, float *y, const float *a, const float *b, size_t n) { ARITH_LOOPS(b[i]) }
+
+static void scalar(qcc_arith f, float *y, const float *a, float b, size_t n) { ARITH_LOOPS(b) }
+
+static void affine(float *y, const float *x, const float *scale, const float *shift, size_t n) {
+  if (scale && shift) {
+    for (size_t i = 0; i < n; ++i) y[i] = x[i] * scale[i] + shift[i];
+  } else if (scale) {
+    for (size_t i = 0; i < n; ++i) y[i] = x[i] * scale[i];
+  } else {
+    for (size_t i = 0; i < n; ++i) y[i] = x[i] + shift[i];
+  }
+}
+
+static void maximum(float *y, const float *a, const float *b, size_t n) {
+  for (size_t i = 0; i < n; ++i) y[i] = a[i] > b[i] ? a[i] : b[i];
+}
+
+/* ---- quantization. Clamping first is the same as rounding first, because the bounds are whole; adding and subtracting 1.5 * 2^23
+ * rounds half to even and turns -0 into +0. */
+static void fake_quant(float *y, const float *x, size_t n, float scale, float lo, float hi) {
+  const float magic = 12582912.0f;
+  for (size_t i = 0; i < n; ++i) {
+    float v = x[i] / scale;
+    v = v != v ? 0.0f : v;
+    v = clip1(v, lo, hi);
+    y[i] = ((v + magic) - magic) * scale;
+  }
+}
+
+static void codes(uint8_t *y, const float *x, size_t n, float scale, float lo, float hi, int32_t zero) {
+  for (size_t i = 0; i < n; ++i) {
+    float v = x[i] / scale;
+    v = v != v ? 0.0f : v;
+    v = clip1(v, lo, hi) + 12582912.0f;
+    int32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    y[i] = (uint8_t)(uint32_t)(bits - 0x4B400000 + zero);
+  }
+}
+
+static void range(const float *x, size_t n, float *lo, float *hi) {
+  float low[64], high[64];
+  size_t i = 0;
+  for (int j = 0; j < 64; ++j) low[j] = *lo, high[j] = *hi;
+  for (; i + 64 <= n; i += 64) {
+    for (int j = 0; j < 64; ++j) {
+      low[j] = x[i + (size_t)j] < low[j] ? x[i + (size_t)j] : low[j];
+      high[j] = x[i + (size_t)j] > high[j] ? x[i + (size_t)j] : high[j];
+    }
+  }
+  for (; i < n; ++i) {
+    low[0] = x[i] < low[0] ? x[i] : low[0];
+    high[0] = x[i] > high[0] ? x[i] : high[0];
+  }
+  for (int j = 0; j < 64; ++j) {
+    *lo = low[j] < *lo ? low[j] : *lo;
+    *hi = high[j] > *hi ? high[j] : *hi;
+  }
+}
+
+const qcc_simd ISA_TABLE = {ISA_NAME, NR, tile, depthwise, act, arith, scalar, affine, maximum, fake_quant, codes, range};

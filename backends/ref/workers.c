@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Workers over samples. The calling thread is worker 0. One lock guards reading (ascending), another delivery (ascending: a worker waits for
+ * its turn). When a sample fails, the ones before it are still delivered and the first failure is the result.
+ * Invariant: which worker runs a sample cannot be seen in any result. */
+#define _POSIX_C_SOURCE 200809L /* the monotonic clock */
+#include <string.h>
+#include <time.h>
+
+#include "backends/ref/run.h"
+
+typedef struct job {
+  qcc_runner *r;
+  const qcc_samples *samples;
+  const qcc_hooks *hooks;
+  size_t first, end;
+  pthread_mutex_t read_lock, out_lock;
+  pthread_cond_t turn;
+  size_t next;      /* to read; under read_lock */
+  size_t delivered; /* all below are; under out_lock */
+  size_t failed;    /* lowest failed sample, or SIZE_MAX; under out_lock */
+  qcc_status status;
+} job;
+
+typedef struct seat { job *j; qcc_worker *w; pthread_t thread; bool running; } seat;
+
+static void fail(job *j, size_t sample, qcc_status st) {
+  pthread_mutex_lock(&j->out_lock);
+  if (sample < j->failed) j->failed = sample, j->status = st;
+  pthread_cond_broadcast(&j->turn);
+  pthread_mutex_unlock(&j->out_lock);
+}
+
+static bool has_failed(job *j) {
+  pthread_mutex_lock(&j->out_lock);
+  bool yes = j->failed != SIZE_MAX;
+  pthread_mutex_unlock(&j->out_lock);
+  return yes;
+}
+
+static void release(qcc_tensor *t, uint32_t n) {
+  for (uint32_t i = 0; i < n; ++i) qcc_tensor_release(&t[i]);
+}
+
+/* Reads the next sample; false: no more, or failed. */
+static bool read_next(job *j, size_t *sample, qcc_tensor *inputs) {
+  const uint32_t n = j->r->g->input_count;
+  memset(inputs, 0, n * sizeof *inputs);
+  if (has_failed(j)) return false;
+  pthread_mutex_lock(&j->read_lock);
+  bool more = j->next < j->end;
+  qcc_status st = QCC_OK;
+  if (more) {
+    *sample = j->next++;
+    st = j->samples->get(j->samples->user, *sample, inputs);
+    if (st != QCC_OK) j->next = j->end;
+  }
+  pthread_mutex_unlock(&j->read_lock);
+  if (st == QCC_OK) return more;
+  release(inputs, n);
+  fail(j, *sample, st);
+  return false;
+}
+
+static qcc_status hand_over(job *j, size_t sample, const qcc_tensor *outputs) {
+  if (j->hooks && j->hooks->output) QCC_TRY(j->hooks->output(j->hooks->user, sample, outputs));
+  if (j->hooks && j->hooks->stage) return qcc_progress(j->r->cx, j->hooks->stage, sample + 1 - j->first, j->end - j->first);
+  return QCC_OK;
+}
+
+/* Waits until all earlier samples are out; false when one of them failed. */
+static bool deliver(job *j, size_t sample, const qcc_tensor *outputs) {
+  qcc_status st = QCC_OK;
+  pthread_mutex_lock(&j->out_lock);
+  while (j->delivered < sample && j->failed > sample) pthread_cond_wait(&j->turn, &j->out_lock);
+  bool ok = j->failed > sample;
+  if (ok) {
+    st = hand_over(j, sample, outputs);
+    if (st == QCC_OK) j->delivered = sample + 1;
+    else j->failed = sample, j->status = st;
+  }
+  pthread_cond_broadcast(&j->turn);
+  pthread_mutex_unlock(&j->out_lock);
+  return ok && st == QCC_OK;
+}
+
+static void work(job *j, qcc_worker *w, qcc_tensor *inputs, qcc_tensor *outputs) {
+  const uint32_t n = j->r->g->input_count;
+  size_t sample;
+  bool more = true;
+  while (more && read_next(j, &sample, inputs)) {
+    qcc_status st = qcc_sample_run(w, sample, inputs, outputs);
+    if (st == QCC_OK) more = deliver(j, sample, outputs);
+    else fail(j, sample, st);
+    more = more && st == QCC_OK;
+    qcc_sample_clear(w);
+    release(inputs, n);
+  }
+}
+
+static void *sit(void *user) {
+  seat *s = user;
+  const qcc_graph *g = s->j->r->g;
+  qcc_context *cx = s->j->r->cx;
+  qcc_tensor *in = qcc_zalloc_array(cx, (size_t)g->input_count + 1, sizeof *in);
+  qcc_tensor *out = qcc_zalloc_array(cx, (size_t)g->output_count + 1, sizeof *out);
+  if (in && out) work(s->j, s->w, in, out);
+  else fail(s->j, s->j->first, QCC_NOMEM);
+  qcc_free(cx, in);
+  qcc_free(cx, out);
+  return NULL;
+}
+
+/* A thread that cannot be made is a worker fewer. */
+static void run_seats(job *j, seat *seats, unsigned count) {
+  for (unsigned i = 0; i < count; ++i) seats[i] = (seat){.j = j, .w = &j->r->workers[i]};
+  for (unsigned i = 1; i < count; ++i) seats[i].running = pthread_create(&seats[i].thread, NULL, sit, &seats[i]) == 0;
+  sit(&seats[0]);
+  for (unsigned i = 1; i < count; ++i)
+    if (seats[i].running) pthread_join(seats[i].thread, NULL);
+}
+
+static qcc_status start(job *j, unsigned count) {
+  seat *seats = qcc_zalloc_array(j->r->cx, count, sizeof *seats);
+  if (!seats) return QCC_NOMEM;
+  qcc_status st = QCC_NOMEM;
+  if (pthread_mutex_init(&j->read_lock, NULL) == 0) {
+    if (pthread_mutex_init(&j->out_lock, NULL) == 0) {
+      if (pthread_cond_init(&j->turn, NULL) == 0) {
+        run_seats(j, seats, count);
+        st = j->status;
+        pthread_cond_destroy(&j->turn);
+      }
+      pthread_mutex_destroy(&j->out_lock);
+    }
+    pthread_mutex_destroy(&j->read_lock);
+  }
+  qcc_free(j->r->cx, seats);
+  return st;
+}
+
+qcc_status qcc_workers_run(qcc_runner *r, const qcc_samples *samples, size_t first, size_t count, const qcc_hooks *hooks) {
+  job j = {.r = r, .samples = samples, .hooks = hooks, .first = first, .end = first + count, .next = first, .delivered = first, .failed = SIZE_MAX};
+  struct timespec a, b;
+  clock_gettime(CLOCK_MONOTONIC, &a);
+  qcc_status st = start(&j, count < r->worker_count ? (count ? (unsigned)count : 1) : r->worker_count);
+  clock_gettime(CLOCK_MONOTONIC, &b);
+  r->stats.seconds += (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec);
+  r->stats.samples += j.delivered - first;
+  return st;
+}

@@ -6,7 +6,7 @@
 #include "ir/ir.h"
 
 typedef struct qcc_onnx_write_options {
-  int external;              /* -1: only when needed (> ~1.8 GB), 0: never, 1: always: one file <name>.data beside the model */
+  int external;              /* -1: only when needed (> ~1.8 GB), 0: never, 1: always: one file <name>.<digest>.data beside the model */
   size_t external_threshold; /* bytes from which a tensor goes outside; 0: 1024 */
 } qcc_onnx_write_options;
 

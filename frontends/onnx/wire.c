@@ -141,7 +141,7 @@ static qcc_status flush(stage *s) {
 }
 
 static qcc_status gather(stage *s, const void *bytes, size_t n) {
-  if (n > STAGE - s->n) QCC_TRY(flush(s));
+  if (n > STAGE - s->n || n > STAGE / 2) QCC_TRY(flush(s)); /* large pieces pass by the stage, in order */
   if (n > STAGE / 2) return s->sink(s->user, bytes, n);
   if (n) memcpy(s->at + s->n, bytes, n);
   s->n += n;

@@ -5,7 +5,7 @@
  *   %i = Identity(%k)                 ->
  *   %y = Mul(%i, %x)                         %y = Mul(%x, %k) "y"
  *
- * Constant nodes become initializers, identities of constants go, constants stand at the right of commutative operators, inputs left out at the
+ * Constant nodes become initializers, inputs with a default are constants only, identities of constants go, constants stand at the right of commutative operators, inputs left out at the
  * end are cut, every node has a name, the domain "ai.onnx" is "". Subgraphs too. Claim: exact. */
 #include <string.h>
 
@@ -109,7 +109,22 @@ static qcc_status node(qcc_pass_cx *p, qcc_node *n) {
   return QCC_OK;
 }
 
+/* An input with a default (old files list every weight so) is a constant: what is folded or quantized cannot be overridden any more. */
+static void freeze_inputs(qcc_pass_cx *p, qcc_graph *g) {
+  uint32_t kept = 0;
+  for (uint32_t k = 0; k < g->input_count; k++) {
+    qcc_value *v = g->inputs[k];
+    bool freeze = v->data && qcc_rewrite_ok(p, NULL, "freeze-input");
+    if (freeze)
+      v->is_input = false;
+    else
+      g->inputs[kept++] = v;
+  }
+  g->input_count = kept;
+}
+
 static qcc_status nodes_of(qcc_graph *g, void *user) {
+  freeze_inputs(user, g);
   QCC_FOR_NODES_SAFE(n, next, g) QCC_TRY(node(user, n));
   return QCC_OK;
 }

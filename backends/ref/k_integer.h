@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Exact integer products behind the quantized operators. Operands are 16-bit numbers with their zero points already taken off. */
+#ifndef QCC_K_INTEGER_H
+#define QCC_K_INTEGER_H
+
+#include "backends/ref/kutil.h"
+
+/* c[m,n] = a[m,k] * b[k,n], row-major, wrapping in 32 bits. */
+void qcc_kx_int_gemm(int64_t m, int64_t n, int64_t k, const int16_t *a, const int16_t *b, int32_t *c);
+/* Elements minus their zero point. `zero` is input `zero_at` (absent: 0): one number, or one per index of the dim of size `lines`, of which
+ * every `run` neighbours share one. NULL: no memory or a wrong size; *st says which. */
+int16_t *qcc_kx_centred(qcc_kargs *k, uint32_t input, uint32_t zero_at, int64_t lines, int64_t run, qcc_status *st);
+/* Scales of input `i`: one, or `lines` of them. */
+qcc_status qcc_kx_scales(qcc_kargs *k, uint32_t i, int64_t lines, const float **scale, int64_t *count) QCC_MUST_USE;
+/* Quantized output element: round(acc * factor) + zero, saturated. */
+static inline int64_t qcc_kx_requantize(int32_t acc, float factor, int64_t zero, int64_t lo, int64_t hi) {
+  float x = rintf((float)acc * factor) + (float)zero;
+  return !(x > (float)lo) ? lo : x >= (float)hi ? hi : (int64_t)x;
+}
+
+#endif

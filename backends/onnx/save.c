@@ -26,28 +26,40 @@ static qcc_status io_error(const target *t, const char *doing, int code) {
   return qcc_error(t->cx, QCC_IO, "F-201", &loc, "cannot %s the output: system error %d", doing, code);
 }
 
+static qcc_status differs(const target *t) {
+  qcc_loc loc = {.file = t->path};
+  return qcc_error(t->cx, QCC_IO, "F-202", &loc, "the output differs from what was written, near byte %llu", (unsigned long long)t->at);
+}
+
 /* ---- bytes */
 static qcc_status write_bytes(void *user, const void *bytes, size_t n) {
   target *t = user;
   const qcc_io *io = io_of(t->cx);
   int code = io->write(io->user, t->file, bytes, n);
-  t->at += n;
   return code ? io_error(t, "write", code) : QCC_OK;
 }
 
-static qcc_status compare_bytes(void *user, const void *bytes, size_t n) {
-  target *t = user;
+static qcc_status read_back(target *t, void *to, size_t n) {
   const qcc_io *io = io_of(t->cx);
   for (size_t done = 0; done < n;) {
-    size_t want = n - done < CHUNK ? n - done : CHUNK, got = 0;
-    int code = io->reread(io->user, t->file, t->at, t->chunk, want, &got);
+    size_t got = 0;
+    int code = io->reread(io->user, t->file, t->at, (uint8_t *)to + done, n - done, &got);
     if (code) return io_error(t, "read back", code);
-    if (got == 0 || got > want || memcmp(t->chunk, (const uint8_t *)bytes + done, got) != 0) {
-      qcc_loc loc = {.file = t->path};
-      return qcc_error(t->cx, QCC_IO, "F-202", &loc, "the output differs from what was written, at byte %llu", (unsigned long long)t->at);
-    }
+    if (got == 0 || got > n - done) return differs(t);
     done += got;
     t->at += got;
+  }
+  return QCC_OK;
+}
+
+/* A sink: the next bytes of the file must be these. */
+static qcc_status compare_bytes(void *user, const void *bytes, size_t n) {
+  target *t = user;
+  for (size_t done = 0; done < n;) {
+    size_t part = n - done < CHUNK ? n - done : CHUNK;
+    QCC_TRY(read_back(t, t->chunk, part));
+    if (memcmp(t->chunk, (const uint8_t *)bytes + done, part) != 0) return differs(t);
+    done += part;
   }
   return QCC_OK;
 }
@@ -65,8 +77,47 @@ static qcc_status emit_pieces(const qcc_onnx_writer *w, qcc_wire_sink sink, void
   return QCC_OK;
 }
 
-static qcc_status emit(const qcc_onnx_writer *w, bool data, qcc_wire_sink sink, void *user) {
-  return data ? emit_pieces(w, sink, user) : qcc_wire_emit(&w->wire, sink, user);
+/* ---- verification: what stands in the file, weights compared in passing, must pass the scan that guards the reader */
+static void find_holes(const qcc_onnx_writer *w, qcc_pb_hole *to) {
+  const qcc_wire *wire = &w->wire;
+  size_t from = 0, offset = 0;
+  for (size_t k = 0, next = 0; next < w->raws.n; k++) {
+    const qcc_wire_slot *s = &wire->slots.at[k];
+    offset += s->at - from;
+    from = s->at;
+    if (w->raws.at[next] == k) to[next++] = (qcc_pb_hole){.at = offset, .n = s->n};
+    offset += s->blob ? s->n : qcc_wire_varint_size(s->n);
+  }
+}
+
+static qcc_status read_message(const qcc_onnx_writer *w, target *t, const qcc_pb_hole *holes, uint8_t *to) {
+  size_t at = 0;
+  for (size_t k = 0; k < w->raws.n; k++) {
+    QCC_TRY(read_back(t, to, holes[k].at - at));
+    to += holes[k].at - at;
+    QCC_TRY(compare_bytes(t, w->wire.slots.at[w->raws.at[k]].blob, holes[k].n));
+    at = holes[k].at + holes[k].n;
+  }
+  return read_back(t, to, w->wire.total - at);
+}
+
+static qcc_status verify_with(const qcc_onnx_writer *w, target *t, qcc_pb_hole *holes, uint8_t *bytes) {
+  find_holes(w, holes);
+  QCC_TRY(read_message(w, t, holes, bytes));
+  qcc_pb_scan scan = {.cx = w->cx, .file = t->path, .bytes = bytes, .n = w->wire.total, .holes = holes, .hole_count = w->raws.n};
+  qcc_status st = qcc_pb_run_scan(&scan);
+  return st == QCC_INVALID ? QCC_INTERNAL : st;
+}
+
+static qcc_status verify_message(const qcc_onnx_writer *w, target *t) {
+  size_t n = w->wire.total;
+  for (size_t k = 0; k < w->raws.n; k++) n -= w->wire.slots.at[w->raws.at[k]].n;
+  qcc_pb_hole *holes = qcc_alloc_array(w->cx, w->raws.n + 1, sizeof *holes);
+  uint8_t *bytes = qcc_alloc(w->cx, n + 1);
+  qcc_status st = holes && bytes ? verify_with(w, t, holes, bytes) : QCC_NOMEM;
+  qcc_free(w->cx, holes);
+  qcc_free(w->cx, bytes);
+  return st;
 }
 
 /* ---- one file */
@@ -83,12 +134,12 @@ static qcc_status write_file(target *t, const qcc_onnx_writer *w, bool data) {
     t->file = NULL;
     return io_error(t, "create", code);
   }
-  QCC_TRY(emit(w, data, write_bytes, t));
-  t->at = 0;
+  QCC_TRY(data ? emit_pieces(w, write_bytes, t) : qcc_wire_emit(&w->wire, write_bytes, t));
   t->chunk = qcc_alloc(t->cx, CHUNK);
   if (!t->chunk) return QCC_NOMEM;
-  qcc_status st = emit(w, data, compare_bytes, t);
+  qcc_status st = data ? emit_pieces(w, compare_bytes, t) : verify_message(w, t);
   qcc_free(t->cx, t->chunk);
+  t->chunk = NULL;
   return st;
 }
 
@@ -97,55 +148,6 @@ static qcc_status commit(target *t) {
   int code = io->commit(io->user, t->file);
   t->file = NULL; /* closed also on failure */
   return code ? io_error(t, "finish", code) : QCC_OK;
-}
-
-/* ---- the message itself must pass the scan that guards the reader */
-typedef struct holes {
-  qcc_pb_hole *at;
-  uint8_t *bytes;  /* of the message without the holes */
-  size_t n, count;
-} holes;
-
-static void add_bytes(holes *h, const void *from, size_t n) {
-  if (n) memcpy(h->bytes + h->n, from, n);
-  h->n += n;
-}
-
-/* Raw payloads become holes; `offset` runs along the file. */
-static void collect(const qcc_onnx_writer *w, holes *h) {
-  const qcc_wire *wire = &w->wire;
-  size_t from = 0, offset = 0;
-  uint8_t length[10];
-  for (size_t k = 0; k < wire->slots.n; k++) {
-    const qcc_wire_slot *s = &wire->slots.at[k];
-    add_bytes(h, wire->bytes + from, s->at - from);
-    offset += s->at - from;
-    from = s->at;
-    if (h->count < w->raws.n && w->raws.at[h->count] == k) {
-      h->at[h->count++] = (qcc_pb_hole){.at = offset, .n = s->n};
-      offset += s->n;
-      continue;
-    }
-    size_t n = s->blob ? s->n : qcc_wire_put_varint(length, s->n);
-    add_bytes(h, s->blob ? s->blob : length, n);
-    offset += n;
-  }
-  add_bytes(h, wire->bytes + from, wire->n - from);
-}
-
-static qcc_status check_message(const qcc_onnx_writer *w, const char *path) {
-  size_t n = w->wire.total;
-  for (size_t k = 0; k < w->raws.n; k++) n -= w->wire.slots.at[w->raws.at[k]].n;
-  holes h = {.at = qcc_alloc_array(w->cx, w->raws.n + 1, sizeof *h.at), .bytes = qcc_alloc(w->cx, n + 1)};
-  qcc_status st = h.at && h.bytes ? QCC_OK : QCC_NOMEM;
-  if (st == QCC_OK) {
-    collect(w, &h);
-    qcc_pb_scan scan = {.cx = w->cx, .file = path, .bytes = h.bytes, .n = w->wire.total, .holes = h.at, .hole_count = h.count};
-    st = qcc_pb_run_scan(&scan);
-  }
-  qcc_free(w->cx, h.at);
-  qcc_free(w->cx, h.bytes);
-  return st == QCC_INVALID ? QCC_INTERNAL : st;
 }
 
 /* ---- where tensors go */
@@ -200,7 +202,6 @@ static qcc_status check_size(const qcc_onnx_writer *w, const char *path) {
 
 static qcc_status write_both(qcc_onnx_writer *w, target *model, target *data) {
   QCC_TRY(check_size(w, model->path));
-  QCC_TRY(check_message(w, model->path));
   if (data->path) QCC_TRY(write_file(data, w, true));
   QCC_TRY(write_file(model, w, false));
   if (data->path) QCC_TRY(commit(data));
@@ -241,7 +242,6 @@ qcc_status qcc_onnx_save_memory(void **out, size_t *n, const qcc_graph *g) {
   qcc_wire_init(&w.wire, g->cx);
   qcc_status st = qcc_onnx_build(&w);
   if (st == QCC_OK) st = check_size(&w, g->file);
-  if (st == QCC_OK) st = check_message(&w, g->file);
   if (st == QCC_OK) st = qcc_wire_flatten(&w.wire, &bytes, n);
   qcc_onnx_reset(&w);
   *out = bytes;

@@ -66,7 +66,7 @@ static qcc_status shape_scan(qcc_infer *f) {
   const qcc_graph *body = qcc_attr_graph(f->node, "body");
   int64_t scans = qcc_attr_int(f->node, "num_scan_inputs", 0), length = QCC_DIM_UNKNOWN;
   if (!body) return qcc_shape_bad(f, QCC_M_ARITY, "the body is missing");
-  uint32_t first = f->opset < 9 ? 1 : 0, inputs = f->node->in_count - first;
+  uint32_t first = f->opset < 9 ? 1 : 0, inputs = f->node->in_count > first ? f->node->in_count - first : 0;  // 8: lengths in front
   if (scans < 1 || scans > inputs)
     return qcc_shape_bad(f, QCC_M_ATTR, "num_scan_inputs is %lld; allowed is 1 to %u", (long long)scans, inputs);
   uint32_t states = inputs - (uint32_t)scans, count;

@@ -13,7 +13,7 @@ static power powers(const float *want, const float *got, size_t n) {
   for (size_t i = 0; i < n; i++) {
     double a = (double)want[i], b = (double)got[i];
     if (!isfinite(a)) continue;
-    if (!isfinite(b)) b = 2 * a + 1; /* an error at least as large as the signal */
+    if (!isfinite(b)) b = 2 * a + copysign(1, a); /* an error at least as large as the signal */
     p.signal += a * a;
     p.other += b * b;
     p.product += a * b;

@@ -84,8 +84,8 @@ static void project(float *a, float *b, double u, double v, double hu, double hv
   if (!(hv > 0)) hv = 1e-12;
   double over_by = (u * x + v * y - limit) / ((double)x * x / hu + (double)y * y / hv), best = HUGE_VAL;
   double centre = u - over_by * x / hu;
-  int32_t most_a = over(limit, x), from = (int32_t)floor(centre < 0 ? 0 : centre > most_a ? most_a : centre) - 1;
-  for (int32_t p = from < 0 ? 0 : from; p <= from + 3 && p <= most_a; p++) {
+  int32_t most_a = over(limit, x), from = (int32_t)floor(centre < 0 ? 0 : centre > most_a ? most_a : centre) - 7;
+  for (int32_t p = from < 0 ? 0 : from; p <= from + 15 && p <= most_a; p++) {
     int32_t room = over(limit - p * x, y), q = v < room ? (int32_t)(v + .5) : room;
     if (q > room) q = room;
     double e = hu * (u - p) * (u - p) + hv * (v - q) * (v - q);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The facade: contexts and models. It checks arguments and joins modules; it decides nothing. */
+#define _POSIX_C_SOURCE 200809L
 #include <string.h>
 #include <unistd.h>
 
 #include "backends/onnx/export.h"
+#include "backends/ref/ref.h"
 #include "frontends/capi/model.h"
 #include "frontends/onnx/import.h"
 #include "ir/check.h"
@@ -221,4 +223,12 @@ qcc_status qcc_pass_run_options_of(qcc_pass_run_options *out, const qcc_pass_opt
   out->print_user = o->print_user;
   out->reproducer = o->reproducer;
   return QCC_OK;
+}
+
+qcc_status qcc_passes(qcc_model *model, const char *pipeline, const qcc_pass_options *options) {
+  if (!model || !pipeline) return QCC_ARG;
+  qcc_pass_run_options run;
+  QCC_TRY(qcc_pass_run_options_of(&run, options));
+  run.eval = qcc_ref_eval();
+  return qcc_run_passes(model->g, pipeline, &run);
 }

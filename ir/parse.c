@@ -257,13 +257,9 @@ static qcc_status fill_single(parser *p, qcc_attr *a, const items *from) {
 }
 
 static qcc_status parse_attr_value(parser *p, qcc_node *n, const char *name, qcc_attr **out) {
-  if (word(p, "opaque")) {
-    const uint8_t *bytes = NULL;
+  if (word(p, "opaque")) { /* its wire bytes are what other attributes keep besides their value */
     *out = new_attr(p, n, name, QCC_ATTR_OPAQUE);
-    QCC_TRY(*out ? qcc_lex_next(&p->l) : QCC_NOMEM);
-    QCC_TRY(parse_hex(p, &bytes, &(*out)->s.n));
-    (*out)->s.at = (const char *)bytes;
-    return QCC_OK;
+    return *out ? parse_extra(p, "opaque", &(*out)->extra) : QCC_NOMEM;
   }
   items found = {.kind = QCC_ATTR_INT};
   bool is_list = false;
@@ -289,7 +285,7 @@ static qcc_status parse_attr(parser *p, qcc_node *n) {
   if (qcc_attr_find(n, name)) return qcc_lex_error(&here, "M-083", "attribute %s is given twice", name);
   QCC_TRY(qcc_lex_take(&p->l, '='));
   QCC_TRY(parse_attr_value(p, n, name, &a));
-  return parse_extra(p, "extra", &a->extra);
+  return a->kind == QCC_ATTR_OPAQUE ? QCC_OK : parse_extra(p, "extra", &a->extra);
 }
 
 static qcc_status parse_attrs(parser *p, qcc_node *n) {

@@ -97,8 +97,8 @@ static void put_attr(printer *p, const qcc_attr *a) {
     case QCC_ATTR_GRAPHS: put_list(p, a, "graphs", each_graph); break;
     case QCC_ATTR_OPAQUE:
       put(p, "opaque ");
-      qcc_print_hex(p->to, a->s.at, a->s.n);
-      break;
+      qcc_print_hex(p->to, a->extra.bytes, a->extra.n);
+      return;
   }
   put_extra(p, " extra ", &a->extra);
 }

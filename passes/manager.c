@@ -199,7 +199,7 @@ qcc_status qcc_pipeline_run(const qcc_pipeline *p, qcc_graph *g, const qcc_pass_
 
 qcc_status qcc_run_passes(qcc_graph *g, const char *pipeline, const qcc_pass_run_options *options) {
   qcc_pipeline *p;
-  QCC_TRY(qcc_pipeline_parse(&p, g->cx, pipeline, 0));
+  QCC_TRY(qcc_pipeline_parse(&p, g->cx, pipeline, options ? options->given : 0));
   qcc_status status = qcc_pipeline_run(p, g, options, NULL);
   qcc_pipeline_free(p);
   return status;

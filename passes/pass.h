@@ -76,6 +76,7 @@ typedef struct qcc_pass_run_options {
   const qcc_eval *eval;
   const qcc_plan *plan;
   const qcc_target *target;
+  uint32_t given;              /* QCC_PROP_ that the graph has already (qcc_run_passes) */
   bool no_verify;              /* default: verify after every pass */
   const char *print_after;     /* pass name, "all" or NULL */
   bool print_changed;

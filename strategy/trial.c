@@ -72,7 +72,7 @@ static double median(double *x, size_t n) { /* sorts; n is a few dozen */
 
 qcc_status qcc_trial_graph(qcc_graph **out, const qcc_trials *t, const qcc_plan *plan) {
   QCC_TRY(qcc_graph_clone(out, t->g));
-  qcc_pass_run_options options = {.eval = t->eval, .plan = plan, .target = t->target, .no_verify = true};
+  qcc_pass_run_options options = {.eval = t->eval, .plan = plan, .target = t->target, .given = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13, .no_verify = true};
   qcc_status st = qcc_run_passes(*out, "@fakequant", &options);
   if (st == QCC_OK) return QCC_OK;
   qcc_graph_free(*out);

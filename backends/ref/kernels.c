@@ -5,10 +5,6 @@
 #include "backends/ref/ref.h"
 #include "backends/ref/run.h"
 
-/* A kernel whose file is not in the build is a hole in the table. */
-#define OP(id, domain, name, since, in_min, in_max, out_max, shape, kern, role, exact) extern __attribute__((weak)) qcc_status qcc_kernel_##kern(qcc_kargs *k);
-#include "ir/ops.def"
-#undef OP
 #define qcc_kernel_none ((qcc_kernel)0)
 static const qcc_kernel table[] = {
     [QCC_OP_OPAQUE] = NULL,

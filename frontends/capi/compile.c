@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * qcc_compile: one function call per arrow of the design. Prepare, tune (policy -> plan), quantize (plan -> graph), summarize. */
+#define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -102,6 +103,7 @@ static qcc_status note_steps(qcc_model *m, const qcc_tune_result *r) {
 static qcc_status quantize(job *j, const qcc_plan *plan) {
   qcc_pass_run_options options = j->passes;
   options.plan = plan;
+  options.given = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13;
   options.target = &j->target;
   return qcc_run_passes(j->g, "@quantize", &options);
 }

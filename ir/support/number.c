@@ -74,6 +74,12 @@ static void big_add(big *a, const big *b) {
   }
 }
 
+/* Copies what is in use: most numbers are short, and the array is not. */
+static void big_copy(big *to, const big *from) {
+  to->n = from->n;
+  memcpy(to->w, from->w, (size_t)from->n * sizeof to->w[0]);
+}
+
 static int big_bits(const big *a) { return a->n ? 32 * a->n - __builtin_clz(a->w[a->n - 1]) : 0; }
 
 /* ---- to digits */
@@ -106,8 +112,9 @@ static uint64_t split(double x, bool single, int *exponent, bool *bottom) {
 
 /* True when r (+ the upper gap) reaches s: then the number is >= 10^exponent or rounds to it. */
 static bool reaches(const ratio *q, bool gap) {
-  big sum = q->r;
-  if (!gap) return big_compare(&sum, &q->s) >= 0;
+  big sum;
+  if (!gap) return big_compare(&q->r, &q->s) >= 0;
+  big_copy(&sum, &q->r);
   big_add(&sum, &q->low);
   if (q->wide) big_add(&sum, &q->low);
   int c = big_compare(&sum, &q->s);
@@ -160,7 +167,8 @@ static int take_digit(ratio *q) {
 
 /* Compares the rest r / s with one half. */
 static int against_half(const ratio *q) {
-  big twice = q->r;
+  big twice;
+  big_copy(&twice, &q->r);
   big_add(&twice, &q->r);
   return big_compare(&twice, &q->s);
 }

@@ -143,15 +143,14 @@ static void choose(int64_t n, const uint8_t *c, const void *xp, const void *yp, 
 }
 
 qcc_status qcc_kernel_where(qcc_kargs *k) {
-  qcc_type first, t, x = k->in[1]->type, y = k->in[2]->type;
+  qcc_type first, t, condition = k->in[0]->type, x = k->in[1]->type, y = k->in[2]->type;
   size_t size;
   qcc_kx_bcast p;
   void *out;
   if (k->in[0]->type.dtype != QCC_BOOL || x.dtype != y.dtype) return qcc_kx_no_type(k, k->in[0]->type.dtype != QCC_BOOL ? k->in[0]->type.dtype : y.dtype);
   QCC_TRY(qcc_kx_elem(k, x.dtype, &size));
   QCC_TRY(qcc_kx_bcast_type(k, &first, &x, &y));
-  t = k->in[0]->type;
-  QCC_TRY(qcc_kx_bcast_type(k, &t, &first, &t));
+  QCC_TRY(qcc_kx_bcast_type(k, &t, &first, &condition));
   QCC_TRY(qcc_kx_out(k, 0, &t, &out));
   if (!out || qcc_kx_product(t.dim, 0, t.rank) == 0) return QCC_OK;
   if (!qcc_kx_bcast_init(&p, &t, (const qcc_type *const[]){&k->in[0]->type, &x, &y}, 3)) return qcc_kx_fail(k, QCC_DATA, "D-705", "shapes do not broadcast");

@@ -42,6 +42,7 @@ typedef struct qcc_worker {
   uint8_t *arena;
   size_t arena_bytes;
   size_t sample;
+  qcc_shape_plan *plan;       /* of the current sample */
   uint64_t steps;             /* nodes of this sample so far */
   const qcc_hooks *hooks;     /* of the current run */
   const uint32_t *observed;   /* by value id: index for the hooks + 1, 0: not shown. NULL: nothing is */
@@ -66,9 +67,10 @@ typedef struct qcc_runner {
   bool *folded;               /* by value id: computed at open (and perhaps only packed) */
   qcc_pack *packs;            /* by node id; at NULL: none */
   qcc_map progs;              /* graph to qcc_prog: the root and every body */
-  pthread_mutex_t lock;       /* plans, and shape inference while running */
+  pthread_mutex_t lock;       /* shape inference while running */
   bool has_lock;
-  qcc_shape_plan *plans;      /* newest use first */
+  pthread_mutex_t plan_lock;
+  qcc_shape_plan *plans;      /* newest use first; under plan_lock */
   qcc_run_stats stats;
 } qcc_runner;
 
@@ -101,7 +103,7 @@ void qcc_posts_clamp(qcc_posts *p, float *lo, float *hi);
 
 /* ---- convolution, channels last; one- and two-dimensional ones have leading dims of 1 */
 typedef struct qcc_conv {
-  int64_t batch, in[3], out[3], kernel[3], stride[3], dilation[3], pad[3];
+  int64_t batch, in[3], out[3], kernel[3], stride[3], dilation[3], pad[3], pad_end[3]; /* pad_end: pools only */
   int64_t cin, cout, group;
   bool depthwise;          /* one filter per channel, at most two dimensions: has loops of its own */
 } qcc_conv;

@@ -3,8 +3,8 @@
 #include <cblas.h>
 #include <string.h>
 
+#include "backends/ref/plan.h"
 #include "backends/ref/ref.h"
-#include "backends/ref/run.h"
 #include "ir/support/vec.h"
 
 /* ---- open */
@@ -84,6 +84,10 @@ static qcc_status make_workers(qcc_runner *r, unsigned workers) {
 
 static qcc_status fill(qcc_runner *r, unsigned workers) {
   if (pthread_mutex_init(&r->lock, NULL) != 0) return qcc_error(r->cx, QCC_NOMEM, "N-201", NULL, "the system gives no lock");
+  if (pthread_mutex_init(&r->plan_lock, NULL) != 0) {
+    pthread_mutex_destroy(&r->lock);
+    return qcc_error(r->cx, QCC_NOMEM, "N-201", NULL, "the system gives no lock");
+  }
   r->has_lock = true;
   QCC_TRY(check_ops(r));
   openblas_set_num_threads(1); /* samples are what runs in parallel; its sums also depend on its threads */
@@ -132,7 +136,11 @@ static void close_runner(qcc_runner *r) {
   for (uint32_t i = 0; r->packs && i <= g->next_node_id; ++i) qcc_free(r->cx, r->packs[i].at);
   for (uint32_t i = 0; r->consts && i <= g->next_value_id; ++i)
     if (r->consts[i].buf) qcc_tensor_release(&r->consts[i]);
-  if (r->has_lock) pthread_mutex_destroy(&r->lock);
+  qcc_plans_free(r);
+  if (r->has_lock) {
+    pthread_mutex_destroy(&r->lock);
+    pthread_mutex_destroy(&r->plan_lock);
+  }
   qcc_free(r->cx, r->workers);
   qcc_free(r->cx, r->folded);
   qcc_free(r->cx, r->packs);

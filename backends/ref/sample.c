@@ -3,7 +3,7 @@
  * Invariant: after a sample, failed or not, every slot is empty. */
 #include <string.h>
 
-#include "backends/ref/run.h"
+#include "backends/ref/plan.h"
 
 /* ---- observation */
 static qcc_status show_typed(qcc_worker *w, uint32_t index, const qcc_tensor *t, bool last) {
@@ -85,11 +85,12 @@ static qcc_status bind_input(qcc_worker *w, const qcc_value *v, qcc_tensor *t) {
 }
 
 /* ---- outputs */
-static qcc_status show_outputs(qcc_worker *w, const qcc_graph *g, qcc_tensor *outputs) {
+static qcc_status show_outputs(qcc_worker *w, const qcc_shape_plan *p, qcc_tensor *outputs) {
+  const qcc_graph *g = w->runner->g;
   for (uint32_t i = 0; i < g->output_count; ++i) {
     const qcc_value *v = g->outputs[i]->value;
-    const qcc_tensor *t = qcc_worker_value(w, v);
-    qcc_loc loc = {.tensor = v ? v->name : NULL};
+    const qcc_tensor *t = w->slot[p->output[i]].data ? &w->slot[p->output[i]] : qcc_worker_value(w, v);
+    qcc_loc loc = {.tensor = v->name};
     if (!t || !t->data) return qcc_error(w->cx, QCC_INTERNAL, "I-206", &loc, "this output has no value after a run");
     outputs[i] = *t;
     outputs[i].buf = NULL;
@@ -99,10 +100,15 @@ static qcc_status show_outputs(qcc_worker *w, const qcc_graph *g, qcc_tensor *ou
 
 static qcc_status run(qcc_worker *w, qcc_tensor *inputs, qcc_tensor *outputs) {
   const qcc_graph *g = w->runner->g;
+  qcc_shape_plan *p;
   for (uint32_t i = 0; i < g->input_count; ++i) QCC_TRY(bind_input(w, g->inputs[i], &inputs[i]));
   QCC_TRY(show_given(w));
-  QCC_TRY(qcc_prog_run(w, qcc_map_ptr(&w->runner->progs, g)));
-  return show_outputs(w, g, outputs);
+  QCC_TRY(qcc_plan_get(&p, w, inputs));
+  w->steps += p->step.n;
+  qcc_status st = qcc_plan_exec(w, p);
+  if (st == QCC_OK) st = show_outputs(w, p, outputs);
+  w->plan = p; /* its constants may be outputs: it is left when the sample is done */
+  return st;
 }
 
 qcc_status qcc_sample_run(qcc_worker *w, size_t sample, qcc_tensor *inputs, qcc_tensor *outputs) {
@@ -114,4 +120,6 @@ qcc_status qcc_sample_run(qcc_worker *w, size_t sample, qcc_tensor *inputs, qcc_
 void qcc_sample_clear(qcc_worker *w) {
   for (uint32_t i = 0; i < w->slot_count; ++i) qcc_slot_clear(w, i);
   qcc_scratch_back(w, (qcc_scratch_mark){NULL, 0});
+  if (w->plan) qcc_plan_leave(w->plan);
+  w->plan = NULL;
 }

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Runs a plan on one worker: values of known shape stand in the arena, everything else in tensors of its own. */
+#include <string.h>
+
+#include "backends/ref/step.h"
+
+/* ---- values */
+static const qcc_tensor *value(const qcc_worker *w, uint32_t id) {
+  if (id == QCC_NO_VALUE) return NULL;
+  if (w->slot[id].data) return &w->slot[id];
+  const qcc_tensor *c = id < w->runner->g->next_value_id ? &w->runner->consts[id] : NULL;
+  return c && c->type.dtype != QCC_NONE ? c : NULL;
+}
+
+static qcc_status grow(qcc_worker *w, const qcc_shape_plan *p) {
+  if (w->slot_count < p->value.n) {
+    qcc_tensor *slot = qcc_realloc_array(w->cx, w->slot, p->value.n, sizeof *slot);
+    if (!slot) return QCC_NOMEM;
+    memset(slot + w->slot_count, 0, (p->value.n - w->slot_count) * sizeof *slot);
+    w->slot = slot;
+    w->slot_count = (uint32_t)p->value.n;
+  }
+  if (w->arena_bytes >= p->arena_bytes) return QCC_OK;
+  qcc_free(w->cx, w->arena);
+  w->arena_bytes = 0;
+  w->arena = qcc_alloc(w->cx, p->arena_bytes);
+  if (!w->arena) return QCC_NOMEM;
+  w->arena_bytes = p->arena_bytes;
+  return QCC_OK;
+}
+
+static qcc_status bind(qcc_worker *w, const qcc_shape_plan *p) {
+  for (uint32_t i = 0; i < p->value.n; ++i) {
+    const qcc_plan_value *v = &p->value.at[i];
+    if (v->where == QCC_AT_ARENA && v->made) w->slot[i] = (qcc_tensor){.type = v->type, .data = w->arena + v->offset, .bytes = v->bytes};
+    if (v->where != QCC_AT_KNOWN) continue;
+    w->slot[i] = *v->known;
+    w->slot[i].buf = NULL;
+    if (v->observed) QCC_TRY(qcc_observe(w, i, &w->slot[i], false));
+  }
+  return QCC_OK;
+}
+
+static void resolve(const qcc_worker *w, const qcc_plan_step *s, qcc_posts *to) {
+  to->n = s->post_count;
+  for (uint32_t i = 0; i < s->post_count; ++i) {
+    to->at[i] = s->post[i].post;
+    if (s->post[i].operand != QCC_NO_VALUE) to->at[i].operand = value(w, s->post[i].operand)->data;
+  }
+}
+
+/* ---- steps */
+static size_t spatial_of(const qcc_type *t) {
+  size_t n = 1;
+  for (int d = 2; d < t->rank; ++d) n *= (size_t)t->dim[d];
+  return n;
+}
+
+static qcc_status run_kernel(qcc_worker *w, const qcc_plan_step *s) {
+  const qcc_node *n = s->node;
+  const qcc_tensor **in = qcc_scratch(w, (n->in_count + 1) * sizeof *in);
+  qcc_tensor *out = qcc_scratch(w, (n->out_count + 1) * sizeof *out);
+  bool *want = qcc_scratch(w, n->out_count + 1);
+  if (!in || !out || !want) return QCC_NOMEM;
+  for (uint32_t i = 0; i < n->in_count; ++i) in[i] = value(w, s->in[i]);
+  for (uint32_t i = 0; i < n->out_count; ++i) {
+    want[i] = s->out[i] != QCC_NO_VALUE;
+    out[i] = want[i] ? w->slot[s->out[i]] : (qcc_tensor){.type = qcc_type_unknown()};
+  }
+  qcc_kargs k = {.cx = w->cx, .node = n, .opset = qcc_graph_opset(n->graph->root, n->domain), .in_count = n->in_count,
+                 .out_count = n->out_count, .in = in, .out = out, .want = want, .worker = w};
+  return s->kernel(&k);
+}
+
+static qcc_status run_dynamic(qcc_worker *w, const qcc_plan_step *s) {
+  const qcc_node *n = s->node;
+  const qcc_tensor **in = qcc_scratch(w, (n->in_count + 1) * sizeof *in);
+  qcc_tensor *out = qcc_scratch(w, (n->out_count + 1) * sizeof *out);
+  bool *want = qcc_scratch(w, n->out_count + 1);
+  if (!in || !out || !want) return QCC_NOMEM;
+  for (uint32_t i = 0; i < n->in_count; ++i) {
+    in[i] = value(w, s->in[i]);
+    if (in[i] || !n->in[i].value) continue;
+    qcc_loc loc = qcc_node_loc(n);
+    return qcc_error(w->cx, QCC_INTERNAL, "I-202", &loc, "input %u has no value when the node runs", i);
+  }
+  for (uint32_t i = 0; i < n->out_count; ++i) want[i] = s->out[i] != QCC_NO_VALUE;
+  QCC_TRY(qcc_node_run(w, n, s->kernel, in, want, out));
+  for (uint32_t i = 0; i < n->out_count; ++i)
+    if (want[i]) w->slot[s->out[i]] = out[i];
+  return QCC_OK;
+}
+
+static void run_view(qcc_worker *w, const qcc_shape_plan *p, const qcc_plan_step *s) {
+  const qcc_tensor *in = value(w, s->in[0]);
+  qcc_tensor *out = &w->slot[s->out[0]];
+  *out = *in;
+  out->buf = NULL;
+  out->type = p->value.at[s->out[0]].type;
+}
+
+static void run_concat(qcc_worker *w, const qcc_plan_step *s) {
+  qcc_tensor *y = &w->slot[s->out[0]];
+  const size_t width = (size_t)y->type.dim[1], pixels = (size_t)y->type.dim[0] * spatial_of(&y->type);
+  size_t at = 0;
+  for (uint32_t i = 0; i < s->in_count; ++i) {
+    const qcc_tensor *x = value(w, s->in[i]);
+    const size_t channels = (size_t)x->type.dim[1];
+    qcc_step_concat((float *)(uintptr_t)y->data, x->data, pixels, channels, width, at);
+    at += channels;
+  }
+}
+
+/* The kinds that read one tensor of floats and write one. */
+static qcc_status run_floats(qcc_worker *w, const qcc_plan_step *s) {
+  const qcc_tensor *in = value(w, s->in[0]);
+  const qcc_type *t = &in->type;
+  const float *x = in->data;
+  float *y = (float *)(uintptr_t)w->slot[s->out[0]].data;
+  const qcc_pack *pack = &w->runner->packs[s->node ? s->node->id : 0];
+  qcc_posts posts;
+  resolve(w, s, &posts);
+  switch (s->kind) {
+    case QCC_STEP_TO_LAST: qcc_to_last(y, x, (size_t)t->dim[0], (size_t)t->dim[1], spatial_of(t)); break;
+    case QCC_STEP_TO_ROW: qcc_from_last(y, x, (size_t)t->dim[0], (size_t)t->dim[1], spatial_of(t)); break;
+    case QCC_STEP_CONV: return qcc_conv_run(w, &s->conv, pack, x, y, &posts);
+    case QCC_STEP_DENSE: return qcc_dense_run(w, pack, (size_t)qcc_tensor_count(in) / pack->depth, x, y, &posts);
+    case QCC_STEP_MAX_POOL: qcc_step_max_pool(w->simd, &s->conv, x, y, &posts); break;
+    case QCC_STEP_AVERAGE_POOL: qcc_step_average_pool(w->simd, &s->conv, s->count_pads, x, y, &posts); break;
+    case QCC_STEP_MEAN: qcc_step_mean(w->simd, (size_t)t->dim[0], spatial_of(t), (size_t)t->dim[1], x, y, &posts); break;
+    default: qcc_step_elem(w->simd, x, y, (size_t)qcc_tensor_count(in), &posts); break;
+  }
+  return QCC_OK;
+}
+
+static qcc_status run_step(qcc_worker *w, const qcc_shape_plan *p, const qcc_plan_step *s) {
+  switch (s->kind) {
+    case QCC_STEP_KERNEL: return run_kernel(w, s);
+    case QCC_STEP_DYNAMIC: return run_dynamic(w, s);
+    case QCC_STEP_VIEW: run_view(w, p, s); return QCC_OK;
+    case QCC_STEP_CONCAT: run_concat(w, s); return QCC_OK;
+    default: return run_floats(w, s);
+  }
+}
+
+static qcc_status observe(qcc_worker *w, const qcc_shape_plan *p, const qcc_plan_step *s) {
+  for (uint32_t i = 0; i < s->out_count; ++i) {
+    const uint32_t id = s->out[i];
+    if (id == QCC_NO_VALUE || id > w->runner->g->next_value_id || !p->value.at[id].observed) continue;
+    QCC_TRY(qcc_observe(w, id, &w->slot[id], p->value.at[id].last));
+  }
+  return QCC_OK;
+}
+
+qcc_status qcc_plan_exec(qcc_worker *w, const qcc_shape_plan *p) {
+  const qcc_prog *prog = qcc_map_ptr(&w->runner->progs, w->runner->g);
+  uint32_t at = 0;
+  QCC_TRY(grow(w, p));
+  QCC_TRY(bind(w, p));
+  for (size_t i = 0; i < p->step.n; ++i) {
+    const qcc_plan_step *s = &p->step.at[i];
+    const qcc_scratch_mark mark = qcc_scratch_here(w);
+    for (; at < s->at; ++at) /* what ended before this node */
+      for (uint32_t j = 0; j < prog->step[at].die_count; ++j)
+        if (w->slot[prog->step[at].dies[j]].buf) qcc_slot_clear(w, prog->step[at].dies[j]);
+    QCC_TRY(run_step(w, p, s));
+    if (w->observed) QCC_TRY(observe(w, p, s));
+    qcc_scratch_back(w, mark);
+  }
+  return QCC_OK;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Plans: the root program for one set of input shapes. A plan knows every static type, the layout and place of every value, and which
+ * nodes run together as one step. Built once per signature (shapes and observed values), shared by the workers, never changed after.
+ * Invariant: a plan decides where and in which order things are computed, never what: dropping any fusion gives the same bits. */
+#ifndef QCC_PLAN_RUN_H
+#define QCC_PLAN_RUN_H
+
+#include "backends/ref/run.h"
+#include "ir/check.h"
+#include "ir/support/arena.h"
+#include "ir/support/vec.h"
+
+#define QCC_NO_VALUE UINT32_MAX
+
+typedef enum qcc_where {
+  QCC_AT_NOWHERE, /* not made: folded away, absorbed by a step, or not wanted */
+  QCC_AT_OUTSIDE, /* graph input or constant */
+  QCC_AT_KNOWN,   /* computed with the plan */
+  QCC_AT_ARENA,
+  QCC_AT_HEAP     /* shape known only while running */
+} qcc_where;
+
+typedef struct qcc_plan_value {
+  qcc_type type;        /* static unless AT_HEAP */
+  qcc_where where;
+  bool last;            /* channels last */
+  bool pinned;          /* read by a body or by the caller: row-major, its own memory */
+  bool observed;
+  bool made;            /* while planning: some earlier step makes it */
+  uint32_t alias;       /* shares the memory of this value; itself: none */
+  uint32_t other;       /* the same value in the other layout; QCC_NO_VALUE: none yet */
+  size_t offset, bytes; /* in the arena */
+  const qcc_tensor *known;
+} qcc_plan_value;
+
+typedef enum qcc_step_kind {
+  QCC_STEP_KERNEL,  /* row-major, planned outputs */
+  QCC_STEP_DYNAMIC, /* row-major, types while running */
+  QCC_STEP_VIEW,    /* same bytes, other shape */
+  QCC_STEP_TO_LAST, QCC_STEP_TO_ROW,
+  QCC_STEP_CONV, QCC_STEP_DENSE, QCC_STEP_MAX_POOL, QCC_STEP_AVERAGE_POOL, QCC_STEP_MEAN,
+  QCC_STEP_ELEM,    /* posts alone */
+  QCC_STEP_CONCAT   /* along channels, channels last */
+} qcc_step_kind;
+
+typedef struct qcc_step_post { qcc_post post; uint32_t operand; } qcc_step_post; /* operand: value of QCC_POST_SAME */
+
+typedef struct qcc_plan_step {
+  qcc_step_kind kind;
+  uint32_t at;             /* index in the program */
+  const qcc_node *node;    /* NULL: change of layout */
+  qcc_kernel kernel;
+  uint32_t in_count, out_count;
+  uint32_t *in, *out;      /* value ids; QCC_NO_VALUE: left out or not wanted */
+  qcc_step_post *post;
+  uint32_t post_count;
+  qcc_conv conv;           /* CONV and pools */
+  bool count_pads;
+} qcc_plan_step;
+
+struct qcc_shape_plan {
+  qcc_shape_plan *next;
+  uint32_t users;          /* workers that run it */
+  qcc_runner *r;
+  qcc_arena mem;           /* everything below */
+  qcc_type *in_type;       /* of the graph inputs */
+  const uint32_t *observed; /* compared, see run.h */
+  uint32_t *observed_copy;
+  QCC_VEC(qcc_plan_value) value;
+  QCC_VEC(qcc_plan_step) step;
+  uint32_t *output;        /* ids of the graph outputs, row-major */
+  QCC_VEC(qcc_tensor *) known;
+  size_t arena_bytes;
+};
+
+/* The plan for these inputs, from the cache or new; give it back with qcc_plan_leave. */
+qcc_status qcc_plan_get(qcc_shape_plan **out, qcc_worker *w, const qcc_tensor *inputs) QCC_MUST_USE;
+void qcc_plan_leave(qcc_shape_plan *p);
+void qcc_plans_free(qcc_runner *r);
+/* Runs a plan on bound inputs. The outputs stand in the slots plan->output. */
+qcc_status qcc_plan_exec(qcc_worker *w, const qcc_shape_plan *p) QCC_MUST_USE;
+
+/* ---- building, in this order */
+typedef struct qcc_planner {
+  qcc_shape_plan *p;
+  qcc_worker *w;            /* runs what can be known now */
+  const qcc_prog *prog;
+  bool *done;               /* by program index: known, folded or absorbed */
+  bool *fixed;              /* by program index: all types are static */
+  uint32_t *position;       /* program index by node id */
+} qcc_planner;
+qcc_status qcc_plan_types(qcc_planner *b, const qcc_tensor *inputs) QCC_MUST_USE;   /* plan_types.c: types, known values */
+qcc_status qcc_plan_steps(qcc_planner *b) QCC_MUST_USE;                             /* plan_steps.c: steps, fusion, layout */
+qcc_status qcc_plan_place(qcc_planner *b) QCC_MUST_USE;                             /* plan_mem.c: arena */
+
+static inline qcc_plan_value *qcc_plan_at(const qcc_planner *b, uint32_t id) { return &b->p->value.at[id]; }
+/* Constant or known tensor of a value, NULL: none. */
+const qcc_tensor *qcc_plan_known(const qcc_planner *b, const qcc_value *v);
+/* Lengthens the posts of `step`, whose last value is `from`, while nobody else needs the values between. `out`: the last value. */
+qcc_status qcc_plan_chain(qcc_planner *b, qcc_plan_step *step, const qcc_value *from, bool last, const qcc_value **out) QCC_MUST_USE;
+/* Patterns that begin at `n`: x * Sigmoid(x), QuantizeLinear with its inverse. The nodes are marked done. */
+bool qcc_plan_start(qcc_planner *b, const qcc_node *n, qcc_step_post *to, const qcc_value **out);
+/* The node as one post on input `index`, when its result has that input's shape; false: no post. */
+bool qcc_plan_post(qcc_planner *b, const qcc_node *n, uint32_t index, bool last, qcc_step_post *to);
+/* Both layouts are the same bytes. */
+bool qcc_plan_free_layout(const qcc_type *t);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Third part of planning: where values stand in the arena of a worker. A value lives from the step that makes it to the last step that
+ * reads it; values whose lives do not meet share bytes. Views share their source; a pointwise step writes over its input when that ends there.
+ * Larger values are placed first, each at the lowest offset that is free during its whole life. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/ref/plan.h"
+
+typedef struct life { uint32_t id, from, to; size_t bytes, offset; } life;
+
+typedef struct lives {
+  uint32_t *from, *to;  /* by value id, of the root of its aliases */
+} lives;
+
+static uint32_t root(const qcc_planner *b, uint32_t id) {
+  while (qcc_plan_at(b, id)->alias != id) id = qcc_plan_at(b, id)->alias;
+  return id;
+}
+
+static void reads(const qcc_planner *b, const lives *l, uint32_t id, uint32_t step) {
+  if (id == QCC_NO_VALUE) return;
+  id = root(b, id);
+  if (l->to[id] < step) l->to[id] = step;
+}
+
+static void step_reads(const qcc_planner *b, const lives *l, const qcc_plan_step *s, uint32_t i) {
+  for (uint32_t j = 0; j < s->in_count; ++j) reads(b, l, s->in[j], i);
+  for (uint32_t j = 0; j < s->post_count; ++j) reads(b, l, s->post[j].operand, i);
+}
+
+/* Values that bodies read end with the node that owns the body; the program knows where. */
+static void pinned_reads(const qcc_planner *b, const lives *l) {
+  const qcc_shape_plan *p = b->p;
+  uint32_t at = 0;
+  for (uint32_t i = 0; i < p->step.n; ++i) {
+    for (; at <= p->step.at[i].at; ++at) {
+      const qcc_prog_step *s = &b->prog->step[at];
+      for (uint32_t j = 0; j < s->die_count; ++j)
+        if (qcc_plan_at(b, s->dies[j])->pinned) reads(b, l, s->dies[j], i);
+    }
+  }
+}
+
+/* May the result of step i stand where its input stands? */
+static bool over(const qcc_planner *b, const lives *l, const qcc_plan_step *s, uint32_t i) {
+  if (s->kind != QCC_STEP_ELEM || s->in[0] == s->out[0]) return false;
+  const uint32_t in = root(b, s->in[0]);
+  if (qcc_plan_at(b, in)->where != QCC_AT_ARENA || l->to[in] != i || l->from[in] >= i) return false;
+  for (uint32_t j = 0; j < s->post_count; ++j)
+    if (s->post[j].operand != QCC_NO_VALUE && root(b, s->post[j].operand) == in) return false;
+  return qcc_plan_at(b, in)->bytes == qcc_plan_at(b, s->out[0])->bytes;
+}
+
+static void find_lives(const qcc_planner *b, const lives *l) {
+  const qcc_shape_plan *p = b->p;
+  const uint32_t end = (uint32_t)p->step.n;
+  for (uint32_t i = 0; i < end; ++i) { /* views first, so that reads go to their source */
+    const qcc_plan_step *s = &p->step.at[i];
+    if (s->kind == QCC_STEP_VIEW) qcc_plan_at(b, s->out[0])->alias = s->in[0];
+  }
+  for (uint32_t i = 0; i < end; ++i) {
+    for (uint32_t j = 0; j < p->step.at[i].out_count; ++j) {
+      const uint32_t id = p->step.at[i].out[j];
+      if (id != QCC_NO_VALUE && root(b, id) == id) l->from[id] = l->to[id] = i;
+    }
+  }
+  for (uint32_t i = 0; i < end; ++i) step_reads(b, l, &p->step.at[i], i);
+  pinned_reads(b, l);
+  for (uint32_t i = 0; i < b->prog->g->output_count; ++i) reads(b, l, p->output[i], end);
+  for (uint32_t i = 0; i < end; ++i) { /* in order: the source of an alias has its final life */
+    const qcc_plan_step *s = &p->step.at[i];
+    if (!over(b, l, s, i)) continue;
+    const uint32_t in = root(b, s->in[0]), out = s->out[0];
+    if (root(b, out) != out) continue;
+    qcc_plan_at(b, out)->alias = in;
+    if (l->to[out] > l->to[in]) l->to[in] = l->to[out];
+  }
+}
+
+static int larger_first(const void *a, const void *b) {
+  const life *x = a, *y = b;
+  if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
+  return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static int lower_first(const void *a, const void *b) {
+  const life *x = *(const life *const *)a, *y = *(const life *const *)b;
+  return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Lowest gap among the placed lives that meet this one. */
+static void place(life *all, size_t n, const life **meet) {
+  life *v = &all[n];
+  size_t m = 0, end = 0;
+  for (size_t i = 0; i < n; ++i)
+    if (all[i].from <= v->to && v->from <= all[i].to) meet[m++] = &all[i];
+  qsort(meet, m, sizeof *meet, lower_first);
+  for (size_t i = 0; i < m; ++i) {
+    if (meet[i]->offset >= end + v->bytes) break;
+    if (meet[i]->offset + meet[i]->bytes > end) end = meet[i]->offset + meet[i]->bytes;
+  }
+  v->offset = end;
+}
+
+static size_t collect(const qcc_planner *b, const lives *l, life *all) {
+  size_t n = 0;
+  for (uint32_t i = 0; i < b->p->value.n; ++i) {
+    const qcc_plan_value *v = qcc_plan_at(b, i);
+    if (v->where != QCC_AT_ARENA || !v->made || v->alias != i) continue;
+    all[n++] = (life){.id = i, .from = l->from[i], .to = l->to[i], .bytes = (v->bytes + 127) & ~(size_t)63};
+  }
+  return n;
+}
+
+qcc_status qcc_plan_place(qcc_planner *b) {
+  qcc_context *cx = b->w->cx;
+  const size_t values = b->p->value.n + 1;
+  lives l = {.from = qcc_zalloc_array(cx, values, sizeof *l.from), .to = qcc_zalloc_array(cx, values, sizeof *l.to)};
+  life *all = qcc_alloc_array(cx, values, sizeof *all);
+  const life **meet = qcc_alloc_array(cx, values, sizeof *meet);
+  const bool ok = l.from && l.to && all && meet;
+  if (ok) {
+    find_lives(b, &l);
+    const size_t n = collect(b, &l, all);
+    if (n) qsort(all, n, sizeof *all, larger_first);
+    for (size_t i = 0; i < n; ++i) {
+      place(all, i, meet);
+      qcc_plan_at(b, all[i].id)->offset = all[i].offset;
+      if (all[i].offset + all[i].bytes > b->p->arena_bytes) b->p->arena_bytes = all[i].offset + all[i].bytes;
+    }
+  }
+  qcc_free(cx, l.from);
+  qcc_free(cx, l.to);
+  qcc_free(cx, all);
+  qcc_free(cx, meet);
+  if (!ok) return QCC_NOMEM;
+  for (uint32_t i = 0; i < b->p->value.n; ++i) { /* aliases of arena values */
+    qcc_plan_value *v = qcc_plan_at(b, i);
+    const qcc_plan_value *source = qcc_plan_at(b, root(b, i));
+    if (v->where == QCC_AT_ARENA && v->made && source->where == QCC_AT_ARENA) v->offset = source->offset;
+  }
+  return QCC_OK;
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * --only and --exclude: "type:Conv", "name:glob*", "re:regular expression". Names are those of the source model: a node also answers to
  * its origins, so a selector survives fusions. A selector that matches nothing is an error. */
+#define _POSIX_C_SOURCE 200809L
 #include <fnmatch.h>
 #include <regex.h>
 #include <string.h>

@@ -3,6 +3,7 @@
  *
  *   -O1            weights only, run-time ranges; with samples: static ranges, no search
  *   -O2            the same start, then: bias correction, a vote of estimators, weight reconstruction, float islands */
+#define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <string.h>
 #include <time.h>

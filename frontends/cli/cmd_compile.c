@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * qcc MODEL -o OUT: compile, write, tell what came out. */
+#define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * qcc run and qcc diff: models on the built-in runtime. */
+#define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>

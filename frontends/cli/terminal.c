@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Messages and progress on stderr. A progress line with ETA on a terminal, nothing when piped; SIGINT, SIGTERM and SIGHUP end long work
  * through the progress callback. */
+#define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

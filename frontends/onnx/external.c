@@ -81,7 +81,7 @@ void qcc_import_close_data(qcc_import *im) {
 }
 
 static qcc_status tell_open(qcc_import *im, const qcc_loc *where, const char *location, int code) {
-  bool io = code == ENOENT || code == EIO || code == EMFILE || code == ENFILE || code == EACCES || code == EPERM || code == ENOMEM;
+  bool io = code == ENOENT || code == EIO || code == EMFILE || code == ENFILE || code == EACCES || code == ENOMEM;
   if (io) {
     return qcc_error(im->cx, QCC_IO, "F-303", where, "external data: cannot open '%s': %s (error %d)", location,
                      code == ENOENT ? "it does not exist" : "the system refuses", code);

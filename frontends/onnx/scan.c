@@ -45,7 +45,7 @@ static qcc_status fail(walk *w, qcc_status st, const char *code, const char *wha
   const char *other = w->s->holes || st != QCC_INVALID ? NULL : qcc_pb_sniff(w->s->bytes, w->s->n);
   if (other) return qcc_error(w->s->cx, st, "M-301", &loc, "not an ONNX file: it looks like %s", other);
   path_of(w, path, sizeof path);
-  return qcc_error(w->s->cx, st, code, &loc, "byte %zu, in '%s': %s", w->pos, path, what);
+  return qcc_error(w->s->cx, st, code, &loc, path[0] ? "byte %zu, in '%s': %s" : "byte %zu%s: %s", w->pos, path, what);
 }
 
 static qcc_status invalid(walk *w, const char *what) { return fail(w, QCC_INVALID, "M-302", what); }
@@ -142,9 +142,11 @@ static size_t element_bytes(const ProtobufCFieldDescriptor *f) {
 /* ---- one field */
 static qcc_status note_seen(walk *w, const ProtobufCFieldDescriptor *f) {
   frame *t = top(w);
+  uint64_t bit = (uint64_t)1 << (f - t->type->fields);
   if (f->label == PROTOBUF_C_LABEL_REPEATED) {
-    t->seen |= (uint64_t)1 << (f - t->type->fields);
-    return QCC_OK;
+    bool first = !(t->seen & bit);
+    t->seen |= bit;
+    return first ? charge(w, 1) : QCC_OK; /* the array's own block */
   }
   for (unsigned k = 0; k < t->type->n_fields; k++) {
     const ProtobufCFieldDescriptor *other = &t->type->fields[k];
@@ -153,7 +155,7 @@ static qcc_status note_seen(walk *w, const ProtobufCFieldDescriptor *f) {
     bool one_of = (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) && (other->flags & PROTOBUF_C_FIELD_FLAG_ONEOF);
     if (one_of && other->quantifier_offset == f->quantifier_offset) return invalid_field(w, f, "excludes another one that is given");
   }
-  t->seen |= (uint64_t)1 << (f - t->type->fields);
+  t->seen |= bit;
   return QCC_OK;
 }
 

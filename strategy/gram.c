@@ -41,9 +41,9 @@ size_t qcc_gram_rows(const qcc_gram *g) { return g->rows; }
 double qcc_gram_scale(const qcc_gram *g) { return g->scale; }
 
 size_t qcc_gram_target(size_t dim) {
-  size_t n = 8 * dim;
+  size_t n = 4 * dim;
   if (dim <= SMALL_DIM) return 512;
-  return n < 2048 ? 2048 : n > QCC_GRAM_MAX_ROWS ? QCC_GRAM_MAX_ROWS : n;
+  return n < 1024 ? 1024 : n > QCC_GRAM_MAX_ROWS ? QCC_GRAM_MAX_ROWS : n;
 }
 
 static bool sizes(qcc_gram *g, const qcc_window *w, size_t channels) {

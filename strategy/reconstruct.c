@@ -11,6 +11,31 @@
 
 enum { SWEEPS = 10, SMALL_DIM = 32, BATCH = 64 };
 
+#define INLINE static inline __attribute__((always_inline))
+typedef float v8f __attribute__((vector_size(32)));
+
+/* g -= d h: where nearly all the time goes. The same bits with and without AVX2. */
+INLINE void axpy_body(float *g, const float *h, float d, size_t n) {
+  size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    v8f a, b;
+    memcpy(&a, g + i, sizeof a);
+    memcpy(&b, h + i, sizeof b);
+    a -= d * b;
+    memcpy(g + i, &a, sizeof a);
+  }
+  for (; i < n; i++) g[i] -= d * h[i];
+}
+
+static void axpy_base(float *g, const float *h, float d, size_t n) { axpy_body(g, h, d, n); }
+#if defined(__x86_64__) && defined(__GNUC__)
+__attribute__((target("avx2"))) static void axpy_avx2(float *g, const float *h, float d, size_t n) { axpy_body(g, h, d, n); }
+static bool has_avx2(void) { return __builtin_cpu_supports("avx2"); }
+#else
+#define axpy_avx2 axpy_base
+static bool has_avx2(void) { return false; }
+#endif
+
 typedef struct solver { /* one group at a time */
   const qcc_weight *w;
   const qcc_weight_options *o;
@@ -19,13 +44,10 @@ typedef struct solver { /* one group at a time */
   float *h;              /* dim x dim */
   float *e, *g;          /* BATCH rows of w/scale - q and of e H */
   double *mean;
+  void (*axpy)(float *g, const float *h, float d, size_t n);
   size_t *partner;
   int32_t *x;            /* code limits per column */
 } solver;
-
-static void axpy(float *g, const float *h, float d, size_t n) {
-  for (size_t i = 0; i < n; i++) g[i] -= d * h[i];
-}
 
 /* Codes that column j may take now. */
 static void interval(const solver *s, const int32_t *q, size_t j, int32_t *lo, int32_t *hi) {
@@ -41,7 +63,7 @@ static void interval(const solver *s, const int32_t *q, size_t j, int32_t *lo, i
 static void move(const solver *s, float *e, float *g, int32_t *q, size_t j, int32_t d) {
   q[j] += d;
   e[j] -= (float)d;
-  axpy(g, s->h + j * s->dim, (float)d, s->dim);
+  s->axpy(g, s->h + j * s->dim, (float)d, s->dim);
 }
 
 /* Column j wants to go one step beyond its limit: let the partner give way, when both together gain. */
@@ -96,7 +118,7 @@ static void times_h(const solver *s, size_t rows) {
 
 static void small_times_h(const solver *s, const float *e, float *g) {
   memset(g, 0, s->dim * sizeof *g);
-  for (size_t j = 0; j < s->dim; j++) axpy(g, s->h + j * s->dim, -e[j], s->dim);
+  for (size_t j = 0; j < s->dim; j++) s->axpy(g, s->h + j * s->dim, -e[j], s->dim);
 }
 
 /* ---- small rows: try scales */
@@ -182,6 +204,7 @@ static double largest(const qcc_weight *w) {
 
 static qcc_status open_solver(solver *s, const qcc_weight *w, const qcc_weight_options *o, int32_t **q) {
   *s = (solver){.w = w, .o = o, .dim = w->dim, .pairs = o->pairs && !w->depthwise && o->grid.hi > 63};
+  s->axpy = has_avx2() ? axpy_avx2 : axpy_base;
   s->h = qcc_alloc_array(w->cx, w->dim * w->dim, sizeof *s->h);
   s->e = qcc_alloc_array(w->cx, 2 * BATCH * w->dim, sizeof *s->e);
   s->mean = qcc_alloc_array(w->cx, w->dim, sizeof *s->mean);

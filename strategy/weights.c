@@ -16,6 +16,7 @@ typedef int32_t v8i __attribute__((vector_size(32)));
 typedef struct row { /* one row as pairs; plane 0 even, plane 1 odd members; padded to a whole block with zeros */
   size_t pairs;      /* multiple of BLOCK */
   float *w[2], *h[2], *x[2], *q[2];
+  int32_t *unsafe;   /* per pair: not 0 when beyond its limit */
   size_t *column[2]; /* SIZE_MAX: padding */
   float *block;      /* owns all float planes */
   size_t *columns;
@@ -78,14 +79,16 @@ size_t qcc_weight_unsafe_pairs(const qcc_weight *w, const int8_t *codes, const i
   return unsafe;
 }
 
-/* Nearest safe codes for magnitudes u, v of equal sign with weights hu, hv: the best integer point of the triangle a x + b y <= limit. */
-static void project(float *a, float *b, double u, double v, double hu, double hv, int32_t x, int32_t y, int32_t limit) {
+/* Nearest safe codes for magnitudes u, v of equal sign with weights hu, hv: the best integer point of the triangle a x + b y <= limit, looked
+ * for `reach` steps around the point of the border that is best for real numbers. */
+static void project(float *a, float *b, double u, double v, double hu, double hv, int32_t x, int32_t y, int32_t limit,
+                    int32_t reach) {
   if (!(hu > 0)) hu = 1e-12;
   if (!(hv > 0)) hv = 1e-12;
   double over_by = (u * x + v * y - limit) / ((double)x * x / hu + (double)y * y / hv), best = HUGE_VAL;
   double centre = u - over_by * x / hu;
-  int32_t most_a = over(limit, x), from = (int32_t)floor(centre < 0 ? 0 : centre > most_a ? most_a : centre) - 7;
-  for (int32_t p = from < 0 ? 0 : from; p <= from + 15 && p <= most_a; p++) {
+  int32_t most_a = over(limit, x), from = (int32_t)floor(centre < 0 ? 0 : centre > most_a ? most_a : centre) - reach;
+  for (int32_t p = from < 0 ? 0 : from; p <= from + 2 * reach + 1 && p <= most_a; p++) {
     int32_t room = over(limit - p * x, y), q = v < room ? (int32_t)(v + .5) : room;
     if (q > room) q = room;
     double e = hu * (u - p) * (u - p) + hv * (v - q) * (v - q);
@@ -93,20 +96,16 @@ static void project(float *a, float *b, double u, double v, double hu, double hv
   }
 }
 
-static bool is_unsafe(float a, float b, float x, float y) {
-  float up = (a > 0 ? a * x : 0) + (b > 0 ? b * y : 0), down = (a < 0 ? a * x : 0) + (b < 0 ? b * y : 0);
-  return up > (float)POSITIVE || down < (float)-NEGATIVE;
-}
-
-/* Make the pairs [from, from + BLOCK) safe; returns by how much the error grew, in units of scale^2. */
-static double repair(row *r, size_t from, double inverse) {
+/* Make the unsafe pairs of [from, from + BLOCK) safe; returns by how much the error grew, in units of scale^2. */
+static double repair(row *r, size_t from, double inverse, int32_t reach) {
   double more = 0;
   for (size_t p = from; p < from + BLOCK; p++) {
-    if (!is_unsafe(r->q[0][p], r->q[1][p], r->x[0][p], r->x[1][p])) continue;
+    if (!r->unsafe[p]) continue;
     double sign = r->q[0][p] < 0 ? -1 : 1, u = (double)r->w[0][p] * inverse, v = (double)r->w[1][p] * inverse;
     double h0 = (double)r->h[0][p], h1 = (double)r->h[1][p], e0 = u - (double)r->q[0][p], e1 = v - (double)r->q[1][p];
     more -= h0 * e0 * e0 + h1 * e1 * e1;
-    project(&r->q[0][p], &r->q[1][p], u * sign, v * sign, h0, h1, (int32_t)r->x[0][p], (int32_t)r->x[1][p], sign > 0 ? POSITIVE : NEGATIVE);
+    project(&r->q[0][p], &r->q[1][p], u * sign, v * sign, h0, h1, (int32_t)r->x[0][p], (int32_t)r->x[1][p], sign > 0 ? POSITIVE : NEGATIVE,
+            reach);
     r->q[0][p] *= (float)sign, r->q[1][p] *= (float)sign;
     e0 = u - (double)r->q[0][p], e1 = v - (double)r->q[1][p];
     more += h0 * e0 * e0 + h1 * e1 * e1;
@@ -142,7 +141,9 @@ INLINE bool block_body(const row *r, size_t from, float inverse, float lo, float
       up += SELECT(x > zero, x, zero);
       down += SELECT(x < zero, x, zero);
     }
-    unsafe |= (up > (float)POSITIVE) | (down < (float)-NEGATIVE);
+    v8i beyond = (up > (float)POSITIVE) | (down < (float)-NEGATIVE);
+    memcpy(r->unsafe + p, &beyond, sizeof beyond);
+    unsafe |= beyond;
   }
   float e = 0;
   int32_t any = 0;
@@ -172,7 +173,7 @@ static double try_scale(search *s, double scale, double least) {
     float e;
     bool unsafe = block(&s->r, p, (float)inverse, (float)s->o->grid.lo, (float)s->o->grid.hi, &e);
     sum += (double)e;
-    if (s->pairs && unsafe) sum += repair(&s->r, p, inverse);
+    if (s->pairs && unsafe) sum += repair(&s->r, p, inverse, 1);
     if (sum * unit > least) break;
   }
   return sum * unit;
@@ -183,8 +184,9 @@ static qcc_status make_row(row *r, const qcc_weight *w) {
   size_t pairs = (w->dim + 1) / 2;
   r->pairs = (pairs + BLOCK - 1) / BLOCK * BLOCK;
   r->block = qcc_zalloc_array(w->cx, r->pairs, 8 * sizeof(float));
+  r->unsafe = qcc_zalloc_array(w->cx, r->pairs, sizeof *r->unsafe);
   r->columns = qcc_alloc_array(w->cx, r->pairs, 2 * sizeof(size_t));
-  if (!r->block || !r->columns) return QCC_NOMEM;
+  if (!r->block || !r->columns || !r->unsafe) return QCC_NOMEM;
   for (size_t m = 0; m < 2; m++) {
     r->w[m] = r->block + m * r->pairs;
     r->h[m] = r->block + (2 + m) * r->pairs;
@@ -226,13 +228,18 @@ static void store_row(const search *s, size_t index, int8_t *codes) {
 static double round_row(search *s, float scale) {
   double sum = 0;
   row *r = &s->r;
-  for (size_t p = 0; p < r->pairs; p++)
+  for (size_t p = 0; p < r->pairs; p++) {
+    float up = 0, down = 0;
     for (int m = 0; m < 2; m++) {
-      r->q[m][p] = (float)qcc_quantize1(r->w[m][p], scale, 0, s->o->grid.lo, s->o->grid.hi);
-      double e = (double)r->w[m][p] / (double)scale - (double)r->q[m][p];
+      float q = (float)qcc_quantize1(r->w[m][p], scale, 0, s->o->grid.lo, s->o->grid.hi), x = q * r->x[m][p];
+      double e = (double)r->w[m][p] / (double)scale - (double)q;
+      r->q[m][p] = q;
+      *(x > 0 ? &up : &down) += x;
       sum += (double)r->h[m][p] * e * e;
     }
-  for (size_t p = 0; s->pairs && p < r->pairs; p += BLOCK) sum += repair(r, p, 1 / (double)scale);
+    r->unsafe[p] = up > (float)POSITIVE || down < (float)-NEGATIVE;
+  }
+  for (size_t p = 0; s->pairs && p < r->pairs; p += BLOCK) sum += repair(r, p, 1 / (double)scale, 7);
   return sum * (double)scale * (double)scale;
 }
 
@@ -258,12 +265,19 @@ static double final_scale(const search *s, double scale) { /* what the float wil
   return (double)(float)scale;
 }
 
+static double sum_h(const row *r) {
+  double sum = 0;
+  for (size_t p = 0; p < 2 * r->pairs; p++) sum += r->column[p & 1][p / 2] == SIZE_MAX ? 0 : (double)r->h[p & 1][p / 2];
+  return sum;
+}
+
 static choice search_row(search *s, double most, double least) {
   choice best = {final_scale(s, least), HUGE_VAL};
   bool end, floored = false;
-  double m;
+  double m, weight = sum_h(&s->r);
   for (int i = 0; m = multiple(s, i, &end), !end; i++) {
     double scale = most / s->o->grid.hi * m;
+    if (m > 1 && scale * scale / 12 * weight > 1.5 * best.error) break; /* rounding alone costs more */
     if (scale <= least && floored) continue;
     if (scale <= least) floored = true, scale = least;
     scale = final_scale(s, scale);
@@ -312,6 +326,7 @@ static qcc_status open_search(search *s, const qcc_weight *w, const qcc_weight_o
 static void close_search(search *s) {
   qcc_free(s->w->cx, s->r.block);
   qcc_free(s->w->cx, s->r.columns);
+  qcc_free(s->w->cx, s->r.unsafe);
 }
 
 qcc_status qcc_weight_scales(float *scale, int8_t *codes, double *error, const qcc_weight *w, const qcc_weight_options *o) {

@@ -136,10 +136,6 @@ static qcc_value *slope_build(const qcc_match *m) {
   return qcc_out(n, 0);
 }
 
-static const char *leaky_when(const qcc_match *m) { return qcc_attr_float(m->root, "alpha", 0.01f) == 0 ? NULL : "the slope is not 0"; }
-
-static qcc_value *leaky_build(const qcc_match *m) { return make(m, &(range){0, INFINITY}); }
-
 #define CLAMP_OPS QCC_OP_RELU, QCC_OP_CLIP
 
 static const qcc_rule rules[] = {
@@ -169,11 +165,6 @@ static const qcc_rule rules[] = {
      .when = slope_when,
      .build = slope_build,
      .pattern = P_OP(ROOT, OPS(QCC_OP_PRELU), P_ANY(X), P_CONST(LO))},
-    {.name = "leaky-zero",
-     .doc = "leaky_relu(x, 0) -> relu(x)",
-     .when = leaky_when,
-     .build = leaky_build,
-     .pattern = P_OP(ROOT, OPS(QCC_OP_LEAKY_RELU), P_ANY(X))},
 };
 
 static qcc_status run(qcc_pass_cx *p) { return QCC_REWRITE(p, rules); }

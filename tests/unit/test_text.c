@@ -12,7 +12,7 @@
 #include "ir/lex.h"
 #include "ir/text.h"
 
-static int setup(void **state) { return qcc_context_new((qcc_context **)state, NULL); }
+static int setup(void **state) { return (int)qcc_context_new((qcc_context **)state, NULL); }
 
 static int teardown(void **state) {
   qcc_context_free(*state);

@@ -218,5 +218,5 @@ void qcc_gram_read(const qcc_gram *g, size_t group, float *h, double *mean) {
   double part = g->rows ? 1 / (double)g->rows : 0;
   for (size_t i = 0; i < g->dim; i++)
     for (size_t j = 0; j <= i; j++) h[i * g->dim + j] = h[j * g->dim + i] = (float)((double)*from++ * part);
-  for (size_t i = 0; mean && i < g->dim; i++) mean[i] = (double)g->sum[group * g->dim + i] * part * g->scale;
+  for (size_t i = 0; mean && i < g->dim; i++) mean[i] = (double)g->sum[group * g->dim + i] * part;
 }

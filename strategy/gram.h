@@ -28,7 +28,8 @@ size_t qcc_gram_target(size_t dim);         /* how many are enough */
 qcc_gram_scratch *qcc_gram_scratch_new(qcc_context *cx, size_t dim);
 /* Add patches of one sample (f32, row-major); `quota`: at most this many. Thread-safe with separate scratches. */
 void qcc_gram_add(qcc_gram *g, qcc_gram_scratch *scratch, const qcc_tensor *x, size_t sample, size_t quota, uint64_t seed);
-/* H of one group as a full symmetric dim x dim matrix, divided by the number of rows; the mean patch into `mean` (dim) unless NULL. */
+/* H of one group as a full symmetric dim x dim matrix, divided by the number of rows; the mean patch, in units of
+ * scale, into `mean` (dim) unless NULL. */
 void qcc_gram_read(const qcc_gram *g, size_t group, float *h, double *mean);
 
 #endif

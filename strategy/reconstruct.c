@@ -152,12 +152,12 @@ static double small_row(const solver *s, size_t row, int8_t *codes, float *scale
 }
 
 /* ---- groups */
-static void centre(solver *s, const qcc_gram *gram, size_t group, bool centred, double unit) {
+static void centre(solver *s, const qcc_gram *gram, size_t group, bool centred) {
   size_t d = s->dim;
   qcc_gram_read(gram, group, s->h, s->mean);
   double trace = 0;
   for (size_t i = 0; i < d; i++) {
-    for (size_t j = 0; centred && j < d; j++) s->h[i * d + j] -= (float)(s->mean[i] * s->mean[j] / (unit * unit));
+    for (size_t j = 0; centred && j < d; j++) s->h[i * d + j] -= (float)(s->mean[i] * s->mean[j]);
     trace += (double)s->h[i * d + i];
   }
   for (size_t i = 0; i < d; i++) /* damped, so that few rows or dead columns do no harm */
@@ -231,7 +231,7 @@ static void all_groups(solver *s, const qcc_gram *gram, bool centred, int8_t *co
   size_t rows = w->rows / w->groups;
   double unit = qcc_gram_scale(gram), most = largest(w);
   for (size_t g = 0; g < w->groups; g++) {
-    centre(s, gram, g, centred, unit);
+    centre(s, gram, g, centred);
     for (size_t j = 0; j < s->dim; j++) s->x[j] = s->o->code_max ? s->o->code_max[g * w->channels + j / w->positions] : 255;
     for (size_t r = 0; r < rows; r += BATCH)
       one_batch(s, g * rows + r, rows - r < BATCH ? rows - r : BATCH, codes, scale, q, unit, most, sums);

@@ -242,6 +242,12 @@ static void gram_is_exact(void **state) {
     double mean[36];
     for (size_t k = 0; k < groups; k++) {
       qcc_gram_read(g, k, h, mean);
+      for (size_t a = 0; a < dim; a++) {
+        double sum = 0;
+        for (int64_t p = 0; p < SIZE * SIZE; p++)
+          sum += element(&in, k * 4 / groups + a / 9, p / SIZE + (int64_t)(a % 9) / 3 - 1, p % SIZE + (int64_t)(a % 9) % 3 - 1, SIZE);
+        assert_true(fabs(mean[a] * qcc_gram_scale(g) - sum / (SIZE * SIZE)) < 1e-6);
+      }
       for (size_t a = 0; a < dim; a++)
         for (size_t b = 0; b < dim; b++) {
           double want = direct_gram(&in, SIZE, k * 4 / groups, a, b);

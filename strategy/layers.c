@@ -83,17 +83,30 @@ static qcc_status store_weight(qcc_plan *plan, const layer *l, uint32_t slot, co
   return qcc_plan_set_qparams(plan, e, &q);
 }
 
-/* Mean patch of a group: from the Gram's rows where there are any, else the channel means at every kernel position. */
-static qcc_status mean_patch(qcc_tuner *t, const layer *l, double *mean) {
-  const qcc_gram *gram = t->gram ? t->gram[l->n->id] : NULL;
-  float *h = gram && qcc_gram_rows(gram) ? qcc_alloc_array(t->cx, l->w.dim * l->w.dim, sizeof *h) : NULL;
-  for (size_t g = 0; g < l->w.groups; g++) {
-    double *to = mean + g * l->w.dim;
-    if (h) qcc_gram_read(gram, g, h, to);
-    for (size_t j = 0; !h && j < l->w.dim; j++) to[j] = l->input->mean[g * l->w.channels + j / l->w.positions];
-    for (size_t j = 0; h && j < l->w.dim; j++) to[j] *= qcc_gram_scale(gram);
+/* Share of the output positions at which kernel position `at` lies inside the input rather than on padding. */
+static double coverage(const qcc_window *w, size_t at) {
+  double share = 1;
+  for (int d = w->rank; d-- > 0;) {
+    int64_t k = (int64_t)(at % (size_t)w->kernel[d]), inside = 0;
+    at /= (size_t)w->kernel[d];
+    for (int64_t o = 0; o < w->out[d]; o++) {
+      int64_t i = o * w->stride[d] + k * w->dilation[d] - w->pad_begin[d];
+      inside += i >= 0 && i < w->in[d];
+    }
+    if (w->in[d] > 0 && w->out[d] > 0) share *= (double)inside / (double)w->out[d]; /* unknown sizes: taken as large */
   }
-  qcc_free(t->cx, h);
+  return share;
+}
+
+/* Mean input patch: the channel's mean, less where the kernel reaches over the border. */
+static qcc_status mean_patch(qcc_tuner *t, const layer *l, double *mean) {
+  qcc_window w;
+  bool is_conv = l->n->op == QCC_OP_CONV;
+  if (is_conv) QCC_TRY(qcc_window_of(&w, t->cx, l->n, &l->n->in[0].value->type, &l->n->in[1].value->type));
+  for (size_t k = 0; k < l->w.positions; k++) {
+    double share = is_conv ? coverage(&w, k) : 1;
+    for (size_t c = 0; c < l->w.groups * l->w.channels; c++) mean[c * l->w.positions + k] = share * l->input->mean[c];
+  }
   return QCC_OK;
 }
 

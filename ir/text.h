@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Textual IR (.qir): prints and parses, print(parse(t)) == t. The grammar is in ir/README.md.
+ * Textual IR (.qir): prints and parses, print(parse(t)) == t. The grammar stands at the top of parse.c.
  *
  *   graph @f(%x: f32[N,3,8,8]) -> (%y) opset 13 {
  *     %w = const f32[4,3,3,3] rand(7)

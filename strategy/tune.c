@@ -139,7 +139,10 @@ static qcc_status improve(qcc_tuner *t, qcc_estimator how) {
   QCC_TRY(make_plan(&plan, t, how, QCC_LAYER_ROUND, true));
   QCC_TRY(qcc_tuner_try(t, plan, "bias correction", 0));
   if (t->o->estimator == QCC_EST_AUTO) QCC_TRY(vote(t, &how));
-  return reconstruct(t, how);
+  QCC_TRY(reconstruct(t, how));
+  double before = t->score, start = now();
+  QCC_TRY(qcc_tuner_islands(t));
+  return add_step(t, "float islands", before, t->score, t->score > before, now() - start);
 }
 
 /* ---- all of it */

@@ -40,6 +40,10 @@ qcc_status qcc_tuner_layers(qcc_tuner *t, qcc_plan *plan, qcc_layer_step step, b
 /* Gram matrices of the inputs of STATIC operators from `samples` samples, at the steps of `plan`. */
 qcc_status qcc_tuner_grams(qcc_tuner *t, const qcc_plan *plan, size_t samples) QCC_MUST_USE;
 
+/* ---- islands.c */
+/* Keep operators float where that gains enough at the outputs; changes placement and plan. */
+qcc_status qcc_tuner_islands(qcc_tuner *t) QCC_MUST_USE;
+
 /* ---- tune.c */
 /* Judge `plan`; keep it (and take it over) when it is better by `margin` dB, else free it. */
 qcc_status qcc_tuner_try(qcc_tuner *t, qcc_plan *plan, const char *name, double margin) QCC_MUST_USE;

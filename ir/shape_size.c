@@ -25,8 +25,26 @@ qcc_status qcc_shape_expand(qcc_infer *f) {
   return QCC_OK;
 }
 
+/* Up to opset 5: one axis, repeated `tiles` times. */
+static qcc_status tile_axis(qcc_infer *f) {
+  qcc_type t = *f->in[0];
+  int64_t tiles, at;
+  bool known = qcc_shape_scalar(f, 1, &tiles) && qcc_shape_scalar(f, 2, &at);
+  for (int i = 0; i < t.rank && !known; i++) t.dim[i] = QCC_DIM_UNKNOWN;
+  if (known && t.rank >= 0) {
+    int axis;
+    QCC_TRY(qcc_shape_axis(f, at, t.rank, &axis));
+    if (tiles < 0) return qcc_shape_bad(f, QCC_M_ATTR, "tiles is %lld; allowed is 0 or more", (long long)tiles);
+    if (t.dim[axis] < 0) t.dim[axis] = tiles == 1 ? t.dim[axis] : QCC_DIM_UNKNOWN;
+    else if (!qcc_mul_s64(t.dim[axis], tiles, &t.dim[axis])) return qcc_shape_limit(f, "tiles is %lld: too large", (long long)tiles);
+  }
+  qcc_shape_set(f, 0, &t);
+  return QCC_OK;
+}
+
 qcc_status qcc_shape_tile(qcc_infer *f) {
   qcc_list times;
+  if (f->opset < 6) return tile_axis(f);
   QCC_TRY(qcc_shape_list(f, NULL, 1, &times));
   qcc_type t = *f->in[0];
   if (t.rank >= 0 && times.n >= 0 && times.n != t.rank)
@@ -206,6 +224,8 @@ qcc_status qcc_shape_upsample(qcc_infer *f) {
   int n = -1;
   if (f->opset >= 9 && qcc_shape_in(f, 1)) {
     QCC_TRY(read_scales(f, 1, t.rank, scale, &n));
+  } else if (f->opset < 7 && t.rank == 4) {
+    for (n = 0; n < 4; n++) scale[n] = n < 2 ? 1.0 : (double)qcc_attr_float(f->node, n == 2 ? "height_scale" : "width_scale", 1);
   } else {
     if (!attr || (t.rank >= 0 && count != (uint32_t)t.rank) || count > QCC_MAX_RANK)
       return qcc_shape_bad(f, QCC_M_ATTR, "scales has %u entries, expected %d", count, t.rank);

@@ -184,7 +184,7 @@ qcc_status qcc_raise_clip_limits(qcc_raise *r) {
   for (uint32_t k = 0; k < 2; k++) {
     if (!qcc_attr_find(r->node, limit_names[k])) continue;
     qcc_value *limit = qcc_raise_number(r, limit_names[k], qcc_attr_float(r->node, limit_names[k], 0));
-    while (r->node->in_count < k + 1) qcc_set_input(r->node, r->node->in_count, NULL);
+    for (uint32_t i = r->node->in_count; i <= k; i++) qcc_set_input(r->node, i, NULL);
     qcc_set_input(r->node, k + 1, limit);
     qcc_attr_remove(r->node, limit_names[k]);
   }
@@ -216,7 +216,8 @@ qcc_status qcc_raise_resize_floor(qcc_raise *r) {
   qcc_value *scales = qcc_in(r->node, 1);
   int64_t none = 0;
   float nothing = 0;
-  qcc_value *roi = r->to >= 13 ? NULL : qcc_add_const_f32(r->node->graph, NULL, 1, &none, &nothing);
+  const char *name = r->node->name[0] ? qcc_internf(r->cx, "%s_roi", r->node->name) : NULL;
+  qcc_value *roi = r->to >= 13 ? NULL : qcc_add_const_f32(r->node->graph, name, 1, &none, &nothing);
   qcc_set_input(r->node, 1, roi);
   qcc_set_input(r->node, 2, scales);
   qcc_attr_set_str(r->node, "coordinate_transformation_mode", "asymmetric", 10);
@@ -284,7 +285,8 @@ qcc_status qcc_raise_softmax_axis(qcc_raise *r) {
   qcc_add_origin(back, r->node);
   qcc_set_type(qcc_out(back, 0), &old->type);
   qcc_out(back, 0)->typed_by_file = old->typed_by_file;
-  qcc_replace_value(old, qcc_out(back, 0));
+  qcc_swap_names(old, qcc_out(back, 0));  // the name stays with the meaning
+  qcc_replace_uses(old, qcc_out(back, 0));
   qcc_set_input(back, 0, old);
   qcc_set_input(back, 1, shape);
   qcc_set_type(old, &flat->type);
@@ -327,7 +329,7 @@ qcc_status qcc_raise_split_count(qcc_raise *r) {
 qcc_status qcc_raise_dft_axis(qcc_raise *r) {
   int64_t axis = qcc_attr_int(r->node, "axis", 1);
   qcc_value *v = qcc_add_const_s64(r->node->graph, NULL, 0, NULL, &axis);
-  while (r->node->in_count < 2) qcc_set_input(r->node, r->node->in_count, NULL);
+  for (uint32_t k = r->node->in_count; k < 2; k++) qcc_set_input(r->node, k, NULL);
   qcc_set_input(r->node, 2, v);
   qcc_attr_remove(r->node, "axis");
   return QCC_OK;

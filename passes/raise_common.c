@@ -44,7 +44,7 @@ qcc_status qcc_raise_move_ints(qcc_raise *r, const char *name, uint32_t index) {
   if (!qcc_attr_find(r->node, name)) return QCC_OK;
   qcc_value *list = qcc_raise_ints(r, name, at, n);
   if (!list) return QCC_NOMEM;
-  while (r->node->in_count < index) qcc_set_input(r->node, r->node->in_count, NULL);
+  for (uint32_t k = r->node->in_count; k < index; k++) qcc_set_input(r->node, k, NULL);
   qcc_set_input(r->node, index, list);
   qcc_attr_remove(r->node, name);
   return QCC_OK;

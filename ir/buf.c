@@ -11,10 +11,10 @@ struct qcc_buf {
   qcc_context *cx;
   const void *data;
   size_t n;
-  qcc_buf *parent;             /* never itself a window */
+  qcc_buf *parent; /* never itself a window */
   void (*release)(void *user);
   void *user;
-  size_t owned;                /* 1: data follows the header */
+  size_t owned; /* 1: data follows the header */
 };
 
 _Static_assert(sizeof(qcc_buf) == 64, "owned bytes stay on a 64-byte border");

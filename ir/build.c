@@ -205,7 +205,7 @@ qcc_node *qcc_add_node(qcc_graph *g, qcc_node *before, qcc_op op, const char *na
   return add(g, before, op, info->domain, info->name, name, in, in_count, out_count);
 }
 
-qcc_node *qcc_add_opaque(qcc_graph *g, qcc_node *before, const char *domain, const char *op_type, const char *name,
-                         qcc_value *const *in, uint32_t in_count, uint32_t out_count) {
+qcc_node *qcc_add_opaque(qcc_graph *g, qcc_node *before, const char *domain, const char *op_type, const char *name, qcc_value *const *in,
+                         uint32_t in_count, uint32_t out_count) {
   return add(g, before, QCC_OP_OPAQUE, domain, op_type, name, in, in_count, out_count);
 }

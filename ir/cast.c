@@ -152,8 +152,7 @@ void qcc_tensor_read_f32(const qcc_tensor *t, float *to) {
     default: break;
   }
   bool whole = qcc_dtype_kind(t->type.dtype) == QCC_KIND_SINT;
-  for (size_t i = 0; i < n; i++)
-    to[i] = whole ? (float)qcc_tensor_get_s64(t, (int64_t)i) : (float)qcc_tensor_get(t, (int64_t)i);
+  for (size_t i = 0; i < n; i++) to[i] = whole ? (float)qcc_tensor_get_s64(t, (int64_t)i) : (float)qcc_tensor_get(t, (int64_t)i);
 }
 
 /* ---- conversion. Float to integer truncates and saturates, integer to integer keeps the low bits. */

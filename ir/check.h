@@ -20,10 +20,10 @@ typedef struct qcc_entries {
 typedef struct qcc_infer {
   qcc_context *cx;
   const qcc_node *node;
-  int64_t opset;                /* of the node's domain */
-  const qcc_type *const *in;    /* in_count entries; NULL: input left out */
-  const qcc_tensor *const *known; /* in_count entries; not NULL: the value is known */
-  qcc_type *out;                /* out_count entries, preset to unknown */
+  int64_t opset;                     /* of the node's domain */
+  const qcc_type *const *in;         /* in_count entries; NULL: input left out */
+  const qcc_tensor *const *known;    /* in_count entries; not NULL: the value is known */
+  qcc_type *out;                     /* out_count entries, preset to unknown */
   const qcc_entries *const *partial; /* NULL, or in_count entries: what is known of values that are not known as a whole */
 } qcc_infer;
 typedef qcc_status (*qcc_shape_fn)(qcc_infer *f);
@@ -45,7 +45,7 @@ bool qcc_axis(int64_t axis, int rank, int *out);
 /* Spatial geometry of Conv, ConvTranspose and pools, shared by shape rules, kernels and passes.
  * `extra` is for ConvTranspose output_padding. Fills all arrays for the spatial rank (1..3); resolves auto_pad. */
 typedef struct qcc_window {
-  int rank;                           /* spatial */
+  int rank; /* spatial */
   int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad_begin[3], pad_end[3], out_pad[3];
   int64_t group;
 } qcc_window;

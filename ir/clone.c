@@ -105,7 +105,7 @@ static bool copy_pieces(copier *c, const qcc_graph *from) {
   for (uint32_t i = 0; i < from->const_count; i++)
     if (!copy_const(c, to, from->consts[i])) return false;
   QCC_FOR_NODES(n, from)
-    if (!copy_node(c, to, n)) return false;
+  if (!copy_node(c, to, n)) return false;
   for (uint32_t i = 0; i < from->output_count; i++)
     if (!qcc_push_output(to)) return false;
   return qcc_graph_ok(to);
@@ -135,7 +135,7 @@ static void link_graph(copier *c, const qcc_graph *from) {
   for (uint32_t i = 0; i < from->const_count; i++)
     if (!from->consts[i]->is_input) link_value(c, from->consts[i]);
   QCC_FOR_NODES(n, from)
-    for (uint32_t i = 0; i < n->out_count; i++) link_value(c, n->out[i]);
+  for (uint32_t i = 0; i < n->out_count; i++) link_value(c, n->out[i]);
 }
 
 /* Edges to values outside of what was copied: the copy uses the same ones. */

@@ -12,6 +12,7 @@ void qcc_link_use(qcc_use *u, qcc_value *v) {
   u->next = NULL;
   u->prev = u;
   if (!v) return;
+  if (!u->node) v->output_uses++;
   if (v->uses) {
     u->prev = v->uses->prev;
     u->prev->next = u;
@@ -36,6 +37,7 @@ void qcc_unlink_use(qcc_use *u) {
     v->uses->prev = u->prev;
   }
   v->use_count--;
+  if (!u->node) v->output_uses--;
   u->value = NULL;
   u->next = u->prev = NULL;
 }
@@ -279,8 +281,8 @@ static bool lists(const char *names, const char *one, size_t n) {
 
 static void add_one_origin(qcc_node *n, const char *one, size_t size) {
   if (size == 0 || (n->origin && strlen(n->origin) > ORIGIN_BYTES) || lists(n->origin, one, size)) return;
-  const char *made = n->origin && n->origin[0] ? qcc_internf(n->graph->cx, "%s,%.*s", n->origin, (int)size, one)
-                                               : qcc_intern_n(n->graph->cx, one, size);
+  const char *made =
+      n->origin && n->origin[0] ? qcc_internf(n->graph->cx, "%s,%.*s", n->origin, (int)size, one) : qcc_intern_n(n->graph->cx, one, size);
   if (made) {
     n->origin = made;
   } else {

@@ -17,20 +17,24 @@ typedef struct qcc_samples {
 /* What the caller sees of a run. All members optional. `observe` is called on worker threads, possibly at the same time for different
  * workers, never for the same; data is f32 (count elements, logical order unspecified: NHWC or NCHW) and valid only during the call. */
 typedef struct qcc_hooks {
-  const qcc_value *const *observed;  /* values of the graph to show; NULL-terminated; NULL: none */
+  const qcc_value *const *observed; /* values of the graph to show; NULL-terminated; NULL: none */
   void (*observe)(void *user, unsigned worker, size_t sample, uint32_t observed_index, const float *data, size_t count);
   /* Only when asked: data in row-major ONNX order instead, with its type (channel statistics, captures). */
   bool want_layout;
   void (*observe_typed)(void *user, unsigned worker, size_t sample, uint32_t observed_index, const qcc_tensor *t);
   /* Outputs of one sample (order of g->outputs), borrowed; serialised, in ascending sample order. */
   qcc_status (*output)(void *user, size_t sample, const qcc_tensor *outputs);
-  const char *stage;                 /* progress label; NULL: silent */
+  const char *stage; /* progress label; NULL: silent */
   void *user;
 } qcc_hooks;
 
 typedef struct qcc_runner qcc_runner;
 
-typedef struct qcc_run_stats { double seconds; size_t samples; size_t arena_bytes, packed_bytes; } qcc_run_stats;
+typedef struct qcc_run_stats {
+  double seconds;
+  size_t samples;
+  size_t arena_bytes, packed_bytes;
+} qcc_run_stats;
 
 typedef struct qcc_eval {
   /* Evaluate one node on constants; out: node->out_count new owned tensors. QCC_UNSUPPORTED (silent, no diagnostic) when there is no kernel. */

@@ -218,13 +218,9 @@ const char *qcc_graph_metadata(const qcc_graph *g, const char *key) {
 
 /* ---- questions */
 
-qcc_value *qcc_find_value(const qcc_graph *g, const char *interned_name) {
-  return qcc_map_ptr(&g->root->names->values, interned_name);
-}
+qcc_value *qcc_find_value(const qcc_graph *g, const char *interned_name) { return qcc_map_ptr(&g->root->names->values, interned_name); }
 
-qcc_node *qcc_find_node(const qcc_graph *g, const char *interned_name) {
-  return qcc_map_ptr(&g->root->names->nodes, interned_name);
-}
+qcc_node *qcc_find_node(const qcc_graph *g, const char *interned_name) { return qcc_map_ptr(&g->root->names->nodes, interned_name); }
 
 qcc_loc qcc_node_loc(const qcc_node *n) {
   if (!n) return (qcc_loc){0};
@@ -233,13 +229,7 @@ qcc_loc qcc_node_loc(const qcc_node *n) {
 
 bool qcc_is_const(const qcc_value *v) { return v && v->data; }
 
-bool qcc_is_graph_output(const qcc_value *v) {
-  if (!v) return false;
-  QCC_FOR_USES(u, v)
-    if (!u->node) return true;
-  return false;
-}
-
+bool qcc_is_graph_output(const qcc_value *v) { return v && v->output_uses; }
 qcc_node *qcc_only_user(const qcc_value *v) { return v && v->use_count == 1 ? v->uses->node : NULL; }
 qcc_value *qcc_in(const qcc_node *n, uint32_t k) { return n && k < n->in_count ? n->in[k].value : NULL; }
 qcc_value *qcc_out(const qcc_node *n, uint32_t k) { return n && k < n->out_count ? n->out[k] : NULL; }

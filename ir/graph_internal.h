@@ -16,7 +16,7 @@ typedef struct qcc_name_table {
 } qcc_name_table;
 
 /* ---- links (edit.c) */
-void qcc_link_use(qcc_use *u, qcc_value *v);   /* u->value must be NULL; v may be NULL */
+void qcc_link_use(qcc_use *u, qcc_value *v); /* u->value must be NULL; v may be NULL */
 void qcc_unlink_use(qcc_use *u);
 void qcc_link_node(qcc_graph *g, qcc_node *n, qcc_node *before);
 void qcc_unlink_node(qcc_node *n);
@@ -24,7 +24,7 @@ void qcc_unlink_node(qcc_node *n);
 void qcc_forget_subgraphs(const qcc_attr *a);
 
 /* ---- pieces (graph.c) */
-bool qcc_graph_ok(const qcc_graph *g);         /* not NULL and no builder has failed */
+bool qcc_graph_ok(const qcc_graph *g); /* not NULL and no builder has failed */
 void qcc_graph_fail(qcc_graph *g);
 void *qcc_graph_alloc(qcc_graph *g, size_t count, size_t size); /* arena; failure is remembered */
 /* Room for one more element in an arena array; false: failed. */
@@ -41,13 +41,13 @@ qcc_graph *qcc_attr_graph_at(const qcc_attr *a, uint32_t k);
 qcc_tensor *qcc_graph_own(qcc_graph *g, qcc_tensor *t);
 
 /* ---- raw pieces (build.c) */
-qcc_value *qcc_new_value(qcc_graph *g);        /* nameless, unlinked */
+qcc_value *qcc_new_value(qcc_graph *g);                                      /* nameless, unlinked */
 qcc_node *qcc_new_node(qcc_graph *g, uint32_t in_count, uint32_t out_count); /* arrays made, outputs NULL, not in the list */
-bool qcc_name_value(qcc_value *v, const char *name);  /* interned and made unique; registers */
-bool qcc_name_node(qcc_node *n, const char *name);    /* "" is not registered */
+bool qcc_name_value(qcc_value *v, const char *name);                         /* interned and made unique; registers */
+bool qcc_name_node(qcc_node *n, const char *name);                           /* "" is not registered */
 bool qcc_push_const(qcc_graph *g, qcc_value *v);
 bool qcc_push_input(qcc_graph *g, qcc_value *v);
-qcc_use *qcc_push_output(qcc_graph *g);        /* an edge without value */
+qcc_use *qcc_push_output(qcc_graph *g); /* an edge without value */
 
 /* ---- copies (attr.c, clone.c) */
 void qcc_attr_copy_one(qcc_node *to, const qcc_attr *from, bool with_graphs);

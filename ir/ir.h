@@ -51,22 +51,22 @@ typedef enum qcc_exact { QCC_EXACT, QCC_ROUNDS, QCC_RANDOM } qcc_exact; /* how t
 enum { QCC_MANY = 0x7fffffff };
 
 typedef struct qcc_op_info {
-  const char *domain;  /* "" for ai.onnx, "com.microsoft", "qcc" */
+  const char *domain; /* "" for ai.onnx, "com.microsoft", "qcc" */
   const char *name;
-  int since;           /* first opset that has it */
+  int since; /* first opset that has it */
   int in_min, in_max, out_max;
   qcc_role role;
   qcc_exact exact;
 } qcc_op_info;
 
-const qcc_op_info *qcc_op_get(qcc_op op);                          /* never NULL */
-qcc_op qcc_op_find(const char *domain, const char *name);          /* QCC_OP_OPAQUE when unknown; "ai.onnx" equals "" */
+const qcc_op_info *qcc_op_get(qcc_op op);                 /* never NULL */
+qcc_op qcc_op_find(const char *domain, const char *name); /* QCC_OP_OPAQUE when unknown; "ai.onnx" equals "" */
 
 /* ---- pieces */
-struct qcc_use {      /* one edge: input `index` of `node`, or graph output `index` when node is NULL */
-  qcc_value *value;   /* NULL: optional input left out */
+struct qcc_use {    /* one edge: input `index` of `node`, or graph output `index` when node is NULL */
+  qcc_value *value; /* NULL: optional input left out */
   qcc_node *node;
-  qcc_graph *graph;   /* the graph whose node or output list holds this edge */
+  qcc_graph *graph; /* the graph whose node or output list holds this edge */
   uint32_t index;
   qcc_use *prev, *next; /* in value->uses, in order of linking; next of the last is NULL, prev of the first is the last */
 };
@@ -77,101 +77,133 @@ typedef struct qcc_extra { /* wire bytes of fields that the IR does not model; t
 } qcc_extra;
 
 struct qcc_value {
-  uint32_t id;          /* dense over the module */
-  const char *name;     /* interned, unique */
+  uint32_t id;      /* dense over the module */
+  const char *name; /* interned, unique */
   qcc_type type;
-  qcc_node *def;        /* NULL: graph input or constant */
+  qcc_node *def; /* NULL: graph input or constant */
   uint32_t def_index;
   qcc_graph *graph;
   const qcc_tensor *data; /* constants */
   qcc_use *uses;
-  uint32_t use_count;   /* graph outputs included */
-  bool is_input;        /* listed in graph->inputs */
-  bool typed_by_file;   /* the model gave value_info for it */
-  qcc_extra extra;      /* of ValueInfoProto */
+  uint32_t use_count;     /* graph outputs included */
+  uint32_t output_uses;   /* those of them that are graph outputs */
+  bool is_input;          /* listed in graph->inputs */
+  bool typed_by_file;     /* the model gave value_info for it */
+  qcc_extra extra;        /* of ValueInfoProto */
   qcc_extra tensor_extra; /* of TensorProto (constants) */
 };
 
 typedef enum qcc_attr_kind {
-  QCC_ATTR_INT, QCC_ATTR_FLOAT, QCC_ATTR_STRING, QCC_ATTR_TENSOR, QCC_ATTR_GRAPH,
-  QCC_ATTR_INTS, QCC_ATTR_FLOATS, QCC_ATTR_STRINGS, QCC_ATTR_TENSORS, QCC_ATTR_GRAPHS,
+  QCC_ATTR_INT,
+  QCC_ATTR_FLOAT,
+  QCC_ATTR_STRING,
+  QCC_ATTR_TENSOR,
+  QCC_ATTR_GRAPH,
+  QCC_ATTR_INTS,
+  QCC_ATTR_FLOATS,
+  QCC_ATTR_STRINGS,
+  QCC_ATTR_TENSORS,
+  QCC_ATTR_GRAPHS,
   QCC_ATTR_OPAQUE /* kept as the wire bytes of the AttributeProto */
 } qcc_attr_kind;
 
-typedef struct qcc_bytes { const char *at; size_t n; } qcc_bytes; /* also terminated by 0 */
+typedef struct qcc_bytes {
+  const char *at;
+  size_t n;
+} qcc_bytes; /* also terminated by 0 */
 
 struct qcc_attr {
-  const char *name;  /* interned */
+  const char *name; /* interned */
   qcc_attr_kind kind;
-  uint32_t count;    /* of the list kinds */
+  uint32_t count; /* of the list kinds */
   union {
-    int64_t i; float f; qcc_bytes s; const qcc_tensor *t; qcc_graph *g;
-    const int64_t *ints; const float *floats; const qcc_bytes *strings; const qcc_tensor *tensors; qcc_graph *const *graphs;
+    int64_t i;
+    float f;
+    qcc_bytes s;
+    const qcc_tensor *t;
+    qcc_graph *g;
+    const int64_t *ints;
+    const float *floats;
+    const qcc_bytes *strings;
+    const qcc_tensor *tensors;
+    qcc_graph *const *graphs;
   };
   qcc_extra extra;
   qcc_attr *next;
 };
 
 struct qcc_node {
-  uint32_t id;             /* dense over the module */
+  uint32_t id; /* dense over the module */
   qcc_op op;
-  const char *op_type;     /* interned, also for opaque operators */
-  const char *domain;      /* interned; "" for ai.onnx */
-  const char *overload;    /* usually "" */
-  const char *name;        /* interned; "" allowed: see assign-names */
-  const char *origin;      /* names of the source nodes this one stands for, comma separated; survives rewriting */
+  const char *op_type;  /* interned, also for opaque operators */
+  const char *domain;   /* interned; "" for ai.onnx */
+  const char *overload; /* usually "" */
+  const char *name;     /* interned; "" allowed: see assign-names */
+  const char *origin;   /* names of the source nodes this one stands for, comma separated; survives rewriting */
   uint32_t in_count, out_count;
-  qcc_use *in;             /* array; in[k].value may be NULL */
-  qcc_value **out;         /* array; out[k] may be NULL: output left out */
-  qcc_attr *attrs;         /* in file order */
+  qcc_use *in;     /* array; in[k].value may be NULL */
+  qcc_value **out; /* array; out[k] may be NULL: output left out */
+  qcc_attr *attrs; /* in file order */
   qcc_graph *graph;
-  qcc_node *prev, *next;   /* topological order */
+  qcc_node *prev, *next; /* topological order */
   qcc_extra extra;
 };
 
-typedef struct qcc_opset { const char *domain; int64_t version; } qcc_opset;
-typedef struct qcc_meta { const char *key, *value; } qcc_meta;
+typedef struct qcc_opset {
+  const char *domain;
+  int64_t version;
+} qcc_opset;
+typedef struct qcc_meta {
+  const char *key, *value;
+} qcc_meta;
 
 struct qcc_graph {
   qcc_context *cx;
-  qcc_arena *arena;        /* the root's */
-  qcc_graph *root;         /* itself for the root */
-  qcc_node *owner;         /* node whose attribute holds this subgraph; NULL for the root */
+  qcc_arena *arena; /* the root's */
+  qcc_graph *root;  /* itself for the root */
+  qcc_node *owner;  /* node whose attribute holds this subgraph; NULL for the root */
   const char *name;
   qcc_node *first, *last;
-  uint32_t node_count;     /* of this graph, without subgraphs */
-  qcc_value **inputs; uint32_t input_count, input_cap;
-  qcc_use **outputs; uint32_t output_count, output_cap;
-  qcc_value **consts; uint32_t const_count, const_cap;  /* in file order; erased ones are removed */
-  qcc_extra extra;         /* of GraphProto */
+  uint32_t node_count; /* of this graph, without subgraphs */
+  qcc_value **inputs;
+  uint32_t input_count, input_cap;
+  qcc_use **outputs;
+  uint32_t output_count, output_cap;
+  qcc_value **consts;
+  uint32_t const_count, const_cap; /* in file order; erased ones are removed */
+  qcc_extra extra;                 /* of GraphProto */
   /* root only */
   uint32_t next_node_id, next_value_id;
-  bool failed;             /* sticky: an allocation failed */
-  const char *file;        /* path of the model or NULL */
+  bool failed;      /* sticky: an allocation failed */
+  const char *file; /* path of the model or NULL */
   int64_t ir_version, model_version;
   const char *producer, *producer_version, *model_domain;
-  qcc_opset *opsets; uint32_t opset_count, opset_cap;
-  qcc_meta *metadata; uint32_t meta_count, meta_cap;
+  qcc_opset *opsets;
+  uint32_t opset_count, opset_cap;
+  qcc_meta *metadata;
+  uint32_t meta_count, meta_cap;
   qcc_extra model_extra;
-  struct qcc_name_table *names;  /* value and node names in use */
-  const qcc_tensor **owned; uint32_t owned_count, owned_cap;  /* tensors whose buffers the graph releases */
+  struct qcc_name_table *names; /* value and node names in use */
+  const qcc_tensor **owned;
+  uint32_t owned_count, owned_cap; /* tensors whose buffers the graph releases */
 };
 
 /* ---- own and iterate */
-qcc_status qcc_graph_new(qcc_graph **out, qcc_context *cx) QCC_MUST_USE;  /* empty root, opset "" 13, ir_version 8 */
-void qcc_graph_free(qcc_graph *g);                                        /* root only; NULL is fine */
+qcc_status qcc_graph_new(qcc_graph **out, qcc_context *cx) QCC_MUST_USE; /* empty root, opset "" 13, ir_version 8 */
+void qcc_graph_free(qcc_graph *g);                                       /* root only; NULL is fine */
 /* Deep copy of a root graph; ids are compacted, weight buffers shared. */
 qcc_status qcc_graph_clone(qcc_graph **out, const qcc_graph *g) QCC_MUST_USE;
-qcc_graph *qcc_subgraph_new(qcc_graph *parent);                           /* attach with qcc_attr_set_graph */
+qcc_graph *qcc_subgraph_new(qcc_graph *parent); /* attach with qcc_attr_set_graph */
 bool qcc_graph_failed(const qcc_graph *g);
 /* QCC_NOMEM when a builder failed, else QCC_OK: the one check after a rewrite. */
 qcc_status qcc_graph_status(const qcc_graph *g) QCC_MUST_USE;
-int64_t qcc_graph_opset(const qcc_graph *g, const char *domain);          /* 0: not imported; "ai.onnx" equals "" */
+int64_t qcc_graph_opset(const qcc_graph *g, const char *domain); /* 0: not imported; "ai.onnx" equals "" */
 qcc_status qcc_graph_set_opset(qcc_graph *g, const char *domain, int64_t version) QCC_MUST_USE;
 qcc_status qcc_graph_set_metadata(qcc_graph *g, const char *key, const char *value) QCC_MUST_USE; /* replaces */
-const char *qcc_graph_metadata(const qcc_graph *g, const char *key);      /* NULL: absent */
+const char *qcc_graph_metadata(const qcc_graph *g, const char *key);                              /* NULL: absent */
 #define QCC_FOR_NODES(n, g) for (qcc_node *n = (g)->first; n; n = n->next)
-#define QCC_FOR_NODES_SAFE(n, next_, g) for (qcc_node *n = (g)->first, *next_ = n ? n->next : NULL; n; n = next_, next_ = n ? n->next : NULL)
+#define QCC_FOR_NODES_SAFE(n, next_, g) \
+  for (qcc_node *n = (g)->first, *next_ = n ? n->next : NULL; n; n = next_, next_ = n ? n->next : NULL)
 #define QCC_FOR_USES(u, v) for (qcc_use *u = (v)->uses; u; u = u->next)
 /* Calls `each` for this graph, then for every subgraph, outermost first. Stops at the first failure. */
 qcc_status qcc_graph_walk(qcc_graph *g, qcc_status (*each)(qcc_graph *g, void *user), void *user) QCC_MUST_USE;
@@ -180,7 +212,7 @@ qcc_node *qcc_find_node(const qcc_graph *g, const char *interned_name);   /* NUL
 qcc_loc qcc_node_loc(const qcc_node *n);
 
 /* ---- attributes */
-const qcc_attr *qcc_attr_find(const qcc_node *n, const char *name);       /* any string, not only interned */
+const qcc_attr *qcc_attr_find(const qcc_node *n, const char *name); /* any string, not only interned */
 int64_t qcc_attr_int(const qcc_node *n, const char *name, int64_t fallback);
 float qcc_attr_float(const qcc_node *n, const char *name, float fallback);
 const char *qcc_attr_str(const qcc_node *n, const char *name, const char *fallback);
@@ -188,7 +220,7 @@ const int64_t *qcc_attr_ints(const qcc_node *n, const char *name, uint32_t *coun
 const float *qcc_attr_floats(const qcc_node *n, const char *name, uint32_t *count);
 const qcc_tensor *qcc_attr_tensor(const qcc_node *n, const char *name);
 qcc_graph *qcc_attr_graph(const qcc_node *n, const char *name);
-void qcc_attr_set_int(qcc_node *n, const char *name, int64_t i);          /* setters replace; data is copied */
+void qcc_attr_set_int(qcc_node *n, const char *name, int64_t i); /* setters replace; data is copied */
 void qcc_attr_set_float(qcc_node *n, const char *name, float f);
 void qcc_attr_set_str(qcc_node *n, const char *name, const char *s, size_t len);
 void qcc_attr_set_strs(qcc_node *n, const char *name, const qcc_bytes *s, uint32_t count);
@@ -200,7 +232,7 @@ void qcc_attr_set_tensors(qcc_node *n, const char *name, const qcc_tensor *t, ui
 void qcc_attr_set_graphs(qcc_node *n, const char *name, qcc_graph *const *g, uint32_t count);
 void qcc_attr_set_opaque(qcc_node *n, const char *name, const void *bytes, size_t size); /* wire bytes of the AttributeProto */
 void qcc_attr_remove(qcc_node *n, const char *name);
-void qcc_attr_copy(qcc_node *to, const qcc_node *from);                   /* all attributes; subgraphs are cloned */
+void qcc_attr_copy(qcc_node *to, const qcc_node *from); /* all attributes; subgraphs are cloned */
 
 /* ---- build. Names may be NULL (a fresh one is made from `hint`/op) and are made unique when taken. */
 qcc_value *qcc_add_input(qcc_graph *g, const char *name, const qcc_type *type);
@@ -210,21 +242,24 @@ qcc_value *qcc_add_const_f32(qcc_graph *g, const char *name, int rank, const int
 qcc_value *qcc_add_const_s64(qcc_graph *g, const char *name, int rank, const int64_t *dims, const int64_t *x);
 /* Append (before == NULL) or insert a node. Inputs may hold NULL (left out); the outputs are new values with unknown type.
  * Nodes get `out_count` fresh outputs named after the node. */
-qcc_node *qcc_add_node(qcc_graph *g, qcc_node *before, qcc_op op, const char *name, qcc_value *const *in, uint32_t in_count, uint32_t out_count);
+qcc_node *qcc_add_node(qcc_graph *g, qcc_node *before, qcc_op op, const char *name, qcc_value *const *in, uint32_t in_count,
+                       uint32_t out_count);
 /* Same for operators outside the table. */
-qcc_node *qcc_add_opaque(qcc_graph *g, qcc_node *before, const char *domain, const char *op_type, const char *name, qcc_value *const *in, uint32_t in_count, uint32_t out_count);
+qcc_node *qcc_add_opaque(qcc_graph *g, qcc_node *before, const char *domain, const char *op_type, const char *name, qcc_value *const *in,
+                         uint32_t in_count, uint32_t out_count);
 void qcc_add_output(qcc_graph *g, qcc_value *v);
-qcc_value *qcc_out(const qcc_node *n, uint32_t k);                        /* NULL-safe */
-const char *qcc_fresh_name(qcc_graph *g, const char *base);               /* interned, not in use: base, base_1, base_2... */
+qcc_value *qcc_out(const qcc_node *n, uint32_t k);          /* NULL-safe */
+const char *qcc_fresh_name(qcc_graph *g, const char *base); /* interned, not in use: base, base_1, base_2... */
 
 /* ---- edit */
-void qcc_set_input(qcc_node *n, uint32_t index, qcc_value *v);            /* v may be NULL; index may equal in_count: appends */
-void qcc_set_use(qcc_use *u, qcc_value *v);                               /* any edge, graph outputs included */
-void qcc_replace_uses(qcc_value *from, qcc_value *to);                    /* every edge; graph outputs too */
-/* Same, and when `from` is a graph output, `to` takes its name (they swap), so that the interface stays. Where `to` cannot take the name (it is
- * an input, an output itself, or of another graph) the graph outputs stay on `from`: look at from->use_count before you erase its node. */
+void qcc_set_input(qcc_node *n, uint32_t index, qcc_value *v); /* v may be NULL; index may equal in_count: appends */
+void qcc_set_use(qcc_use *u, qcc_value *v);                    /* any edge, graph outputs included */
+void qcc_replace_uses(qcc_value *from, qcc_value *to);         /* every edge; graph outputs too */
+/* Same, and when `from` is a graph output, `to` takes its name (they swap), so that the interface stays. Where `to` cannot take the
+ * name (it is an input, an output itself, or of another graph) the graph outputs stay on `from`: look at from->use_count before you
+ * erase its node. */
 void qcc_replace_value(qcc_value *from, qcc_value *to);
-void qcc_rename_value(qcc_value *v, const char *name);                    /* made unique when taken */
+void qcc_rename_value(qcc_value *v, const char *name); /* made unique when taken */
 void qcc_rename_node(qcc_node *n, const char *name);
 void qcc_swap_names(qcc_value *a, qcc_value *b);
 void qcc_set_type(qcc_value *v, const qcc_type *t);
@@ -232,7 +267,7 @@ void qcc_set_type(qcc_value *v, const qcc_type *t);
 qcc_status qcc_erase_node(qcc_node *n) QCC_MUST_USE;
 /* A constant without uses that is not an input too; its tensor is gone afterwards. For many at once take qcc_erase_unused_consts. */
 void qcc_erase_const(qcc_value *v);
-uint32_t qcc_erase_unused_consts(qcc_graph *g);                           /* all of one graph, one pass; returns how many */
+uint32_t qcc_erase_unused_consts(qcc_graph *g); /* all of one graph, one pass; returns how many */
 /* Move `n` directly before `before` (NULL: to the end); the caller keeps the order topological. */
 void qcc_move_node(qcc_node *n, qcc_node *before);
 /* Restore topological order of one graph; QCC_INVALID names a node on a cycle. Stable: keeps order where it may. */
@@ -243,7 +278,7 @@ void qcc_add_origin(qcc_node *n, const qcc_node *from);
 void qcc_set_const(qcc_value *v, qcc_tensor *t);
 
 /* ---- ask */
-bool qcc_is_const(const qcc_value *v);      /* NULL-safe */
+bool qcc_is_const(const qcc_value *v); /* NULL-safe */
 bool qcc_is_graph_output(const qcc_value *v);
 /* The only use of v when it has exactly one and that one is a node, else NULL. */
 qcc_node *qcc_only_user(const qcc_value *v);

@@ -8,12 +8,12 @@
 
 /* Parameters of one quantized tensor. x^ = scale * (q - zero). */
 typedef struct qcc_qparams {
-  qcc_dtype dtype;      /* u8 s8 u16 s16 s32 u4 s4; QCC_NONE: not quantized */
-  int32_t axis;         /* -1: per tensor; else per channel along this axis */
-  int64_t block;        /* 0; else blocks of this many elements along `axis` (DequantizeLinear-21) */
-  uint32_t count;       /* scales: 1, channels, or rows * blocks (row-major, the shape of the ONNX scale) */
-  const float *scale;   /* `count`, finite and > 0 */
-  const int32_t *zero;  /* `count`, or NULL: all 0 */
+  qcc_dtype dtype;     /* u8 s8 u16 s16 s32 u4 s4; QCC_NONE: not quantized */
+  int32_t axis;        /* -1: per tensor; else per channel along this axis */
+  int64_t block;       /* 0; else blocks of this many elements along `axis` (DequantizeLinear-21) */
+  uint32_t count;      /* scales: 1, channels, or rows * blocks (row-major, the shape of the ONNX scale) */
+  const float *scale;  /* `count`, finite and > 0 */
+  const int32_t *zero; /* `count`, or NULL: all 0 */
 } qcc_qparams;
 
 /* Round half to even; NaN gives 0, saturates to int64. */
@@ -23,12 +23,12 @@ float qcc_dequantize1(int32_t q, float scale, int32_t zero);
 
 typedef struct qcc_grid { /* how a range becomes parameters */
   qcc_dtype dtype;
-  int32_t lo, hi;     /* usable codes, e.g. -127..127 for weights */
-  bool symmetric;     /* zero in the middle: s8 0, u8 128 */
-  bool pow2;          /* scale is a power of two */
+  int32_t lo, hi; /* usable codes, e.g. -127..127 for weights */
+  bool symmetric; /* zero in the middle: s8 0, u8 128 */
+  bool pow2;      /* scale is a power of two */
 } qcc_grid;
-qcc_grid qcc_grid_u8(void);            /* u8 asymmetric 0..255: activations */
-qcc_grid qcc_grid_weight(void);        /* s8 symmetric -127..127 */
+qcc_grid qcc_grid_u8(void);     /* u8 asymmetric 0..255: activations */
+qcc_grid qcc_grid_weight(void); /* s8 symmetric -127..127 */
 
 /* Scale and zero point of the range [lo, hi], widened to hold 0; computed in double. Never fails: empty, equal-zero and
  * non-finite ranges give scale 1, zero = code of 0; the scale is kept within [FLT_MIN, FLT_MAX].

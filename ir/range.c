@@ -31,9 +31,7 @@ static float keep_in_range(double scale, bool pow2) {
   return s > 0x1p127f ? 0x1p127f : power_above(s);
 }
 
-static int32_t clamp(int64_t x, const qcc_grid *grid) {
-  return (int32_t)(x < grid->lo ? grid->lo : x > grid->hi ? grid->hi : x);
-}
+static int32_t clamp(int64_t x, const qcc_grid *grid) { return (int32_t)(x < grid->lo ? grid->lo : x > grid->hi ? grid->hi : x); }
 
 static int32_t middle(const qcc_grid *grid) { return (int32_t)(((int64_t)grid->lo + grid->hi + 1) >> 1); }
 

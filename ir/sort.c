@@ -8,11 +8,11 @@
 
 typedef struct sorter {
   qcc_graph *g;
-  qcc_map index;      /* node -> place in the present order */
+  qcc_map index; /* node -> place in the present order */
   qcc_node **nodes;
-  uint32_t *first;    /* node -> its needs in `needs`; one more at the end */
-  uint32_t *needs;    /* places of nodes that must come before */
-  uint8_t *state;     /* 0 new, 1 on the stack, 2 placed */
+  uint32_t *first; /* node -> its needs in `needs`; one more at the end */
+  uint32_t *needs; /* places of nodes that must come before */
+  uint8_t *state;  /* 0 new, 1 on the stack, 2 placed */
   uint32_t *stack, *cursor;
 } sorter;
 

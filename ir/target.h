@@ -7,13 +7,13 @@
 
 typedef struct qcc_target_op {
   qcc_op op;
-  bool is_static;       /* runs in 8 bit with static ranges */
-  bool dynamic;         /* runs in 8 bit with run-time ranges */
-  bool weight_only;     /* weights may be stored in 8 bit */
-  bool float_output;    /* integer kernel may end in float (Gemm, MatMul) */
-  bool same_q;          /* input and output must share parameters bit for bit */
+  bool is_static;             /* runs in 8 bit with static ranges */
+  bool dynamic;               /* runs in 8 bit with run-time ranges */
+  bool weight_only;           /* weights may be stored in 8 bit */
+  bool float_output;          /* integer kernel may end in float (Gemm, MatMul) */
+  bool same_q;                /* input and output must share parameters bit for bit */
   bool needs_quantized_input; /* worth it only when the input is quantized already */
-  int max_since;        /* newest operator version that matches; 0: any */
+  int max_since;              /* newest operator version that matches; 0: any */
 } qcc_target_op;
 
 typedef struct qcc_target {

@@ -148,8 +148,7 @@ qcc_status qcc_tensor_new(qcc_tensor *t, qcc_context *cx, const qcc_type *type) 
     return qcc_error(cx, QCC_INTERNAL, "I-001", NULL, "a tensor of type %s without a fixed shape was asked for",
                      qcc_dtype_name(type->dtype));
   if (!qcc_type_bytes(type, &n) || n > qcc_context_limits(cx)->tensor_bytes)
-    return qcc_error(cx, QCC_LIMIT, "L-001", NULL,
-                     "a tensor is larger than %llu bytes; --max-tensor-bytes raises the limit",
+    return qcc_error(cx, QCC_LIMIT, "L-001", NULL, "a tensor is larger than %llu bytes; --max-tensor-bytes raises the limit",
                      (unsigned long long)qcc_context_limits(cx)->tensor_bytes);
   qcc_buf *b = qcc_buf_new(cx, n ? n : 1);
   if (!b) return QCC_NOMEM;

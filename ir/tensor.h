@@ -10,16 +10,24 @@ typedef enum qcc_dtype {
 #include "ir/dtypes.def"
 #undef DTYPE
   QCC_DTYPE_COUNT
-} qcc_dtype;  /* the values equal the ONNX codes (TensorProto.DataType) */
+} qcc_dtype; /* the values equal the ONNX codes (TensorProto.DataType) */
 
-typedef enum qcc_kind { QCC_KIND_NONE, QCC_KIND_FLOAT, QCC_KIND_UINT, QCC_KIND_SINT, QCC_KIND_BOOL, QCC_KIND_STRING, QCC_KIND_COMPLEX } qcc_kind;
+typedef enum qcc_kind {
+  QCC_KIND_NONE,
+  QCC_KIND_FLOAT,
+  QCC_KIND_UINT,
+  QCC_KIND_SINT,
+  QCC_KIND_BOOL,
+  QCC_KIND_STRING,
+  QCC_KIND_COMPLEX
+} qcc_kind;
 
 const char *qcc_dtype_name(qcc_dtype t);      /* "f32"; "?" out of range */
 qcc_dtype qcc_dtype_from_name(const char *s); /* QCC_NONE when unknown */
 unsigned qcc_dtype_bits(qcc_dtype t);         /* 0: none, string */
 qcc_kind qcc_dtype_kind(qcc_dtype t);
-bool qcc_dtype_is_int(qcc_dtype t);           /* UINT or SINT */
-int64_t qcc_dtype_min(qcc_dtype t);           /* integer types; u64 saturates to INT64_MAX */
+bool qcc_dtype_is_int(qcc_dtype t); /* UINT or SINT */
+int64_t qcc_dtype_min(qcc_dtype t); /* integer types; u64 saturates to INT64_MAX */
 int64_t qcc_dtype_max(qcc_dtype t);
 
 /* ---- types */
@@ -37,22 +45,22 @@ int64_t qcc_symbol(qcc_context *cx, const char *name);              /* <= -2; th
 const char *qcc_symbol_name(const qcc_context *cx, int64_t symbol); /* NULL when `symbol` is not one */
 qcc_type qcc_type_of(qcc_dtype t, int rank, const int64_t *dims);   /* rank 0..8 */
 qcc_type qcc_type_unknown(void);
-bool qcc_type_is_static(const qcc_type *t);                         /* dtype, rank and every dim known */
+bool qcc_type_is_static(const qcc_type *t); /* dtype, rank and every dim known */
 bool qcc_type_equal(const qcc_type *a, const qcc_type *b);
 /* Elements and bytes; false when not static or when the product overflows int64/size_t. */
 bool qcc_type_count(const qcc_type *t, int64_t *count);
 bool qcc_type_bytes(const qcc_type *t, size_t *bytes);
-bool qcc_dtype_bytes(qcc_dtype t, int64_t count, size_t *bytes);    /* packed size of `count` elements */
+bool qcc_dtype_bytes(qcc_dtype t, int64_t count, size_t *bytes); /* packed size of `count` elements */
 
 /* ---- buffers: refcounted bytes, immutable once shared. Clones of a graph share them. */
 typedef struct qcc_buf qcc_buf;
-qcc_buf *qcc_buf_new(qcc_context *cx, size_t n);                           /* uninitialised, owned; NULL: no memory */
+qcc_buf *qcc_buf_new(qcc_context *cx, size_t n); /* uninitialised, owned; NULL: no memory */
 qcc_buf *qcc_buf_copy(qcc_context *cx, const void *bytes, size_t n);
 /* Bytes owned by somebody else until `release(user)`, which runs when the last reference goes. Read-only. */
 qcc_buf *qcc_buf_wrap(qcc_context *cx, const void *bytes, size_t n, void (*release)(void *user), void *user);
-qcc_buf *qcc_buf_slice(qcc_buf *parent, size_t offset, size_t n);          /* keeps the parent alive */
+qcc_buf *qcc_buf_slice(qcc_buf *parent, size_t offset, size_t n); /* keeps the parent alive */
 qcc_buf *qcc_buf_retain(qcc_buf *b);
-void qcc_buf_release(qcc_buf *b);                                          /* NULL is fine; atomic */
+void qcc_buf_release(qcc_buf *b); /* NULL is fine; atomic */
 const void *qcc_buf_data(const qcc_buf *b);
 size_t qcc_buf_size(const qcc_buf *b);
 /* Writable bytes: copies when shared or read-only, replacing *b. NULL: no memory. */
@@ -70,8 +78,8 @@ typedef struct qcc_tensor {
 
 qcc_status qcc_tensor_new(qcc_tensor *t, qcc_context *cx, const qcc_type *type) QCC_MUST_USE; /* owned, uninitialised, >= 1 byte */
 qcc_status qcc_tensor_copy(qcc_tensor *t, qcc_context *cx, const qcc_type *type, const void *bytes) QCC_MUST_USE;
-void *qcc_tensor_mut(qcc_tensor *t);          /* writable bytes of an owned tensor (copy on write); NULL: no memory */
-void qcc_tensor_release(qcc_tensor *t);       /* drops the buffer and zeroes the struct */
+void *qcc_tensor_mut(qcc_tensor *t);    /* writable bytes of an owned tensor (copy on write); NULL: no memory */
+void qcc_tensor_release(qcc_tensor *t); /* drops the buffer and zeroes the struct */
 qcc_tensor qcc_tensor_retain(const qcc_tensor *t);
 int64_t qcc_tensor_count(const qcc_tensor *t);
 /* Element `i` as a number, any numeric dtype (f16, bf16, f8, 4 bit included). */

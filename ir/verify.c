@@ -10,7 +10,7 @@
 typedef struct verifier {
   const qcc_graph *root;
   qcc_status status;
-  uint8_t *seen;         /* by value id: made before this point of the walk */
+  uint8_t *seen;          /* by value id: made before this point of the walk */
   uint64_t edges, listed; /* edges with a value; members of use lists: equal at the end */
 } verifier;
 
@@ -33,15 +33,17 @@ static bool is_around(const qcc_graph *outer, const qcc_graph *inner) {
 static qcc_status check_uses(verifier *v, const qcc_value *x) {
   qcc_loc loc = value_loc(v, x);
   const qcc_use *last = x->uses ? x->uses->prev : NULL;
-  uint32_t n = 0;
+  uint32_t n = 0, outputs = 0;
   QCC_FOR_USES(u, x) {
     const qcc_use *home = u->node ? (u->index < u->node->in_count ? &u->node->in[u->index] : NULL)
                                   : (u->index < u->graph->output_count ? u->graph->outputs[u->index] : NULL);
     if (u->value != x || home != u) return BAD(v, &loc, "a use list holds an edge that belongs elsewhere");
     if (u->next ? u->next->prev != u : last != u) return BAD(v, &loc, "a use list is broken");
+    outputs += !u->node;
     if (++n > x->use_count) break;
   }
   v->listed += n;
+  if (outputs != x->output_uses) return BAD(v, &loc, "%u graph outputs show the value, its count says %u", outputs, x->output_uses);
   return n == x->use_count ? QCC_OK : BAD(v, &loc, "a use list has %u members, its count says %u", n, x->use_count);
 }
 
@@ -100,8 +102,7 @@ static qcc_status check_edge(verifier *v, const qcc_graph *g, const qcc_use *u, 
   if (!x) return QCC_OK;
   v->edges++;
   loc->tensor = x->name;
-  if (x->id >= v->root->next_value_id || !v->seen[x->id])
-    return BAD(v, loc, "the value is used before it is made, or nothing makes it");
+  if (x->id >= v->root->next_value_id || !v->seen[x->id]) return BAD(v, loc, "the value is used before it is made, or nothing makes it");
   return is_around(x->graph, g) ? QCC_OK : BAD(v, loc, "the value belongs to a graph that is not visible here");
 }
 

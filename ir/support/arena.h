@@ -8,8 +8,8 @@
 
 typedef struct qcc_arena {
   qcc_context *cx;
-  struct qcc_arena_chunk *chunks;  /* newest first */
-  size_t used;                     /* of the newest chunk */
+  struct qcc_arena_chunk *chunks; /* newest first */
+  size_t used;                    /* of the newest chunk */
 } qcc_arena;
 
 void qcc_arena_init(qcc_arena *arena, qcc_context *cx);

@@ -37,9 +37,7 @@ static void *resize(const qcc_context *cx, void *p, size_t old_size, size_t new_
 static void count_up(qcc_context *cx, size_t n) {
   size_t live = atomic_fetch_add_explicit(&cx->live, n, memory_order_relaxed) + n;
   size_t peak = atomic_load_explicit(&cx->peak, memory_order_relaxed);
-  while (live > peak &&
-         !atomic_compare_exchange_weak_explicit(&cx->peak, &peak, live, memory_order_relaxed, memory_order_relaxed)) {
-  }
+  while (live > peak && !atomic_compare_exchange_weak_explicit(&cx->peak, &peak, live, memory_order_relaxed, memory_order_relaxed)) {}
 }
 
 static void count_down(qcc_context *cx, size_t n) { atomic_fetch_sub_explicit(&cx->live, n, memory_order_relaxed); }
@@ -105,13 +103,13 @@ void qcc_free(qcc_context *cx, void *p) {
 /* ---- life */
 
 static bool io_is_whole(const qcc_io *io) {
-  return io->open && io->read && io->close && io->create && io->write && io->reread && io->commit && io->abandon &&
-         io->list && (!io->map == !io->unmap);
+  return io->open && io->read && io->close && io->create && io->write && io->reread && io->commit && io->abandon && io->list &&
+         (!io->map == !io->unmap);
 }
 
 static bool io_is_empty(const qcc_io *io) {
-  return !io->open && !io->read && !io->close && !io->create && !io->write && !io->reread && !io->commit &&
-         !io->abandon && !io->list && !io->map && !io->unmap;
+  return !io->open && !io->read && !io->close && !io->create && !io->write && !io->reread && !io->commit && !io->abandon && !io->list &&
+         !io->map && !io->unmap;
 }
 
 static bool fill_host(qcc_host *h) {

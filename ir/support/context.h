@@ -13,9 +13,9 @@
 #define QCC_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /* Return early with the status of a failing call: the only control-flow macro of the tree. */
-#define QCC_TRY(expr)                                  \
-  do {                                                 \
-    qcc_status qcc_try_status = (expr);                \
+#define QCC_TRY(expr)                                    \
+  do {                                                   \
+    qcc_status qcc_try_status = (expr);                  \
     if (qcc_try_status != QCC_OK) return qcc_try_status; \
   } while (0)
 
@@ -31,18 +31,18 @@ typedef struct qcc_limits {
 /* Make a context. Zero members of `host` take the defaults (malloc, POSIX files, silence).
  * Returns QCC_NOMEM, or QCC_ARG when `host` is half filled. */
 qcc_status qcc_context_new(qcc_context **out, const qcc_host *host) QCC_MUST_USE;
-void qcc_context_free(qcc_context *cx);  /* everything made in it must have been freed before */
+void qcc_context_free(qcc_context *cx); /* everything made in it must have been freed before */
 
 const qcc_host *qcc_context_host(const qcc_context *cx);
 qcc_limits *qcc_context_limits(qcc_context *cx);
-size_t qcc_context_live_bytes(const qcc_context *cx);  /* bytes now allocated through it */
+size_t qcc_context_live_bytes(const qcc_context *cx); /* bytes now allocated through it */
 size_t qcc_context_peak_bytes(const qcc_context *cx);
 
 /* ---- memory. All return NULL after telling QCC_NOMEM once through the diagnostics. Sizes are remembered by
  * the block, so free needs no size. Blocks are aligned to 64 bytes and not zeroed unless said. */
 void *qcc_alloc(qcc_context *cx, size_t size);
-void *qcc_alloc_array(qcc_context *cx, size_t count, size_t size);   /* overflow-checked */
-void *qcc_zalloc_array(qcc_context *cx, size_t count, size_t size);  /* zeroed */
+void *qcc_alloc_array(qcc_context *cx, size_t count, size_t size);  /* overflow-checked */
+void *qcc_zalloc_array(qcc_context *cx, size_t count, size_t size); /* zeroed */
 void *qcc_realloc_array(qcc_context *cx, void *p, size_t count, size_t size);
 void qcc_free(qcc_context *cx, void *p);
 
@@ -55,11 +55,11 @@ const char *qcc_internf(qcc_context *cx, const char *fmt, ...) QCC_PRINTF(2, 3);
 
 /* ---- diagnostics. Whoever detects a failure says it, once, with its place; everyone above forwards the status. */
 typedef struct qcc_loc {
-  const char *file;  /* path or NULL */
-  uint32_t line;     /* 1-based, 0: none */
+  const char *file; /* path or NULL */
+  uint32_t line;    /* 1-based, 0: none */
   uint32_t column;
-  const char *node;  /* node name or NULL */
-  const char *op;    /* operator type or NULL */
+  const char *node; /* node name or NULL */
+  const char *op;   /* operator type or NULL */
   const char *tensor;
 } qcc_loc;
 
@@ -67,12 +67,11 @@ typedef struct qcc_loc {
  * `code` is the stable message number, e.g. "M-042" (letter: A argument, M model, U unsupported, D data, F file,
  * L limit, N memory, I internal; see docs in diag.c). Text: lower case, what was found, what is allowed,
  * which option changes it; one line. `loc` may be NULL. Formats: see qcc_format. Thread-safe. */
-qcc_status qcc_error(qcc_context *cx, qcc_status status, const char *code, const qcc_loc *loc, const char *fmt, ...)
-    QCC_PRINTF(5, 6);
+qcc_status qcc_error(qcc_context *cx, qcc_status status, const char *code, const qcc_loc *loc, const char *fmt, ...) QCC_PRINTF(5, 6);
 void qcc_warn(qcc_context *cx, const char *code, const qcc_loc *loc, const char *fmt, ...) QCC_PRINTF(4, 5);
 void qcc_note(qcc_context *cx, const qcc_loc *loc, const char *fmt, ...) QCC_PRINTF(3, 4);
-void qcc_info(qcc_context *cx, const char *fmt, ...) QCC_PRINTF(2, 3);  /* progress prose for -v */
-const char *qcc_last_error(const qcc_context *cx);  /* text of the newest error, "" if none; valid until the next */
+void qcc_info(qcc_context *cx, const char *fmt, ...) QCC_PRINTF(2, 3); /* progress prose for -v */
+const char *qcc_last_error(const qcc_context *cx);                     /* text of the newest error, "" if none; valid until the next */
 void qcc_clear_errors(qcc_context *cx);
 
 /* Tell progress. QCC_CANCELLED when the host says stop. */

@@ -128,7 +128,7 @@ static size_t utf8_size(const unsigned char *text, size_t n) {
   for (size_t i = 1; i < size; i++)
     if ((text[i] & 0xc0) != 0x80) return 0;
   if (size == 1) return c >= 0x20 && c != 0x7f;
-  if (c == 0xc2 && text[1] < 0xa0) return 0;                                /* C1 controls */
+  if (c == 0xc2 && text[1] < 0xa0) return 0;                                    /* C1 controls */
   if ((c == 0xe0 && text[1] < 0xa0) || (c == 0xed && text[1] > 0x9f)) return 0; /* overlong, surrogates */
   if ((c == 0xf0 && text[1] < 0x90) || (c == 0xf4 && text[1] > 0x8f)) return 0;
   return size;
@@ -186,7 +186,9 @@ static void put_text(sink *s, const spec *f, const char *text) {
 
 /* ---- the format string */
 
-typedef struct arguments { va_list at; } arguments; /* an array type cannot be passed by address portably */
+typedef struct arguments {
+  va_list at;
+} arguments; /* an array type cannot be passed by address portably */
 
 static int number(const char **fmt, arguments *args) {
   int n = 0;
@@ -202,11 +204,16 @@ static int number(const char **fmt, arguments *args) {
 static spec read_spec(const char **fmt, arguments *args) {
   spec f = {.precision = -1, .size = (int)sizeof(int)};
   for (;; ++*fmt) {
-    if (**fmt == '-') f.left = true;
-    else if (**fmt == '0') f.zero = true;
-    else if (**fmt == '+') f.plus = true;
-    else if (**fmt == '#') f.alternate = true;
-    else break;
+    if (**fmt == '-')
+      f.left = true;
+    else if (**fmt == '0')
+      f.zero = true;
+    else if (**fmt == '+')
+      f.plus = true;
+    else if (**fmt == '#')
+      f.alternate = true;
+    else
+      break;
   }
   f.width = number(fmt, args);
   if (f.width < 0) {
@@ -248,11 +255,16 @@ static void put_unsigned(sink *s, const spec *f, arguments *args) {
 static void put_argument(sink *s, const spec *f, arguments *args) {
   char one;
   switch (f->conversion) {
-    case 'd': case 'i': put_signed(s, f, args); break;
-    case 'u': case 'x': case 'X': put_unsigned(s, f, args); break;
+    case 'd':
+    case 'i': put_signed(s, f, args); break;
+    case 'u':
+    case 'x':
+    case 'X': put_unsigned(s, f, args); break;
     case 'p': put_integer(s, f, (uint64_t)(uintptr_t)va_arg(args->at, void *), "0x"); break;
     case 's': put_text(s, f, va_arg(args->at, const char *)); break;
-    case 'g': case 'f': case 'e': put_float(s, f, va_arg(args->at, double)); break;
+    case 'g':
+    case 'f':
+    case 'e': put_float(s, f, va_arg(args->at, double)); break;
     case 'c':
       one = (char)va_arg(args->at, int);
       put_number(s, f, "", &one, 1, false);

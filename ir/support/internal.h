@@ -24,13 +24,13 @@ struct qcc_context {
   qcc_limits limits;
   atomic_size_t live, peak;
   pthread_mutex_t lock;
-  bool in_log;                /* the log function is running: a nested message is stored, not shown */
-  bool nomem_told;            /* the newest error is "out of memory": do not repeat it */
-  char last[QCC_LINE_BYTES];  /* newest error */
-  qcc_arena names;            /* bytes of interned text */
+  bool in_log;               /* the log function is running: a nested message is stored, not shown */
+  bool nomem_told;           /* the newest error is "out of memory": do not repeat it */
+  char last[QCC_LINE_BYTES]; /* newest error */
+  qcc_arena names;           /* bytes of interned text */
   qcc_intern_slot *slots;
   size_t name_count, name_cap;
-  uint64_t key[2];            /* of the hash: hostile names must not collide on purpose */
+  uint64_t key[2]; /* of the hash: hostile names must not collide on purpose */
   const char **symbols;
   size_t symbol_count, symbol_cap;
   struct qcc_map *symbol_index;

@@ -8,7 +8,10 @@
 
 typedef struct qcc_map {
   qcc_context *cx;
-  struct qcc_map_slot { const void *key; uintptr_t value; } *slots;
+  struct qcc_map_slot {
+    const void *key;
+    uintptr_t value;
+  } * slots;
   size_t n, cap;
 } qcc_map;
 

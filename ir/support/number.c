@@ -279,8 +279,8 @@ static double divide(big *num, int power) {
 typedef struct decimal {
   char digits[DIGITS_READ + 1]; /* significant; the last stands for all beyond */
   int n;
-  int64_t power;                /* value = digits * 10^power */
-  size_t used;                  /* bytes of text; 0: no number */
+  int64_t power; /* value = digits * 10^power */
+  size_t used;   /* bytes of text; 0: no number */
 } decimal;
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }

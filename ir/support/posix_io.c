@@ -6,8 +6,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h> /* renameat */
 #include <string.h>
 #include <sys/mman.h>
@@ -20,9 +20,9 @@
 
 typedef struct file {
   qcc_context *cx;
-  int fd, folder;    /* folder: of the target, -1 for readers */
+  int fd, folder; /* folder: of the target, -1 for readers */
   uint64_t size;
-  char *target;      /* last component of the path; writers */
+  char *target; /* last component of the path; writers */
   char temporary[288];
 } file;
 
@@ -344,7 +344,16 @@ static int io_list(void *user, const char *path, int (*each)(void *to, const cha
 qcc_io qcc_posix_io(qcc_context *cx) {
   return (qcc_io){
       .user = cx,
-      .open = io_open, .read = io_read, .map = io_map, .unmap = io_unmap, .close = io_close,
-      .create = io_create, .write = io_write, .reread = io_read, .commit = io_commit, .abandon = io_abandon, .list = io_list,
+      .open = io_open,
+      .read = io_read,
+      .map = io_map,
+      .unmap = io_unmap,
+      .close = io_close,
+      .create = io_create,
+      .write = io_write,
+      .reread = io_read,
+      .commit = io_commit,
+      .abandon = io_abandon,
+      .list = io_list,
   };
 }

@@ -42,7 +42,7 @@ static const char *users(const qcc_value *v, char *to) {
   size_t n = 0;
   to[0] = 0;
   QCC_FOR_USES(u, v)
-    n += (size_t)snprintf(to + n, 200 - n, u->node ? "%s:%u " : "%s@%u ", u->node ? u->node->name : "", u->index);
+  n += (size_t)snprintf(to + n, 200 - n, u->node ? "%s:%u " : "%s@%u ", u->node ? u->node->name : "", u->index);
   return to;
 }
 
@@ -454,16 +454,17 @@ static void verifying(void **state) {
   qcc_value *a = binary(g, QCC_OP_ADD, "a", x, w), *b = binary(g, QCC_OP_ADD, "b", a, w);
   qcc_add_output(g, b);
   good(g);
-#define DAMAGE(lhs, value, text)                             \
-  do {                                                       \
-    __typeof__(lhs) kept_ = lhs;                             \
-    lhs = value;                                             \
-    assert_int_equal(qcc_verify(g, QCC_INVALID), QCC_INVALID); \
+#define DAMAGE(lhs, value, text)                                               \
+  do {                                                                         \
+    __typeof__(lhs) kept_ = lhs;                                               \
+    lhs = value;                                                               \
+    assert_int_equal(qcc_verify(g, QCC_INVALID), QCC_INVALID);                 \
     if (!strstr(qcc_last_error(cx), text)) fail_msg("%s", qcc_last_error(cx)); \
-    lhs = kept_;                                             \
-    good(g);                                                 \
+    lhs = kept_;                                                               \
+    good(g);                                                                   \
   } while (0)
   DAMAGE(a->use_count, 2, "its count says 2");
+  DAMAGE(b->output_uses, 0, "1 graph outputs show");
   DAMAGE(a->def_index, 1, "does not know its node");
   DAMAGE(a->def->in[0].value, NULL, "belongs elsewhere");
   DAMAGE(a->def->in[1].index, 0, "belongs elsewhere");
@@ -589,9 +590,10 @@ static void size(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(building), cmocka_unit_test(naming), cmocka_unit_test(edges), cmocka_unit_test(constants),
-      cmocka_unit_test(attributes), cmocka_unit_test(sorting), cmocka_unit_test(subgraphs), cmocka_unit_test(clones),
-      cmocka_unit_test(clones_share_weights), cmocka_unit_test(origins), cmocka_unit_test(verifying), cmocka_unit_test(failures),
+      cmocka_unit_test(building),      cmocka_unit_test(naming),     cmocka_unit_test(edges),
+      cmocka_unit_test(constants),     cmocka_unit_test(attributes), cmocka_unit_test(sorting),
+      cmocka_unit_test(subgraphs),     cmocka_unit_test(clones),     cmocka_unit_test(clones_share_weights),
+      cmocka_unit_test(origins),       cmocka_unit_test(verifying),  cmocka_unit_test(failures),
       cmocka_unit_test(after_failure), cmocka_unit_test(size),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

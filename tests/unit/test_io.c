@@ -108,8 +108,9 @@ static void beneath(void **state) {
   assert_int_equal(try_open(p, "w.bin", folder), 0);
   assert_int_equal(try_open(p, "sub/v.bin", folder), 0);
   assert_int_equal(try_open(p, "./w.bin", folder), 0);
-  const char *bad[] = {"", ".", "..", "../secret", "sub/../w.bin", "sub/../../secret", "/etc/passwd", "sub\\v.bin", "..\\secret", "w.bin/",
-                       "sub//v.bin", "w\n.bin", "sub", "absent", "sub/..", "/", "//w.bin"};
+  const char *bad[] = {"",           ".",      "..",         "../secret", "sub/../w.bin", "sub/../../secret", "/etc/passwd", "sub\\v.bin",
+                       "..\\secret", "w.bin/", "sub//v.bin", "w\n.bin",   "sub",          "absent",           "sub/..",      "/",
+                       "//w.bin"};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
     if (try_open(p, bad[i], folder) == 0) fail_msg("opened '%s'", bad[i]);
   assert_int_equal(try_open(p, in(p, "model/w.bin", path), folder), EPERM);
@@ -236,8 +237,8 @@ static void listing(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(reading, setup, teardown),   cmocka_unit_test_setup_teardown(not_files, setup, teardown),
-      cmocka_unit_test_setup_teardown(beneath, setup, teardown),   cmocka_unit_test_setup_teardown(writing, setup, teardown),
+      cmocka_unit_test_setup_teardown(reading, setup, teardown),     cmocka_unit_test_setup_teardown(not_files, setup, teardown),
+      cmocka_unit_test_setup_teardown(beneath, setup, teardown),     cmocka_unit_test_setup_teardown(writing, setup, teardown),
       cmocka_unit_test_setup_teardown(bad_targets, setup, teardown), cmocka_unit_test_setup_teardown(listing, setup, teardown),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

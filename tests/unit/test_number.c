@@ -90,10 +90,25 @@ static void edges(void **state) {
 
 static void words(void **state) {
   (void)state;
-  static const struct { double x; const char *text; } row[] = {
-      {0, "0"}, {-0.0, "-0"}, {1, "1"}, {0.1, "0.1"}, {-2.5, "-2.5"}, {1e-7, "1e-07"}, {123456, "123456"}, {1e15, "1000000000000000"},
-      {1e16, "1e+16"}, {0.0001, "0.0001"}, {0.00001234, "1.234e-05"}, {1e300, "1e+300"}, {5e-324, "5e-324"},
-      {1.7976931348623157e308, "1.7976931348623157e+308"}, {2.2250738585072014e-308, "2.2250738585072014e-308"}, {9007199254740993.0, "9007199254740992"}};
+  static const struct {
+    double x;
+    const char *text;
+  } row[] = {{0, "0"},
+             {-0.0, "-0"},
+             {1, "1"},
+             {0.1, "0.1"},
+             {-2.5, "-2.5"},
+             {1e-7, "1e-07"},
+             {123456, "123456"},
+             {1e15, "1000000000000000"},
+             {1e16, "1e+16"},
+             {0.0001, "0.0001"},
+             {0.00001234, "1.234e-05"},
+             {1e300, "1e+300"},
+             {5e-324, "5e-324"},
+             {1.7976931348623157e308, "1.7976931348623157e+308"},
+             {2.2250738585072014e-308, "2.2250738585072014e-308"},
+             {9007199254740993.0, "9007199254740992"}};
   char text[40];
   for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
     qcc_print_f64(text, row[i].x);
@@ -146,10 +161,28 @@ static void reading(void **state) {
 
 static void odd_texts(void **state) {
   (void)state;
-  static const struct { const char *text; size_t used; double x; } row[] = {
-      {"", 0, 0}, {"-", 0, 0}, {".", 0, 0}, {"e5", 0, 0}, {"abc", 0, 0}, {"1e", 1, 1}, {"1e+", 1, 1}, {"1.", 2, 1}, {".5", 2, 0.5},
-      {"+3", 2, 3}, {"1.2.3", 3, 1.2}, {"0x10", 1, 0}, {"1e99999999999999999999", 22, __builtin_inf()}, {"1e-99999999999999999999", 23, 0},
-      {"0e99999999999999", 16, 0}, {"inf", 3, __builtin_inf()}, {"-Infinity", 9, -__builtin_inf()}, {"1,5", 1, 1}};
+  static const struct {
+    const char *text;
+    size_t used;
+    double x;
+  } row[] = {{"", 0, 0},
+             {"-", 0, 0},
+             {".", 0, 0},
+             {"e5", 0, 0},
+             {"abc", 0, 0},
+             {"1e", 1, 1},
+             {"1e+", 1, 1},
+             {"1.", 2, 1},
+             {".5", 2, 0.5},
+             {"+3", 2, 3},
+             {"1.2.3", 3, 1.2},
+             {"0x10", 1, 0},
+             {"1e99999999999999999999", 22, __builtin_inf()},
+             {"1e-99999999999999999999", 23, 0},
+             {"0e99999999999999", 16, 0},
+             {"inf", 3, __builtin_inf()},
+             {"-Infinity", 9, -__builtin_inf()},
+             {"1,5", 1, 1}};
   for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
     double x = 0;
     size_t n = qcc_read_f64(row[i].text, strlen(row[i].text), &x);
@@ -172,12 +205,12 @@ static void check_format(const char *fmt, const char *ours, const char *theirs) 
   if (strcmp(ours, theirs) != 0) fail_msg("%s: '%s', expected '%s'", fmt, ours, theirs);
 }
 
-#define LIKE_PRINTF(fmt, ...)                                 \
-  do {                                                        \
+#define LIKE_PRINTF(fmt, ...)                                    \
+  do {                                                           \
     size_t n_ = qcc_format(ours, sizeof ours, fmt, __VA_ARGS__); \
-    snprintf(theirs, sizeof theirs, fmt, __VA_ARGS__);        \
-    check_format(fmt, ours, theirs);                          \
-    assert_int_equal(n_, strlen(ours));                       \
+    snprintf(theirs, sizeof theirs, fmt, __VA_ARGS__);           \
+    check_format(fmt, ours, theirs);                             \
+    assert_int_equal(n_, strlen(ours));                          \
   } while (0)
 
 static void formats(void **state) {
@@ -229,8 +262,8 @@ static void quoting(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(round_trips), cmocka_unit_test(edges), cmocka_unit_test(words), cmocka_unit_test(reading),
-      cmocka_unit_test(odd_texts), cmocka_unit_test(formats), cmocka_unit_test(cutting), cmocka_unit_test(quoting),
+      cmocka_unit_test(round_trips), cmocka_unit_test(edges),   cmocka_unit_test(words),   cmocka_unit_test(reading),
+      cmocka_unit_test(odd_texts),   cmocka_unit_test(formats), cmocka_unit_test(cutting), cmocka_unit_test(quoting),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

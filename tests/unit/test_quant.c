@@ -32,9 +32,21 @@ static bool same_bits(float a, float b) { return memcmp(&a, &b, sizeof a) == 0; 
 
 static void rounding(void **state) {
   (void)state;
-  static const struct { double x; int64_t want; } row[] = {
-      {0.5, 0}, {1.5, 2}, {2.5, 2}, {-0.5, 0}, {-1.5, -2}, {0.49999999999999994, 0}, {-2.5, -2}, {4503599627370495.5, 4503599627370496},
-      {4503599627370497.0, 4503599627370497}, {9007199254740993.0, 9007199254740992}, {1e300, INT64_MAX}, {-1e300, INT64_MIN}};
+  static const struct {
+    double x;
+    int64_t want;
+  } row[] = {{0.5, 0},
+             {1.5, 2},
+             {2.5, 2},
+             {-0.5, 0},
+             {-1.5, -2},
+             {0.49999999999999994, 0},
+             {-2.5, -2},
+             {4503599627370495.5, 4503599627370496},
+             {4503599627370497.0, 4503599627370497},
+             {9007199254740993.0, 9007199254740992},
+             {1e300, INT64_MAX},
+             {-1e300, INT64_MIN}};
   for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) assert_true(qcc_round_even(row[i].x) == row[i].want);
   assert_true(qcc_round_even((double)NAN) == 0);
   assert_true(qcc_round_even(0x1p63) == INT64_MAX && qcc_round_even(-0x1p63) == INT64_MIN);
@@ -54,7 +66,8 @@ static void check_grid(const float *x, size_t n, qcc_dtype t, float scale, int32
     int32_t q = qcc_quantize1(x[i], scale, zero, lo, hi), want = oracle(x[i], scale, zero, lo, hi);
     if (q != want) fail_msg("%s: %a / %a gave %d, not %d", qcc_dtype_name(t), (double)x[i], (double)scale, q, want);
     float d = qcc_dequantize1(q, scale, zero), exact = (float)((double)q - zero) * scale;
-    if (!same_bits(d, exact) || !same_bits(y[i], d)) fail_msg("%s: %a came back as %a and %a", qcc_dtype_name(t), (double)x[i], (double)d, (double)y[i]);
+    if (!same_bits(d, exact) || !same_bits(y[i], d))
+      fail_msg("%s: %a came back as %a and %a", qcc_dtype_name(t), (double)x[i], (double)d, (double)y[i]);
   }
 }
 
@@ -102,13 +115,15 @@ static void check_range(double lo, double hi, const qcc_grid *grid) {
     float x = (float)(a + (b - a) * i / 4);
     int32_t q = qcc_quantize1(x, s, z, grid->lo, grid->hi);
     double gap = fabs((double)qcc_dequantize1(q, s, z) - (double)x);
-    if (gap > step * 1.001 + fabs((double)x) * 1e-6) fail_msg("range [%g, %g]: %g is %g away from its code, step %g", lo, hi, (double)x, gap, (double)s);
+    if (gap > step * 1.001 + fabs((double)x) * 1e-6)
+      fail_msg("range [%g, %g]: %g is %g away from its code, step %g", lo, hi, (double)x, gap, (double)s);
   }
 }
 
 static void ranges(void **state) {
   (void)state;
-  qcc_grid u8 = qcc_grid_u8(), w = qcc_grid_weight(), s8 = {.dtype = QCC_S8, .lo = -128, .hi = 127}, mid = {.dtype = QCC_U8, .hi = 255, .symmetric = true};
+  qcc_grid u8 = qcc_grid_u8(), w = qcc_grid_weight(), s8 = {.dtype = QCC_S8, .lo = -128, .hi = 127},
+           mid = {.dtype = QCC_U8, .hi = 255, .symmetric = true};
   qcc_grid two = u8, u16 = {.dtype = QCC_U16, .hi = 65535};
   two.pow2 = true;
   const qcc_grid *all[] = {&u8, &w, &s8, &mid, &two, &u16};
@@ -164,9 +179,18 @@ static void axes(void **state) {
   qcc_tensor t, q, d;
   assert_int_equal(qcc_tensor_copy(&t, cx, &type, x), QCC_OK);
   static const qcc_dtype dtypes[] = {QCC_U8, QCC_S8, QCC_U16, QCC_S16, QCC_S32, QCC_U4, QCC_S4};
-  static const struct { int32_t axis; int64_t block; uint32_t count; } grain[] = {{-1, 0, 1}, {0, 0, A}, {1, 0, B}, {2, 0, C}, {1, 2, A * 3 * C}, {2, 4, A * B}, {0, 9, B * C}};
+  static const struct {
+    int32_t axis;
+    int64_t block;
+    uint32_t count;
+  } grain[] = {{-1, 0, 1}, {0, 0, A}, {1, 0, B}, {2, 0, C}, {1, 2, A * 3 * C}, {2, 4, A * B}, {0, 9, B * C}};
   for (int k = 0; k < 7 * 7; k++) {
-    qcc_qparams p = {.dtype = dtypes[k % 7], .axis = grain[k / 7].axis, .block = grain[k / 7].block, .count = grain[k / 7].count, .scale = scale, .zero = zero};
+    qcc_qparams p = {.dtype = dtypes[k % 7],
+                     .axis = grain[k / 7].axis,
+                     .block = grain[k / 7].block,
+                     .count = grain[k / 7].count,
+                     .scale = scale,
+                     .zero = zero};
     if (p.dtype == QCC_S32) p.zero = NULL;
     assert_int_equal(qcc_quantize(&q, cx, &t, &p), QCC_OK);
     assert_int_equal(qcc_dequantize(&d, cx, &q, &p), QCC_OK);
@@ -177,7 +201,8 @@ static void axes(void **state) {
       if (p.block == 2) at = (a * 3 + b / 2) * C + c;
       if (p.block == 4) at = a * B + b;
       if (p.block == 9) at = b * C + c;
-      int32_t z = p.zero ? zero[at] : 0, want = oracle(x[i], scale[at], z, (int32_t)qcc_dtype_min(p.dtype), (int32_t)qcc_dtype_max(p.dtype));
+      int32_t z = p.zero ? zero[at] : 0,
+              want = oracle(x[i], scale[at], z, (int32_t)qcc_dtype_min(p.dtype), (int32_t)qcc_dtype_max(p.dtype));
       assert_int_equal(qcc_tensor_get_s64(&q, i), want);
       assert_true(same_bits((float)qcc_tensor_get(&d, i), qcc_dequantize1(want, scale[at], z)));
       assert_true(same_bits(y[i], qcc_dequantize1(want, scale[at], z)));
@@ -196,13 +221,17 @@ static void misfits(void **state) {
   assert_int_equal(qcc_context_new(&cx, NULL), QCC_OK);
   float x[6] = {0}, scale[8] = {1, 1, 1, 1, 1, 1, 1, 1};
   qcc_type type = qcc_type_of(QCC_F32, 2, (int64_t[]){2, 3});
-  const qcc_qparams bad[] = {
-      {.dtype = QCC_U8, .axis = -1, .count = 2, .scale = scale}, {.dtype = QCC_U8, .axis = 0, .count = 3, .scale = scale},
-      {.dtype = QCC_U8, .axis = 2, .count = 2, .scale = scale},  {.dtype = QCC_U8, .axis = 1, .block = 2, .count = 3, .scale = scale},
-      {.dtype = QCC_F32, .axis = -1, .count = 1, .scale = scale}, {.dtype = QCC_U8, .axis = -1, .count = 1},
-      {.dtype = QCC_S64, .axis = -1, .count = 1, .scale = scale}, {.dtype = QCC_NONE, .axis = -1, .count = 1, .scale = scale},
-      {.dtype = QCC_U8, .axis = -1, .block = 2, .count = 1, .scale = scale}};
-  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_int_equal(qcc_fake_quantize_tensor(cx, x, x, &type, &bad[i]), QCC_INTERNAL);
+  const qcc_qparams bad[] = {{.dtype = QCC_U8, .axis = -1, .count = 2, .scale = scale},
+                             {.dtype = QCC_U8, .axis = 0, .count = 3, .scale = scale},
+                             {.dtype = QCC_U8, .axis = 2, .count = 2, .scale = scale},
+                             {.dtype = QCC_U8, .axis = 1, .block = 2, .count = 3, .scale = scale},
+                             {.dtype = QCC_F32, .axis = -1, .count = 1, .scale = scale},
+                             {.dtype = QCC_U8, .axis = -1, .count = 1},
+                             {.dtype = QCC_S64, .axis = -1, .count = 1, .scale = scale},
+                             {.dtype = QCC_NONE, .axis = -1, .count = 1, .scale = scale},
+                             {.dtype = QCC_U8, .axis = -1, .block = 2, .count = 1, .scale = scale}};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    assert_int_equal(qcc_fake_quantize_tensor(cx, x, x, &type, &bad[i]), QCC_INTERNAL);
   qcc_qparams a = {.dtype = QCC_U8, .axis = -1, .count = 1, .scale = scale}, b = a;
   int32_t zero[1] = {0};
   b.zero = zero;

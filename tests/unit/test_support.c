@@ -298,9 +298,9 @@ static void failures(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(memory), cmocka_unit_test(overflow), cmocka_unit_test(half_filled), cmocka_unit_test(arenas),
-      cmocka_unit_test(names), cmocka_unit_test(maps), cmocka_unit_test(arrays_and_text), cmocka_unit_test(lines),
-      cmocka_unit_test(callbacks), cmocka_unit_test(threads), cmocka_unit_test(failures),
+      cmocka_unit_test(memory),    cmocka_unit_test(overflow), cmocka_unit_test(half_filled),     cmocka_unit_test(arenas),
+      cmocka_unit_test(names),     cmocka_unit_test(maps),     cmocka_unit_test(arrays_and_text), cmocka_unit_test(lines),
+      cmocka_unit_test(callbacks), cmocka_unit_test(threads),  cmocka_unit_test(failures),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,10 +30,21 @@ static void dtypes(void **state) {
   assert_string_equal(qcc_dtype_name((qcc_dtype)99), "?");
   assert_int_equal(qcc_dtype_from_name("int8"), QCC_NONE);
   assert_int_equal(qcc_dtype_from_name(NULL), QCC_NONE);
-  static const struct { qcc_dtype t; int64_t lo, hi; } row[] = {
-      {QCC_U8, 0, 255}, {QCC_S8, -128, 127}, {QCC_U16, 0, 65535}, {QCC_S16, -32768, 32767}, {QCC_S32, INT32_MIN, INT32_MAX},
-      {QCC_U32, 0, UINT32_MAX}, {QCC_S64, INT64_MIN, INT64_MAX}, {QCC_U64, 0, INT64_MAX}, {QCC_U4, 0, 15}, {QCC_S4, -8, 7},
-      {QCC_U2, 0, 3}, {QCC_S2, -2, 1}};
+  static const struct {
+    qcc_dtype t;
+    int64_t lo, hi;
+  } row[] = {{QCC_U8, 0, 255},
+             {QCC_S8, -128, 127},
+             {QCC_U16, 0, 65535},
+             {QCC_S16, -32768, 32767},
+             {QCC_S32, INT32_MIN, INT32_MAX},
+             {QCC_U32, 0, UINT32_MAX},
+             {QCC_S64, INT64_MIN, INT64_MAX},
+             {QCC_U64, 0, INT64_MAX},
+             {QCC_U4, 0, 15},
+             {QCC_S4, -8, 7},
+             {QCC_U2, 0, 3},
+             {QCC_S2, -2, 1}};
   for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
     assert_true(qcc_dtype_min(row[i].t) == row[i].lo && qcc_dtype_max(row[i].t) == row[i].hi);
     assert_true(qcc_dtype_is_int(row[i].t));
@@ -159,9 +170,14 @@ static uint32_t slow_encode(qcc_dtype t, unsigned bits, double x) {
 
 static void small_floats(void **state) {
   (void)state;
-  static const struct { qcc_dtype t; unsigned bits; double largest, least; } row[] = {
-      {QCC_F16, 16, 65504, 0x1p-24}, {QCC_BF16, 16, 0x1.fep127, 0x1p-133}, {QCC_F8E4M3FN, 8, 448, 0x1p-9}, {QCC_F8E4M3FNUZ, 8, 240, 0x1p-10},
-      {QCC_F8E5M2, 8, 57344, 0x1p-16}, {QCC_F8E5M2FNUZ, 8, 57344, 0x1p-17}, {QCC_F4E2M1, 4, 6, 0.5}};
+  static const struct {
+    qcc_dtype t;
+    unsigned bits;
+    double largest, least;
+  } row[] = {{QCC_F16, 16, 65504, 0x1p-24},   {QCC_BF16, 16, 0x1.fep127, 0x1p-133},
+             {QCC_F8E4M3FN, 8, 448, 0x1p-9},  {QCC_F8E4M3FNUZ, 8, 240, 0x1p-10},
+             {QCC_F8E5M2, 8, 57344, 0x1p-16}, {QCC_F8E5M2FNUZ, 8, 57344, 0x1p-17},
+             {QCC_F4E2M1, 4, 6, 0.5}};
   uint64_t seed = 5;
   for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
     double largest = 0, least = INFINITY;
@@ -169,13 +185,15 @@ static void small_floats(void **state) {
       double x = qcc_small_decode(row[i].t, c);
       if (x > largest && !isinf(x)) largest = x;
       if (x > 0 && x < least) least = x;
-      if (x == x) assert_int_equal(qcc_small_encode(row[i].t, x), isinf(x) && row[i].bits == 8 ? qcc_small_encode(row[i].t, copysign(1e30, x)) : c);
+      if (x == x)
+        assert_int_equal(qcc_small_encode(row[i].t, x), isinf(x) && row[i].bits == 8 ? qcc_small_encode(row[i].t, copysign(1e30, x)) : c);
     }
     assert_true(largest == row[i].largest && least == row[i].least);
     if (row[i].bits == 16) continue;
     for (int k = 0; k < 3000; k++) {
       double x = (double)(int64_t)next(&seed) / 0x1p63 * row[i].largest * (k % 2 ? 1 : 0x1p-12);
-      double a = qcc_small_decode(row[i].t, qcc_small_encode(row[i].t, x)), b = qcc_small_decode(row[i].t, slow_encode(row[i].t, row[i].bits, x));
+      double a = qcc_small_decode(row[i].t, qcc_small_encode(row[i].t, x)),
+             b = qcc_small_decode(row[i].t, slow_encode(row[i].t, row[i].bits, x));
       if (a != b) fail_msg("%s: %a became %a, not %a", qcc_dtype_name(row[i].t), x, a, b);
     }
     assert_true(qcc_small_decode(row[i].t, qcc_small_encode(row[i].t, INFINITY)) == row[i].largest);
@@ -183,7 +201,8 @@ static void small_floats(void **state) {
   assert_int_equal(qcc_small_encode(QCC_F8E4M3FNUZ, -0.0), 0);
   assert_int_equal(qcc_small_encode(QCC_F8E4M3FNUZ, NAN), 0x80);
   assert_int_equal(qcc_small_encode(QCC_F8E4M3FN, NAN) & 0x7f, 0x7f);
-  assert_true(qcc_small_decode(QCC_F8E8M0, 127) == 1 && qcc_small_encode(QCC_F8E8M0, 1.0) == 127 && qcc_small_encode(QCC_F8E8M0, 1.5) == 128);
+  assert_true(qcc_small_decode(QCC_F8E8M0, 127) == 1 && qcc_small_encode(QCC_F8E8M0, 1.0) == 127 &&
+              qcc_small_encode(QCC_F8E8M0, 1.5) == 128);
 }
 
 /* Every half, and every middle between two halves with its float neighbours. */
@@ -217,8 +236,8 @@ static void halves(void **state) {
 static void elements(void **state) {
   (void)state;
   qcc_context *cx = make();
-  static const qcc_dtype all[] = {QCC_F32, QCC_F64, QCC_F16, QCC_BF16, QCC_U8, QCC_S8, QCC_U16, QCC_S16, QCC_S32, QCC_S64, QCC_U32, QCC_U64,
-                                  QCC_BOOL, QCC_U4, QCC_S4, QCC_U2, QCC_S2, QCC_F8E4M3FN, QCC_F4E2M1};
+  static const qcc_dtype all[] = {QCC_F32, QCC_F64, QCC_F16,  QCC_BF16, QCC_U8, QCC_S8, QCC_U16, QCC_S16,      QCC_S32,   QCC_S64,
+                                  QCC_U32, QCC_U64, QCC_BOOL, QCC_U4,   QCC_S4, QCC_U2, QCC_S2,  QCC_F8E4M3FN, QCC_F4E2M1};
   for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
     qcc_tensor t;
     float as_float[7];
@@ -311,8 +330,9 @@ static void failures(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(dtypes), cmocka_unit_test(types), cmocka_unit_test(buffers), cmocka_unit_test(copy_on_write),
-      cmocka_unit_test(small_floats), cmocka_unit_test(halves), cmocka_unit_test(elements), cmocka_unit_test(casts), cmocka_unit_test(failures),
+      cmocka_unit_test(dtypes),        cmocka_unit_test(types),        cmocka_unit_test(buffers),
+      cmocka_unit_test(copy_on_write), cmocka_unit_test(small_floats), cmocka_unit_test(halves),
+      cmocka_unit_test(elements),      cmocka_unit_test(casts),        cmocka_unit_test(failures),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,9 +61,12 @@ static void put_tensor(writer *w, uint32_t field, const qcc_tensor *t, const cha
   for (int k = 0; k < t->type.rank; k++) qcc_wire_s64(&w->wire, QCC_PB_TENSOR_DIMS, t->type.dim[k]);
   qcc_wire_s64(&w->wire, QCC_PB_TENSOR_DATA_TYPE, (int64_t)t->type.dtype);
   qcc_wire_str(&w->wire, QCC_PB_TENSOR_NAME, name);
-  if (t->type.dtype == QCC_STRING) put_strings(w, t);
-  else if (may_leave && w->data_name && t->bytes >= w->threshold) put_external(w, t);
-  else put_raw(w, t);
+  if (t->type.dtype == QCC_STRING)
+    put_strings(w, t);
+  else if (may_leave && w->data_name && t->bytes >= w->threshold)
+    put_external(w, t);
+  else
+    put_raw(w, t);
   if (extra) put_extra(w, extra);
   qcc_wire_close(&w->wire, m);
 }
@@ -73,8 +76,10 @@ static void put_shape(writer *w, const qcc_type *t) {
   size_t shape = qcc_wire_open(&w->wire, QCC_PB_TENSOR_TYPE_SHAPE);
   for (int k = 0; k < t->rank; k++) {
     size_t dim = qcc_wire_open(&w->wire, QCC_PB_SHAPE_DIM);
-    if (t->dim[k] >= 0) qcc_wire_s64(&w->wire, QCC_PB_DIM_VALUE, t->dim[k]);
-    else qcc_wire_str(&w->wire, QCC_PB_DIM_PARAM, qcc_symbol_name(w->cx, t->dim[k]));
+    if (t->dim[k] >= 0)
+      qcc_wire_s64(&w->wire, QCC_PB_DIM_VALUE, t->dim[k]);
+    else
+      qcc_wire_str(&w->wire, QCC_PB_DIM_PARAM, qcc_symbol_name(w->cx, t->dim[k]));
     qcc_wire_close(&w->wire, dim);
   }
   qcc_wire_close(&w->wire, shape);
@@ -114,9 +119,10 @@ static void put_list(writer *w, const qcc_attr *a) {
 
 static qcc_status put_attr_value(writer *w, const qcc_attr *a, unsigned depth) {
   static const uint8_t types[] = {
-      [QCC_ATTR_INT] = QCC_PB_INT, [QCC_ATTR_FLOAT] = QCC_PB_FLOAT, [QCC_ATTR_STRING] = QCC_PB_STRING, [QCC_ATTR_TENSOR] = QCC_PB_TENSOR,
-      [QCC_ATTR_GRAPH] = QCC_PB_GRAPH, [QCC_ATTR_INTS] = QCC_PB_INTS, [QCC_ATTR_FLOATS] = QCC_PB_FLOATS, [QCC_ATTR_STRINGS] = QCC_PB_STRINGS,
-      [QCC_ATTR_TENSORS] = QCC_PB_TENSORS, [QCC_ATTR_GRAPHS] = QCC_PB_GRAPHS};
+      [QCC_ATTR_INT] = QCC_PB_INT,       [QCC_ATTR_FLOAT] = QCC_PB_FLOAT,     [QCC_ATTR_STRING] = QCC_PB_STRING,
+      [QCC_ATTR_TENSOR] = QCC_PB_TENSOR, [QCC_ATTR_GRAPH] = QCC_PB_GRAPH,     [QCC_ATTR_INTS] = QCC_PB_INTS,
+      [QCC_ATTR_FLOATS] = QCC_PB_FLOATS, [QCC_ATTR_STRINGS] = QCC_PB_STRINGS, [QCC_ATTR_TENSORS] = QCC_PB_TENSORS,
+      [QCC_ATTR_GRAPHS] = QCC_PB_GRAPHS};
   switch (a->kind) {
     case QCC_ATTR_INT: qcc_wire_s64(&w->wire, QCC_PB_ATTR_I, a->i); break;
     case QCC_ATTR_FLOAT: qcc_wire_f32(&w->wire, QCC_PB_ATTR_F, a->f); break;

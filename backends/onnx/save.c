@@ -2,6 +2,8 @@
  * The output protocol: temporaries beside the target, everything written, read back and compared, the message scanned, then committed:
  * first the data file, then the model. The data file's name carries a digest of its bytes, so that a stop between the two
  * leaves the old pair usable. Invariant: nothing named by the caller is touched before the last step. */
+#define _DEFAULT_SOURCE /* EDQUOT */
+#include <errno.h>
 #include <string.h>
 
 #include "backends/onnx/export.h"
@@ -16,13 +18,36 @@ typedef struct target { /* one file being written */
   const char *path;
   void *file;
   uint64_t at;
-  uint8_t *chunk;      /* for reading back */
+  uint8_t *chunk; /* for reading back */
 } target;
 
 static const qcc_io *io_of(const qcc_context *cx) { return &qcc_context_host(cx)->io; }
 
+static const struct {
+  int code;
+  qcc_status status;
+  const char *text;
+} causes[] = {
+    {ENOENT, QCC_IO, "its folder does not exist"},
+    {ENOTDIR, QCC_IO, "its folder does not exist"},
+    {EACCES, QCC_IO, "permission denied"},
+    {EPERM, QCC_IO, "permission denied"},
+    {EROFS, QCC_IO, "the file system is read-only"},
+    {ENOSPC, QCC_IO, "the disk is full"},
+    {EDQUOT, QCC_IO, "the disk quota is used up"},
+    {EFBIG, QCC_IO, "the limit of file sizes"},
+    {EISDIR, QCC_ARG, "it is a folder"},
+    {ELOOP, QCC_ARG, "it is a symbolic link"},
+    {EINVAL, QCC_ARG, "it is not a regular file"},
+    {ENAMETOOLONG, QCC_ARG, "the name is too long"},
+};
+
 static qcc_status io_error(const target *t, const char *doing, int code) {
   qcc_loc loc = {.file = t->path};
+  if (code == ENOMEM) return qcc_last_error(t->cx)[0] ? QCC_NOMEM : qcc_error(t->cx, QCC_NOMEM, "N-201", &loc, "out of memory");
+  for (size_t k = 0; k < sizeof causes / sizeof causes[0]; k++) {
+    if (causes[k].code == code) return qcc_error(t->cx, causes[k].status, "F-201", &loc, "cannot %s the output: %s", doing, causes[k].text);
+  }
   return qcc_error(t->cx, QCC_IO, "F-201", &loc, "cannot %s the output: system error %d", doing, code);
 }
 
@@ -196,8 +221,8 @@ static const char *beside(qcc_context *cx, const char *path, const char *name) {
 static qcc_status check_size(const qcc_onnx_writer *w, const char *path) {
   qcc_loc loc = {.file = path};
   if (w->wire.total <= FILE_MAX) return QCC_OK;
-  return qcc_error(w->cx, QCC_LIMIT, "L-202", &loc, "the model would have %zu bytes, a file may have %llu: write external data", w->wire.total,
-                   (unsigned long long)FILE_MAX);
+  return qcc_error(w->cx, QCC_LIMIT, "L-202", &loc, "the model would have %zu bytes, a file may have %llu: write external data",
+                   w->wire.total, (unsigned long long)FILE_MAX);
 }
 
 static qcc_status write_both(qcc_onnx_writer *w, target *model, target *data) {

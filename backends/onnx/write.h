@@ -16,9 +16,9 @@ typedef struct qcc_onnx_writer {
   qcc_context *cx;
   const qcc_graph *root;
   qcc_wire wire;
-  QCC_VEC(size_t) raws;            /* slots of the wire that are payloads of raw_data */
-  const char *data_name;           /* NULL: everything in the model file */
-  size_t threshold;                /* bytes from which a tensor goes outside */
+  QCC_VEC(size_t) raws;  /* slots of the wire that are payloads of raw_data */
+  const char *data_name; /* NULL: everything in the model file */
+  size_t threshold;      /* bytes from which a tensor goes outside */
   QCC_VEC(qcc_onnx_piece) pieces;
   uint64_t data_size;
 } qcc_onnx_writer;

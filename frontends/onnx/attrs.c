@@ -11,8 +11,8 @@ enum { ATTRS_MAX = 4096 };
 typedef struct taking { /* one attribute on its way in */
   qcc_import *im;
   const qcc_made *made;
-  const pb_attr *p;     /* after resolving */
-  qcc_scope *scope;     /* where it was written */
+  const pb_attr *p; /* after resolving */
+  qcc_scope *scope; /* where it was written */
   const qcc_loc *where;
   qcc_attr *out;
 } taking;
@@ -145,7 +145,8 @@ typedef struct kind {
   qcc_status (*take)(taking *t);
 } kind;
 
-static const kind kinds[] = { /* by AttributeProto.type */
+static const kind kinds[] = {
+    /* by AttributeProto.type */
     [QCC_PB_FLOAT] = {QCC_ATTR_FLOAT, take_float},       [QCC_PB_INT] = {QCC_ATTR_INT, take_int},
     [QCC_PB_STRING] = {QCC_ATTR_STRING, take_string},    [QCC_PB_TENSOR] = {QCC_ATTR_TENSOR, take_tensor},
     [QCC_PB_GRAPH] = {QCC_ATTR_GRAPH, take_graph},       [QCC_PB_FLOATS] = {QCC_ATTR_FLOATS, take_floats},
@@ -155,12 +156,20 @@ static const kind kinds[] = { /* by AttributeProto.type */
 
 /* Bit k: the field of type k holds something. Scalars that stand at 0 beside another value are what some writers leave behind. */
 static uint32_t fields_of(const pb_attr *p) {
-  const bool has[15] = {
-      [QCC_PB_FLOAT] = p->has_f && !(p->f >= 0 && p->f <= 0), [QCC_PB_INT] = p->has_i && p->i != 0,
-      [QCC_PB_STRING] = p->has_s && p->s.len > 0, [QCC_PB_TENSOR] = p->t != NULL, [QCC_PB_GRAPH] = p->g != NULL,
-      [QCC_PB_FLOATS] = p->n_floats > 0, [QCC_PB_INTS] = p->n_ints > 0, [QCC_PB_STRINGS] = p->n_strings > 0,
-      [QCC_PB_TENSORS] = p->n_tensors > 0, [QCC_PB_GRAPHS] = p->n_graphs > 0, [QCC_PB_SPARSE_TENSOR] = p->sparse_tensor != NULL,
-      [QCC_PB_SPARSE_TENSORS] = p->n_sparse_tensors > 0, [QCC_PB_TYPE_PROTO] = p->tp != NULL, [QCC_PB_TYPE_PROTOS] = p->n_type_protos > 0};
+  const bool has[15] = {[QCC_PB_FLOAT] = p->has_f && !(p->f >= 0 && p->f <= 0),
+                        [QCC_PB_INT] = p->has_i && p->i != 0,
+                        [QCC_PB_STRING] = p->has_s && p->s.len > 0,
+                        [QCC_PB_TENSOR] = p->t != NULL,
+                        [QCC_PB_GRAPH] = p->g != NULL,
+                        [QCC_PB_FLOATS] = p->n_floats > 0,
+                        [QCC_PB_INTS] = p->n_ints > 0,
+                        [QCC_PB_STRINGS] = p->n_strings > 0,
+                        [QCC_PB_TENSORS] = p->n_tensors > 0,
+                        [QCC_PB_GRAPHS] = p->n_graphs > 0,
+                        [QCC_PB_SPARSE_TENSOR] = p->sparse_tensor != NULL,
+                        [QCC_PB_SPARSE_TENSORS] = p->n_sparse_tensors > 0,
+                        [QCC_PB_TYPE_PROTO] = p->tp != NULL,
+                        [QCC_PB_TYPE_PROTOS] = p->n_type_protos > 0};
   uint32_t bits = 0;
   for (unsigned k = 0; k < 15; k++) bits |= has[k] ? 1u << k : 0;
   return bits;

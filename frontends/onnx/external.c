@@ -81,13 +81,14 @@ void qcc_import_close_data(qcc_import *im) {
 }
 
 static qcc_status tell_open(qcc_import *im, const qcc_loc *where, const char *location, int code) {
+  if (code == ENOMEM && qcc_last_error(im->cx)[0]) return QCC_NOMEM;
   bool io = code == ENOENT || code == EIO || code == EMFILE || code == ENFILE || code == EACCES || code == ENOMEM;
   if (io) {
     return qcc_error(im->cx, QCC_IO, "F-303", where, "external data: cannot open '%s': %s (error %d)", location,
                      code == ENOENT ? "it does not exist" : "the system refuses", code);
   }
-  return qcc_error(im->cx, QCC_INVALID, "M-333", where, "external data: '%s' is not a regular file beneath the model's folder, free of links (error %d)",
-                   location, code);
+  return qcc_error(im->cx, QCC_INVALID, "M-333", where,
+                   "external data: '%s' is not a regular file beneath the model's folder, free of links (error %d)", location, code);
 }
 
 static qcc_status open_data(qcc_import *im, const qcc_loc *where, const char *location, qcc_data_file **out) {
@@ -118,7 +119,8 @@ static qcc_status read_all(qcc_import *im, const qcc_data_file *d, const qcc_loc
     size_t got = 0;
     int code = io->read(io->user, d->handle, at, to, n, &got);
     if (code || got == 0 || got > n) {
-      return qcc_error(im->cx, QCC_IO, "F-304", where, "external data: cannot read '%s' (error %d%s)", d->location, code, code ? "" : ": it became shorter");
+      return qcc_error(im->cx, QCC_IO, "F-304", where, "external data: cannot read '%s' (error %d%s)", d->location, code,
+                       code ? "" : ": it became shorter");
     }
     at += got;
     to += got;
@@ -149,8 +151,10 @@ static bool same_digest(const uint8_t digest[20], const char *text) {
   if (strlen(text) != 40) return false;
   for (unsigned k = 0; k < 40; k++) {
     char c = text[k];
-    unsigned x = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-                 : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10 : 16;
+    unsigned x = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+                 : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+                 : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
+                                        : 16;
     if (x != (k % 2 ? digest[k / 2] & 15u : digest[k / 2] >> 4)) return false;
   }
   return true;
@@ -165,7 +169,8 @@ static qcc_status check_sum(qcc_import *im, qcc_data_file *d, const qcc_loc *whe
 /* ---- one tensor */
 static qcc_status check_range(qcc_import *im, qcc_data_file *d, const place *at, const qcc_loc *where, size_t bytes) {
   if (at->has_length && at->length != bytes) {
-    return qcc_error(im->cx, QCC_INVALID, "M-334", where, "external data: length %llu, type and dims need %zu", (unsigned long long)at->length, bytes);
+    return qcc_error(im->cx, QCC_INVALID, "M-334", where, "external data: length %llu, type and dims need %zu",
+                     (unsigned long long)at->length, bytes);
   }
   if (at->offset > d->size || bytes > d->size - at->offset) {
     return qcc_error(im->cx, QCC_INVALID, "M-335", where, "external data: %zu bytes at offset %llu are outside '%s' with %llu bytes", bytes,
@@ -173,7 +178,8 @@ static qcc_status check_range(qcc_import *im, qcc_data_file *d, const place *at,
   }
   d->used += bytes;
   if (d->used / OVERLAP_FACTOR <= d->size + OVERLAP_FIXED) return QCC_OK;
-  return qcc_error(im->cx, QCC_LIMIT, "L-308", where, "external data: the tensors together are more than four times as large as '%s'", d->location);
+  return qcc_error(im->cx, QCC_LIMIT, "L-308", where, "external data: the tensors together are more than four times as large as '%s'",
+                   d->location);
 }
 
 qcc_status qcc_import_external(qcc_import *im, const pb_tensor *p, const qcc_loc *where, size_t bytes, qcc_buf **out) {

@@ -44,7 +44,8 @@ static qcc_status read_file(qcc_buf **out, qcc_context *cx, void *handle, size_t
     int code = io->read(io->user, handle, at, to + at, n - at, &got);
     if (code || got == 0 || got > n - at) {
       qcc_buf_release(b);
-      return qcc_error(cx, QCC_IO, "F-302", loc, code ? "cannot read the file: error %d" : "the file became shorter while it was read", code);
+      return qcc_error(cx, QCC_IO, "F-302", loc, code ? "cannot read the file: error %d" : "the file became shorter while it was read",
+                       code);
     }
     at += got;
   }
@@ -67,8 +68,11 @@ static qcc_status load_bytes(qcc_pb_file *f, void *handle, uint64_t size) {
 }
 
 static const char *why(int code) {
-  return code == ENOENT ? "it does not exist" : code == EACCES || code == EPERM ? "permission denied" : code == EISDIR ? "it is a folder"
-         : code == EMFILE || code == ENFILE ? "too many open files" : "it is not a readable regular file";
+  return code == ENOENT                     ? "it does not exist"
+         : code == EACCES || code == EPERM  ? "permission denied"
+         : code == EISDIR                   ? "it is a folder"
+         : code == EMFILE || code == ENFILE ? "too many open files"
+                                            : "it is not a readable regular file";
 }
 
 qcc_status qcc_pb_open(qcc_pb_file *f, qcc_context *cx, const char *path) {
@@ -81,6 +85,7 @@ qcc_status qcc_pb_open(qcc_pb_file *f, qcc_context *cx, const char *path) {
   uint64_t size = 0;
   qcc_loc loc = {.file = path};
   int code = io->open(io->user, path, NULL, &handle, &size);
+  if (code == ENOMEM && qcc_last_error(cx)[0]) return QCC_NOMEM;
   if (code) return qcc_error(cx, QCC_IO, "F-301", &loc, "cannot open the file: %s (error %d)", why(code), code);
   qcc_status st = load_bytes(f, handle, size);
   io->close(io->user, handle);
@@ -119,7 +124,8 @@ static qcc_status unpack(qcc_pb_file *f, qcc_pb_root root, const uint8_t *bytes,
 qcc_status qcc_pb_parse(qcc_pb_file *f, qcc_pb_root root, ProtobufCMessage **out) {
   qcc_wire wire;
   qcc_wire_init(&wire, f->cx);
-  qcc_pb_scan scan = {.cx = f->cx, .file = f->name, .bytes = qcc_buf_data(f->bytes), .n = qcc_buf_size(f->bytes), .root = root, .out = &wire};
+  qcc_pb_scan scan = {
+      .cx = f->cx, .file = f->name, .bytes = qcc_buf_data(f->bytes), .n = qcc_buf_size(f->bytes), .root = root, .out = &wire};
   uint8_t *bytes = NULL;
   size_t n = 0;
   qcc_status st = qcc_pb_run_scan(&scan);

@@ -33,11 +33,13 @@ static qcc_status check_opsets(qcc_import *im, const qcc_function *f) {
   for (size_t k = 0; k < f->pb->n_opset_import; k++) {
     const pb_opset *o = f->pb->opset_import[k];
     int64_t ours = qcc_graph_opset(im->root, qcc_pb_str(o->domain));
-    if (o->version < 1) return qcc_error(im->cx, QCC_INVALID, "M-350", &where, "opset version %lld; allowed: 1 and up", (long long)o->version);
+    if (o->version < 1)
+      return qcc_error(im->cx, QCC_INVALID, "M-350", &where, "opset version %lld; allowed: 1 and up", (long long)o->version);
     if (ours == 0) QCC_TRY(qcc_graph_set_opset(im->root, qcc_pb_str(o->domain), o->version));
     if (ours != 0 && ours != o->version) {
-      return qcc_error(im->cx, QCC_UNSUPPORTED, "U-305", &where, "the function imports opset %lld of '%s', the model %lld; convert the model to one version",
-                       (long long)o->version, qcc_pb_str(o->domain), (long long)ours);
+      return qcc_error(im->cx, QCC_UNSUPPORTED, "U-305", &where,
+                       "the function imports opset %lld of '%s', the model %lld; convert the model to one version", (long long)o->version,
+                       qcc_pb_str(o->domain), (long long)ours);
     }
   }
   return QCC_OK;
@@ -69,7 +71,8 @@ static qcc_status count_function(counting *c, qcc_function *f) {
   if (f->expanded) return QCC_OK;
   if (f->open) return qcc_error(c->im->cx, QCC_INVALID, "M-353", &where, "the function calls itself");
   if (c->depth >= most || c->depth >= DEPTH_MAX) {
-    return qcc_error(c->im->cx, QCC_LIMIT, "L-310", &where, "calls are nested deeper than %llu: raise --max-call-depth (up to 1000)", (unsigned long long)most);
+    return qcc_error(c->im->cx, QCC_LIMIT, "L-310", &where, "calls are nested deeper than %llu: raise --max-call-depth (up to 1000)",
+                     (unsigned long long)most);
   }
   f->open = true;
   c->depth++;
@@ -100,8 +103,8 @@ static qcc_status count_nodes(counting *c, pb_node *const *nodes, size_t n, uint
     *total = *total + more < *total ? UINT64_MAX : *total + more;
     if (*total <= c->most) continue;
     qcc_loc where = {.file = c->im->file->name};
-    return qcc_error(c->im->cx, QCC_LIMIT, "L-311", &where, "the model has more than %llu nodes after inlining its functions: raise --max-nodes",
-                     (unsigned long long)c->most);
+    return qcc_error(c->im->cx, QCC_LIMIT, "L-311", &where,
+                     "the model has more than %llu nodes after inlining its functions: raise --max-nodes", (unsigned long long)c->most);
   }
   return QCC_OK;
 }
@@ -111,8 +114,8 @@ qcc_status qcc_import_functions(qcc_import *im) {
   qcc_loc where = {.file = im->file->name};
   im->function_count = im->model->n_functions;
   if (im->function_count > most) {
-    return qcc_error(im->cx, QCC_LIMIT, "L-312", &where, "%zu local functions, at most %llu are allowed: raise --max-functions", im->function_count,
-                     (unsigned long long)most);
+    return qcc_error(im->cx, QCC_LIMIT, "L-312", &where, "%zu local functions, at most %llu are allowed: raise --max-functions",
+                     im->function_count, (unsigned long long)most);
   }
   im->functions = qcc_arena_array(&im->file->arena, im->function_count, sizeof *im->functions);
   if (!im->functions) return QCC_NOMEM;
@@ -135,7 +138,9 @@ qcc_status qcc_import_ref(qcc_import *im, const pb_attr **attr, qcc_scope **scop
   while (*attr && qcc_pb_given((*attr)->ref_attr_name)) {
     const qcc_call *call = (*scope)->call;
     const char *name = (*attr)->ref_attr_name;
-    if (!call) return qcc_error(im->cx, QCC_INVALID, "M-354", where, "attribute '%s' refers to '%s' outside a function", qcc_pb_str((*attr)->name), name);
+    if (!call)
+      return qcc_error(im->cx, QCC_INVALID, "M-354", where, "attribute '%s' refers to '%s' outside a function", qcc_pb_str((*attr)->name),
+                       name);
     *attr = attr_named(call->node->attribute, call->node->n_attribute, name);
     *scope = call->caller;
     if (*attr) continue;
@@ -143,7 +148,9 @@ qcc_status qcc_import_ref(qcc_import *im, const pb_attr **attr, qcc_scope **scop
     break;
   }
   bool wrong = *attr && type && (*attr)->has_type && (*attr)->type && (int32_t)(*attr)->type != type;
-  if (wrong) return qcc_error(im->cx, QCC_INVALID, "M-355", where, "attribute '%s' is not of the type that the function's body expects", qcc_pb_str((*attr)->name));
+  if (wrong)
+    return qcc_error(im->cx, QCC_INVALID, "M-355", where, "attribute '%s' is not of the type that the function's body expects",
+                     qcc_pb_str((*attr)->name));
   return QCC_OK;
 }
 
@@ -152,8 +159,8 @@ static qcc_status bind_inputs(qcc_import *im, qcc_call *call) {
   const pb_function *p = call->function->pb;
   qcc_loc where = qcc_import_loc(im, call->node);
   if (call->node->n_input > p->n_input || call->node->n_output > p->n_output) {
-    return qcc_error(im->cx, QCC_INVALID, "M-356", &where, "the call has %zu inputs and %zu outputs, the function %zu and %zu", call->node->n_input,
-                     call->node->n_output, p->n_input, p->n_output);
+    return qcc_error(im->cx, QCC_INVALID, "M-356", &where, "the call has %zu inputs and %zu outputs, the function %zu and %zu",
+                     call->node->n_input, call->node->n_output, p->n_input, p->n_output);
   }
   for (size_t k = 0; k < p->n_input; k++) {
     qcc_binding b = {0};

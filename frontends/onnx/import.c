@@ -68,11 +68,13 @@ static qcc_status resolve(qcc_import *im, qcc_scope *s, const char *name, const 
   if (!key) return QCC_NOMEM;
   qcc_binding *first = look_up(s, key), *b = first;
   for (unsigned hops = 0; b && !b->value && b->scope; hops++) {
-    if (hops > ALIAS_HOPS) return qcc_error(im->cx, QCC_INVALID, "M-361", where, "input '%s' depends on itself through calls of functions", name);
+    if (hops > ALIAS_HOPS)
+      return qcc_error(im->cx, QCC_INVALID, "M-361", where, "input '%s' depends on itself through calls of functions", name);
     b = look_up(b->scope, b->name);
   }
   bool left_out = b && !b->value && !b->name;
-  if (!b || (!b->value && !left_out)) return qcc_error(im->cx, QCC_INVALID, "M-362", where, "'%s' is not defined: no input, constant or node gives it", name);
+  if (!b || (!b->value && !left_out))
+    return qcc_error(im->cx, QCC_INVALID, "M-362", where, "'%s' is not defined: no input, constant or node gives it", name);
   *out = b->value;
   if (b != first) *first = *b;
   return QCC_OK;
@@ -117,9 +119,7 @@ static qcc_status import_input(qcc_import *im, qcc_scope *s, const pb_value *p) 
   if (!*name) return invalid(im, "M-364", NULL, "an input without a name");
   qcc_binding *b = qcc_map_ptr(&s->names, name);
   qcc_value *v = b ? b->value : NULL;
-  if (v && v->data && !v->is_input) {
-    return qcc_push_input(s->graph, v) ? qcc_import_value_info(im, v, p) : QCC_NOMEM;
-  }
+  if (v && v->data && !v->is_input) { return qcc_push_input(s->graph, v) ? qcc_import_value_info(im, v, p) : QCC_NOMEM; }
   v = qcc_add_input(s->graph, name, NULL);
   if (!v) return QCC_NOMEM;
   QCC_TRY(qcc_import_bind(im, s, name, (qcc_binding){.value = v}));
@@ -250,8 +250,10 @@ static qcc_value *with_name(qcc_graph *g, qcc_value *v, const char *name) {
     v = qcc_out(qcc_add_node(g, NULL, QCC_OP_IDENTITY, NULL, in, 1, 1), 0);
     if (!v) return NULL;
   }
-  if (holder) qcc_swap_names(v, holder);
-  else qcc_rename_value(v, name);
+  if (holder)
+    qcc_swap_names(v, holder);
+  else
+    qcc_rename_value(v, name);
   return v;
 }
 
@@ -344,10 +346,13 @@ static qcc_status import_opset(qcc_import *im, const pb_opset *o) {
   const char *domain = qcc_intern(im->cx, strcmp(qcc_pb_str(o->domain), "ai.onnx") ? qcc_pb_str(o->domain) : "");
   if (!domain) return QCC_NOMEM;
   bool standard = !*domain;
-  if (qcc_map_get(&im->root->names->opsets, domain, NULL)) return qcc_error(im->cx, QCC_INVALID, "M-371", &where, "the opset of domain '%s' is imported twice", domain);
-  if (o->version < 1) return qcc_error(im->cx, QCC_INVALID, "M-372", &where, "opset %lld of domain '%s'; allowed: 1 and up", (long long)o->version, domain);
+  if (qcc_map_get(&im->root->names->opsets, domain, NULL))
+    return qcc_error(im->cx, QCC_INVALID, "M-371", &where, "the opset of domain '%s' is imported twice", domain);
+  if (o->version < 1)
+    return qcc_error(im->cx, QCC_INVALID, "M-372", &where, "opset %lld of domain '%s'; allowed: 1 and up", (long long)o->version, domain);
   if (standard && o->version > OPSET_NEWEST) {
-    return qcc_error(im->cx, QCC_UNSUPPORTED, "U-307", &where, "opset %lld; the newest that is known is %d", (long long)o->version, OPSET_NEWEST);
+    return qcc_error(im->cx, QCC_UNSUPPORTED, "U-307", &where, "opset %lld; the newest that is known is %d", (long long)o->version,
+                     OPSET_NEWEST);
   }
   return qcc_graph_set_opset(im->root, domain, o->version);
 }
@@ -377,11 +382,14 @@ static qcc_status check_model(qcc_import *im) {
   const pb_model *m = im->model;
   qcc_loc where = {.file = im->file->name};
   if (!m->graph) return invalid(im, "M-375", NULL, "no graph: the file is empty or not an ONNX model");
-  if (m->ir_version < 1) return qcc_error(im->cx, QCC_INVALID, "M-376", &where, "ir_version %lld; allowed: 1 and up", (long long)m->ir_version);
+  if (m->ir_version < 1)
+    return qcc_error(im->cx, QCC_INVALID, "M-376", &where, "ir_version %lld; allowed: 1 and up", (long long)m->ir_version);
   if (m->ir_version > IR_NEWEST) {
-    return qcc_error(im->cx, QCC_UNSUPPORTED, "U-308", &where, "ir_version %lld; the newest that is known is %d", (long long)m->ir_version, IR_NEWEST);
+    return qcc_error(im->cx, QCC_UNSUPPORTED, "U-308", &where, "ir_version %lld; the newest that is known is %d", (long long)m->ir_version,
+                     IR_NEWEST);
   }
-  if (m->n_training_info) return qcc_error(im->cx, QCC_UNSUPPORTED, "U-309", &where, "training_info: only models for inference are supported");
+  if (m->n_training_info)
+    return qcc_error(im->cx, QCC_UNSUPPORTED, "U-309", &where, "training_info: only models for inference are supported");
   if (m->graph->n_output == 0) return invalid(im, "M-377", NULL, "the graph has no outputs");
   return QCC_OK;
 }
@@ -435,8 +443,10 @@ static qcc_status load(qcc_graph **out, qcc_pb_file *f, const char *base) {
   qcc_map_init(&im.warned, f->cx);
   qcc_status st = run_import(&im);
   free_import(&im);
-  if (st == QCC_OK) *out = im.root;
-  else qcc_graph_free(im.root);
+  if (st == QCC_OK)
+    *out = im.root;
+  else
+    qcc_graph_free(im.root);
   return st;
 }
 
@@ -457,14 +467,16 @@ qcc_status qcc_onnx_load(qcc_graph **out, qcc_context *cx, const char *path) {
   return st;
 }
 
-qcc_status qcc_onnx_load_memory(qcc_graph **out, qcc_context *cx, const void *bytes, size_t n, const char *base, const char *file, bool copy) {
+qcc_status qcc_onnx_load_memory(qcc_graph **out, qcc_context *cx, const void *bytes, size_t n, const char *base, const char *file,
+                                bool copy) {
   qcc_pb_file f = {.cx = cx, .name = file};
   *out = NULL;
   qcc_arena_init(&f.arena, cx);
   qcc_loc where = {.file = file};
   uint64_t most = qcc_context_limits(cx)->model_bytes;
-  if (n > most) return qcc_error(cx, QCC_LIMIT, "L-304", &where, "the model has %zu bytes, at most %llu are allowed: raise --max-model-bytes", n,
-                                 (unsigned long long)most);
+  if (n > most)
+    return qcc_error(cx, QCC_LIMIT, "L-304", &where, "the model has %zu bytes, at most %llu are allowed: raise --max-model-bytes", n,
+                     (unsigned long long)most);
   f.bytes = copy ? qcc_buf_copy(cx, bytes, n) : qcc_buf_wrap(cx, bytes, n, NULL, NULL);
   qcc_status st = f.bytes ? load(out, &f, base) : QCC_NOMEM;
   qcc_pb_close(&f);
@@ -478,8 +490,11 @@ static qcc_status load_tensor(qcc_tensor *out, qcc_pb_file *f, const char **name
   const pb_tensor *p = (const pb_tensor *)message;
   qcc_loc where = {.file = f->name, .tensor = p->name};
   QCC_TRY(qcc_import_tensor(&im, p, &where, out));
-  if (name) *name = qcc_intern(f->cx, qcc_pb_str(p->name));
-  return QCC_OK;
+  if (!name) return QCC_OK;
+  *name = qcc_intern(f->cx, qcc_pb_str(p->name));
+  if (*name) return QCC_OK;
+  qcc_tensor_release(out);
+  return QCC_NOMEM;
 }
 
 qcc_status qcc_onnx_load_tensor(qcc_tensor *out, qcc_context *cx, const char *path, const char **name) {

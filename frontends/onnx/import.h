@@ -11,7 +11,8 @@
 qcc_status qcc_onnx_load(qcc_graph **out, qcc_context *cx, const char *path) QCC_MUST_USE;
 /* From memory. `base` (may be NULL) is the folder for external data, `file` the name for messages. The bytes must outlive the graph
  * unless `copy`. */
-qcc_status qcc_onnx_load_memory(qcc_graph **out, qcc_context *cx, const void *bytes, size_t n, const char *base, const char *file, bool copy) QCC_MUST_USE;
+qcc_status qcc_onnx_load_memory(qcc_graph **out, qcc_context *cx, const void *bytes, size_t n, const char *base, const char *file,
+                                bool copy) QCC_MUST_USE;
 /* One TensorProto file (.pb of the ONNX test sets). QCC_DATA. */
 qcc_status qcc_onnx_load_tensor(qcc_tensor *out, qcc_context *cx, const char *path, const char **name) QCC_MUST_USE;
 

@@ -23,10 +23,10 @@ typedef Qcc__Onnx__StringStringEntryProto pb_entry;
 /* A file in memory and its parsed message. raw_data fields hold qcc_pb_ref into `bytes`. */
 typedef struct qcc_pb_file {
   qcc_context *cx;
-  const char *name;  /* for messages */
+  const char *name; /* for messages */
   qcc_buf *bytes;
-  qcc_arena arena;   /* the message, and what the import needs while it runs */
-  bool failed;       /* an allocation of the parser failed */
+  qcc_arena arena; /* the message, and what the import needs while it runs */
+  bool failed;     /* an allocation of the parser failed */
 } qcc_pb_file;
 
 /* file.c */
@@ -57,14 +57,14 @@ typedef struct qcc_call {
   const struct qcc_function *function;
   const pb_node *node;
   qcc_scope *caller, *scope;
-  const char *prefix;      /* of the names of inner nodes and values */
+  const char *prefix; /* of the names of inner nodes and values */
 } qcc_call;
 
 typedef struct qcc_function {
   const pb_function *pb;
-  const char *key;         /* interned domain, name, overload */
-  uint64_t expanded;       /* nodes after inlining; 0: not counted yet */
-  bool open;               /* being counted: a call now is a recursion */
+  const char *key;   /* interned domain, name, overload */
+  uint64_t expanded; /* nodes after inlining; 0: not counted yet */
+  bool open;         /* being counted: a call now is a recursion */
 } qcc_function;
 
 typedef struct qcc_made { /* a node whose inputs and attributes are still to be set */
@@ -80,12 +80,12 @@ typedef struct qcc_later { /* a subgraph still to be imported */
 } qcc_later;
 
 typedef struct qcc_data_file {
-  const char *location;    /* interned */
+  const char *location; /* interned */
   void *handle;
   uint64_t size;
-  uint64_t used;           /* sum of all reads: bounds what overlapping tensors can ask for */
+  uint64_t used; /* sum of all reads: bounds what overlapping tensors can ask for */
   bool hashed;
-  uint8_t digest[20];      /* SHA-1 of the whole file, when hashed */
+  uint8_t digest[20]; /* SHA-1 of the whole file, when hashed */
 } qcc_data_file;
 
 enum { QCC_DATA_FILES = 8 };
@@ -93,13 +93,13 @@ enum { QCC_DATA_FILES = 8 };
 typedef struct qcc_import {
   qcc_context *cx;
   qcc_pb_file *file;
-  const char *base;        /* folder of external data; NULL: none allowed */
+  const char *base; /* folder of external data; NULL: none allowed */
   qcc_graph *root;
   const pb_model *model;
   qcc_function *functions;
   size_t function_count;
-  qcc_map function_index;  /* key -> qcc_function */
-  qcc_map warned;          /* interned operator types that were told to be unknown */
+  qcc_map function_index; /* key -> qcc_function */
+  qcc_map warned;         /* interned operator types that were told to be unknown */
   qcc_scope *scopes;
   QCC_VEC(qcc_made) made;
   QCC_VEC(qcc_later) later;
@@ -122,7 +122,7 @@ qcc_status qcc_import_sparse(qcc_import *im, const pb_sparse *p, const qcc_loc *
 qcc_status qcc_import_tensor_rest(qcc_import *im, const pb_tensor *p, qcc_extra *out) QCC_MUST_USE;
 /* The bytes that a stripped raw_data stands for; false when there is none. */
 bool qcc_pb_raw(const qcc_pb_file *f, const pb_tensor *p, size_t *at, size_t *n);
-void qcc_pb_unstrip(const qcc_pb_file *f, pb_tensor *p);  /* make raw_data the real bytes again */
+void qcc_pb_unstrip(const qcc_pb_file *f, pb_tensor *p); /* make raw_data the real bytes again */
 
 /* external.c */
 qcc_status qcc_import_external(qcc_import *im, const pb_tensor *p, const qcc_loc *where, size_t bytes, qcc_buf **out) QCC_MUST_USE;
@@ -136,7 +136,7 @@ qcc_status qcc_import_value_info(qcc_import *im, qcc_value *v, const pb_value *p
 qcc_status qcc_import_attrs(qcc_import *im, const qcc_made *made) QCC_MUST_USE;
 
 /* functions.c */
-qcc_status qcc_import_functions(qcc_import *im) QCC_MUST_USE;            /* table, counts, recursion */
+qcc_status qcc_import_functions(qcc_import *im) QCC_MUST_USE;                                          /* table, counts, recursion */
 qcc_status qcc_import_callee(const qcc_import *im, const pb_node *n, qcc_function **out) QCC_MUST_USE; /* *out NULL: not a call */
 /* Resolve a reference to an attribute of the enclosing call. `*attr` NULL: not given; `*scope` becomes where it was written. */
 qcc_status qcc_import_ref(qcc_import *im, const pb_attr **attr, qcc_scope **scope, const qcc_loc *where) QCC_MUST_USE;

@@ -12,11 +12,11 @@ enum { PATH_BYTES = 160, DEPTH_MAX = 1000, FEW_FIELDS = 16, SLAB = 80, FIXED_PAR
 
 typedef struct frame {
   const ProtobufCMessageDescriptor *type;
-  const char *name;  /* of the field that holds the message */
-  size_t end;        /* file offset */
-  size_t token;      /* of the writer */
-  uint64_t seen;     /* fields given, by index in the descriptor */
-  uint64_t fields;   /* how many in all */
+  const char *name; /* of the field that holds the message */
+  size_t end;       /* file offset */
+  size_t token;     /* of the writer */
+  uint64_t seen;    /* fields given, by index in the descriptor */
+  uint64_t fields;  /* how many in all */
 } frame;
 
 typedef struct walk {
@@ -118,8 +118,10 @@ static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescript
   while (lo < hi) {
     unsigned mid = (lo + hi) / 2;
     if (type->fields[mid].id == id) return &type->fields[mid];
-    if (type->fields[mid].id < id) lo = mid + 1;
-    else hi = mid;
+    if (type->fields[mid].id < id)
+      lo = mid + 1;
+    else
+      hi = mid;
   }
   return NULL;
 }
@@ -215,8 +217,8 @@ static qcc_status scan_text(walk *w, const ProtobufCFieldDescriptor *f, size_t n
   uint64_t most = qcc_context_limits(w->s->cx)->name_bytes;
   if (n > most && !is_prose(top(w)->type, f)) {
     qcc_loc loc = {.file = w->s->file};
-    return qcc_error(w->s->cx, QCC_LIMIT, "L-302", &loc, "byte %zu: a name of %zu bytes, at most %llu are allowed: raise --max-name-bytes", w->pos, n,
-                     (unsigned long long)most);
+    return qcc_error(w->s->cx, QCC_LIMIT, "L-302", &loc, "byte %zu: a name of %zu bytes, at most %llu are allowed: raise --max-name-bytes",
+                     w->pos, n, (unsigned long long)most);
   }
   if (!is_text(here(w), n)) return invalid_field(w, f, "is not UTF-8 text or holds a zero byte");
   if (w->s->out) qcc_wire_bytes(w->s->out, f->id, here(w), n);
@@ -252,8 +254,8 @@ static qcc_status push(walk *w, const ProtobufCMessageDescriptor *type, const ch
   uint64_t most = qcc_context_limits(w->s->cx)->wire_depth;
   if (w->stack.n > (most < DEPTH_MAX ? most : DEPTH_MAX)) {
     qcc_loc loc = {.file = w->s->file};
-    return qcc_error(w->s->cx, QCC_LIMIT, "L-303", &loc, "byte %zu: messages are nested deeper than %llu: raise --max-depth (up to 1000)", w->pos,
-                     (unsigned long long)most);
+    return qcc_error(w->s->cx, QCC_LIMIT, "L-303", &loc, "byte %zu: messages are nested deeper than %llu: raise --max-depth (up to 1000)",
+                     w->pos, (unsigned long long)most);
   }
   frame f = {.type = type, .name = name, .end = end, .token = token};
   if (!qcc_vec_push(w->s->cx, &w->stack, f)) return QCC_NOMEM;
@@ -302,7 +304,8 @@ static qcc_status scan_field(walk *w) {
   QCC_TRY(read_varint(w, top(w)->end, &tag));
   unsigned wire = (unsigned)(tag & 7);
   if (tag >> 32 || tag >> 3 == 0) return invalid(w, "a field number is outside 1..536870911");
-  if (wire != VARINT && wire != FIXED64 && wire != LENGTH && wire != FIXED32) return invalid(w, "a field has an unknown wire type or is a group");
+  if (wire != VARINT && wire != FIXED64 && wire != LENGTH && wire != FIXED32)
+    return invalid(w, "a field has an unknown wire type or is a group");
   uint32_t id = (uint32_t)(tag >> 3);
   const ProtobufCFieldDescriptor *f = find_field(top(w)->type, id);
   top(w)->fields++;
@@ -323,8 +326,10 @@ static qcc_status run(walk *w) {
   const ProtobufCMessageDescriptor *type = model ? &qcc__onnx__model_proto__descriptor : &qcc__onnx__tensor_proto__descriptor;
   QCC_TRY(push(w, type, "", w->s->n, 0));
   while (w->stack.n > 0) {
-    if (w->pos == top(w)->end) QCC_TRY(leave(w));
-    else QCC_TRY(scan_field(w));
+    if (w->pos == top(w)->end)
+      QCC_TRY(leave(w));
+    else
+      QCC_TRY(scan_field(w));
   }
   return w->s->out && w->s->out->failed ? QCC_NOMEM : QCC_OK;
 }

@@ -15,7 +15,8 @@ static uint32_t mix(unsigned round, uint32_t b, uint32_t c, uint32_t d) {
 
 static void digest_block(qcc_sha1 *s, const uint8_t *at) {
   uint32_t w[80], v[5];
-  for (unsigned k = 0; k < 16; k++) w[k] = (uint32_t)at[4 * k] << 24 | (uint32_t)at[4 * k + 1] << 16 | (uint32_t)at[4 * k + 2] << 8 | at[4 * k + 3];
+  for (unsigned k = 0; k < 16; k++)
+    w[k] = (uint32_t)at[4 * k] << 24 | (uint32_t)at[4 * k + 1] << 16 | (uint32_t)at[4 * k + 2] << 8 | at[4 * k + 3];
   for (unsigned k = 16; k < 80; k++) w[k] = rotate(w[k - 3] ^ w[k - 8] ^ w[k - 14] ^ w[k - 16], 1);
   memcpy(v, s->h, sizeof v);
   for (unsigned k = 0; k < 80; k++) {

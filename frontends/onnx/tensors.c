@@ -16,14 +16,14 @@ typedef struct typed {
 } typed;
 
 static const typed typed_as[QCC_DTYPE_COUNT] = {
-    [QCC_F32] = {IN_F32, 0, 0},          [QCC_C64] = {IN_F32, 0, 0},         [QCC_F64] = {IN_F64, 0, 0},
-    [QCC_C128] = {IN_F64, 0, 0},         [QCC_S64] = {IN_S64, 0, 0},         [QCC_U64] = {IN_U64, 0, 0},
-    [QCC_U32] = {IN_U64, 0, UINT32_MAX}, [QCC_STRING] = {IN_TEXT, 0, 0},     [QCC_S32] = {IN_S32, INT32_MIN, INT32_MAX},
-    [QCC_S16] = {IN_S32, -32768, 32767}, [QCC_U16] = {IN_S32, 0, 65535},     [QCC_F16] = {IN_S32, 0, 65535},
-    [QCC_BF16] = {IN_S32, 0, 65535},     [QCC_S8] = {IN_S32, -128, 127},     [QCC_U8] = {IN_S32, 0, 255},
-    [QCC_BOOL] = {IN_S32, 0, 1},         [QCC_F8E4M3FN] = {IN_S32, 0, 255},  [QCC_F8E4M3FNUZ] = {IN_S32, 0, 255},
+    [QCC_F32] = {IN_F32, 0, 0},          [QCC_C64] = {IN_F32, 0, 0},          [QCC_F64] = {IN_F64, 0, 0},
+    [QCC_C128] = {IN_F64, 0, 0},         [QCC_S64] = {IN_S64, 0, 0},          [QCC_U64] = {IN_U64, 0, 0},
+    [QCC_U32] = {IN_U64, 0, UINT32_MAX}, [QCC_STRING] = {IN_TEXT, 0, 0},      [QCC_S32] = {IN_S32, INT32_MIN, INT32_MAX},
+    [QCC_S16] = {IN_S32, -32768, 32767}, [QCC_U16] = {IN_S32, 0, 65535},      [QCC_F16] = {IN_S32, 0, 65535},
+    [QCC_BF16] = {IN_S32, 0, 65535},     [QCC_S8] = {IN_S32, -128, 127},      [QCC_U8] = {IN_S32, 0, 255},
+    [QCC_BOOL] = {IN_S32, 0, 1},         [QCC_F8E4M3FN] = {IN_S32, 0, 255},   [QCC_F8E4M3FNUZ] = {IN_S32, 0, 255},
     [QCC_F8E5M2] = {IN_S32, 0, 255},     [QCC_F8E5M2FNUZ] = {IN_S32, 0, 255}, [QCC_F8E8M0] = {IN_S32, 0, 255},
-    [QCC_U4] = {IN_S32, 0, 255},         [QCC_S4] = {IN_S32, 0, 255},        [QCC_F4E2M1] = {IN_S32, 0, 255},
+    [QCC_U4] = {IN_S32, 0, 255},         [QCC_S4] = {IN_S32, 0, 255},         [QCC_F4E2M1] = {IN_S32, 0, 255},
     [QCC_U2] = {IN_S32, 0, 255},         [QCC_S2] = {IN_S32, 0, 255},
 };
 
@@ -35,7 +35,7 @@ typedef struct reading { /* one tensor on its way in */
   const qcc_loc *where;
   qcc_type type;
   int64_t count;
-  size_t bytes;      /* of the raw form; 0 for text */
+  size_t bytes; /* of the raw form; 0 for text */
 } reading;
 
 static qcc_status invalid(const reading *r, const char *what) { return qcc_error(r->im->cx, QCC_INVALID, "M-320", r->where, "%s", what); }
@@ -132,8 +132,8 @@ static qcc_status narrow_s32(reading *r, uint8_t *to, size_t n) {
   for (size_t k = 0; k < n; k++) {
     int32_t x = r->p->int32_data[k];
     if (x < as.lo || x > as.hi) {
-      return qcc_error(r->im->cx, QCC_INVALID, "M-322", r->where, "int32_data[%zu] is %d; %s allows %lld..%lld", k, x, qcc_dtype_name(r->type.dtype),
-                       (long long)as.lo, (long long)as.hi);
+      return qcc_error(r->im->cx, QCC_INVALID, "M-322", r->where, "int32_data[%zu] is %d; %s allows %lld..%lld", k, x,
+                       qcc_dtype_name(r->type.dtype), (long long)as.lo, (long long)as.hi);
     }
     for (unsigned b = 0; b < width; b++) to[k * width + b] = (uint8_t)((uint32_t)x >> (8 * b));
   }
@@ -192,9 +192,11 @@ static qcc_status read_type(reading *r, const int64_t *dims, size_t rank) {
   qcc_context *cx = r->im->cx;
   int32_t code = r->p->data_type;
   if (code <= 0) return qcc_error(cx, QCC_INVALID, "M-324", r->where, "data_type %d; allowed: 1..%d", code, QCC_DTYPE_COUNT - 1);
-  if (code >= QCC_DTYPE_COUNT) return qcc_error(cx, QCC_UNSUPPORTED, "U-301", r->where, "data_type %d is not known; the newest is %d", code, QCC_DTYPE_COUNT - 1);
+  if (code >= QCC_DTYPE_COUNT)
+    return qcc_error(cx, QCC_UNSUPPORTED, "U-301", r->where, "data_type %d is not known; the newest is %d", code, QCC_DTYPE_COUNT - 1);
   if (rank > RANK_LIMIT) return qcc_error(cx, QCC_LIMIT, "L-305", r->where, "%zu dims, at most %d are allowed", rank, RANK_LIMIT);
-  if (rank > QCC_MAX_RANK) return qcc_error(cx, QCC_UNSUPPORTED, "U-302", r->where, "%zu dims, at most %d are supported", rank, QCC_MAX_RANK);
+  if (rank > QCC_MAX_RANK)
+    return qcc_error(cx, QCC_UNSUPPORTED, "U-302", r->where, "%zu dims, at most %d are supported", rank, QCC_MAX_RANK);
   for (size_t k = 0; k < rank; k++) {
     if (dims[k] < 0) return qcc_error(cx, QCC_INVALID, "M-325", r->where, "dim %zu is %lld; allowed: 0 and up", k, (long long)dims[k]);
   }
@@ -204,8 +206,8 @@ static qcc_status read_type(reading *r, const int64_t *dims, size_t rank) {
   if (!fits) return invalid(r, "the product of the dims overflows");
   uint64_t most = qcc_context_limits(cx)->tensor_bytes;
   if (r->bytes > most || (uint64_t)r->count > most) {
-    return qcc_error(cx, QCC_LIMIT, "L-306", r->where, "a tensor of %zu bytes, at most %llu are allowed: raise --max-tensor-bytes", r->bytes,
-                     (unsigned long long)most);
+    return qcc_error(cx, QCC_LIMIT, "L-306", r->where, "a tensor of %zu bytes, at most %llu are allowed: raise --max-tensor-bytes",
+                     r->bytes, (unsigned long long)most);
   }
   return QCC_OK;
 }
@@ -242,14 +244,16 @@ qcc_status qcc_import_tensor(qcc_import *im, const pb_tensor *p, const qcc_loc *
   unsigned fields = count_fields(&r, raw, &wrong);
   if (location == 1) return import_external(&r, fields, out);
   if (fields > 1) return invalid(&r, "more than one field holds data");
-  if (wrong) return qcc_error(im->cx, QCC_INVALID, "M-327", where, "the data of a %s tensor stands in %s or raw_data", qcc_dtype_name(r.type.dtype),
-                              store_names[typed_as[r.type.dtype].in]);
+  if (wrong)
+    return qcc_error(im->cx, QCC_INVALID, "M-327", where, "the data of a %s tensor stands in %s or raw_data", qcc_dtype_name(r.type.dtype),
+                     store_names[typed_as[r.type.dtype].in]);
   return raw ? import_raw(&r, at, n, out) : import_typed(&r, out);
 }
 
 qcc_status qcc_import_tensor_rest(qcc_import *im, const pb_tensor *p, qcc_extra *out) {
   pb_tensor rest = *p;
-  rest.n_dims = rest.n_float_data = rest.n_int32_data = rest.n_string_data = rest.n_int64_data = rest.n_double_data = rest.n_uint64_data = 0;
+  rest.n_dims = rest.n_float_data = rest.n_int32_data = rest.n_string_data = rest.n_int64_data = rest.n_double_data = rest.n_uint64_data =
+      0;
   rest.n_external_data = 0;
   rest.has_data_type = rest.has_raw_data = rest.has_data_location = false;
   rest.name = NULL;
@@ -293,7 +297,8 @@ static qcc_status scatter(reading *r, const qcc_tensor *values, const qcc_tensor
 static qcc_status check_sparse(reading *r, const pb_sparse *p, const qcc_tensor *values, const qcc_tensor *indices) {
   r->p = p->values;
   QCC_TRY(read_type(r, p->dims, p->n_dims));
-  if (qcc_dtype_bits(r->type.dtype) < 8) return qcc_error(r->im->cx, QCC_UNSUPPORTED, "U-303", r->where, "a sparse tensor of %s", qcc_dtype_name(r->type.dtype));
+  if (qcc_dtype_bits(r->type.dtype) < 8)
+    return qcc_error(r->im->cx, QCC_UNSUPPORTED, "U-303", r->where, "a sparse tensor of %s", qcc_dtype_name(r->type.dtype));
   if (values->type.rank != 1 || indices->type.dtype != QCC_S64) return invalid(r, "a sparse tensor needs values of rank 1 and s64 indices");
   int64_t n = values->type.dim[0];
   bool fits = indices->type.rank == 1 ? indices->type.dim[0] == n
@@ -301,8 +306,9 @@ static qcc_status check_sparse(reading *r, const pb_sparse *p, const qcc_tensor 
   if (!fits) return invalid(r, "the indices of a sparse tensor need the shape [count] or [count, rank]");
   uint64_t most = qcc_context_limits(r->im->cx)->parsed_factor * qcc_buf_size(r->im->file->bytes) + (64u << 20);
   if (r->bytes > most) {
-    return qcc_error(r->im->cx, QCC_LIMIT, "L-307", r->where, "a sparse tensor of %zu bytes when dense, at most %llu are allowed: raise --max-parsed-factor",
-                     r->bytes, (unsigned long long)most);
+    return qcc_error(r->im->cx, QCC_LIMIT, "L-307", r->where,
+                     "a sparse tensor of %zu bytes when dense, at most %llu are allowed: raise --max-parsed-factor", r->bytes,
+                     (unsigned long long)most);
   }
   return QCC_OK;
 }

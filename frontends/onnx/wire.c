@@ -175,7 +175,10 @@ qcc_status qcc_wire_emit(const qcc_wire *w, qcc_wire_sink sink, void *user) {
   return st;
 }
 
-typedef struct flat { uint8_t *at; size_t n; } flat;
+typedef struct flat {
+  uint8_t *at;
+  size_t n;
+} flat;
 
 static qcc_status append(void *user, const void *bytes, size_t n) {
   flat *f = user;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The ONNX reader against hostile bytes. With -fsanitize=fuzzer (QCC_FUZZER defined) a libFuzzer target; otherwise a program that
- * makes mutants of real models: fuzz_onnx COUNT SEED FOLDER... Mutants are cut, flipped, grown, or get whole fields doubled, dropped,
- * swapped or set to extreme values. Oracle: a known status; no output and nothing allocated after a refusal; what is accepted can
- * be typed, written, and read again, and writing that again gives the same bytes. */
+ * makes mutants of real models (fuzz_onnx COUNT SEED FOLDER...) or all cuts of one (fuzz_onnx cuts FILE). Mutants are cut, flipped,
+ * grown, or get whole fields doubled, dropped, moved or set to extreme values. Oracle: a known status; no output and nothing
+ * allocated after a refusal; what is accepted can be typed, written, and read again, and writing that again gives the same bytes. */
 #define _XOPEN_SOURCE 700
 #include <dirent.h>
 #include <stdio.h>
@@ -81,10 +81,13 @@ static uint64_t next(uint64_t *seed) {
 
 static size_t below(uint64_t *seed, size_t n) { return n ? (size_t)(next(seed) % n) : 0; }
 
-static const uint8_t *const extremes[] = {
-    (const uint8_t *)"\x00", (const uint8_t *)"\x7f", (const uint8_t *)"\xff\xff\xff\xff\x07", (const uint8_t *)"\x80\x80\x80\x80\x08",
-    (const uint8_t *)"\xff\xff\xff\xff\xff\xff\xff\xff\x7f", (const uint8_t *)"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
-    (const uint8_t *)"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"};
+static const uint8_t *const extremes[] = {(const uint8_t *)"\x00",
+                                          (const uint8_t *)"\x7f",
+                                          (const uint8_t *)"\xff\xff\xff\xff\x07",
+                                          (const uint8_t *)"\x80\x80\x80\x80\x08",
+                                          (const uint8_t *)"\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+                                          (const uint8_t *)"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+                                          (const uint8_t *)"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01"};
 
 static bytes copy_of(const uint8_t *at, size_t n, size_t more) {
   bytes b = {.at = malloc(n + more + 1), .n = n};
@@ -152,12 +155,14 @@ static void mutate_field(bytes *b, uint64_t *seed, size_t at, unsigned wire, siz
   const uint8_t *extreme = extremes[below(seed, sizeof extremes / sizeof extremes[0])];
   bytes field = copy_of(b->at + at, end - at, 0);
   switch (below(seed, 4)) {
-    case 0: splice(b, at, end - at, field.at, 0); break;                        /* drop */
-    case 1: splice(b, end, 0, field.at, field.n); break;                        /* double */
+    case 0: splice(b, at, end - at, field.at, 0); break;                                        /* drop */
+    case 1: splice(b, end, 0, field.at, field.n); break;                                        /* double */
     case 2: splice(b, b->n, 0, field.at, field.n), splice(b, at, end - at, field.at, 0); break; /* move to the end */
     default:
-      if (wire == 0) splice(b, body, end - body, extreme, strlen((const char *)extreme) ? strlen((const char *)extreme) : 1);
-      else if (end > body) b->at[body + below(seed, end - body)] ^= (uint8_t)(1u << below(seed, 8));
+      if (wire == 0)
+        splice(b, body, end - body, extreme, strlen((const char *)extreme) ? strlen((const char *)extreme) : 1);
+      else if (end > body)
+        b->at[body + below(seed, end - body)] ^= (uint8_t)(1u << below(seed, 8));
   }
   free(field.at);
 }
@@ -167,8 +172,10 @@ static void mutate_message(bytes *b, uint64_t *seed, unsigned depth) {
   size_t starts[256], count = 0, body = 0, end = 0;
   unsigned wire = 0;
   for (size_t at = 0; at < b->n && field_at(b, at, &wire, &body, &end); at = end) {
-    if (count < 256) starts[count++] = at;
-    else starts[below(seed, 256)] = at;
+    if (count < 256)
+      starts[count++] = at;
+    else
+      starts[below(seed, 256)] = at;
   }
   if (!count) return;
   size_t at = starts[below(seed, count)];
@@ -188,18 +195,18 @@ static void mutate(bytes *b, uint64_t *seed) {
   const uint8_t *extreme = extremes[below(seed, sizeof extremes / sizeof extremes[0])];
   size_t at = below(seed, b->n), n = below(seed, 64) < b->n - at ? below(seed, b->n - at) % 64 : 0;
   switch (below(seed, 8)) {
-    case 0: b->n = at; break;                                                                   /* cut */
+    case 0: b->n = at; break; /* cut */
     case 1:
       for (size_t k = 1 + below(seed, 8); k > 0 && b->n; k--) b->at[below(seed, b->n)] ^= (uint8_t)(1u << below(seed, 8));
       break;
-    case 2: splice(b, at, 0, extreme, 1 + strlen((const char *)extreme)); break;                /* grown by a number */
-    case 3: {                                                                                   /* oversized tail */
+    case 2: splice(b, at, 0, extreme, 1 + strlen((const char *)extreme)); break; /* grown by a number */
+    case 3: {                                                                    /* oversized tail */
       bytes tail = copy_of(b->at, b->n < 4096 ? b->n : 4096, 0);
       splice(b, b->n, 0, tail.at, tail.n);
       free(tail.at);
       break;
     }
-    case 4: splice(b, at, n, b->at, 0); break;                                                  /* a hole */
+    case 4: splice(b, at, n, b->at, 0); break; /* a hole */
     default:
       for (size_t k = 1 + below(seed, 3); k > 0; k--) mutate_message(b, seed, 0);
   }
@@ -263,11 +270,27 @@ static void check_file(const bytes *b, const char *folder) {
   unlink(in);
 }
 
+/* Every beginning of a file. */
+static int run_cuts(const char *path) {
+  bytes b = read_file(path);
+  size_t accepted = 0;
+  for (size_t n = 0; n < b.n; n++) {
+    bytes cut = copy_of(b.at, n, 0);
+    cut.at = realloc(cut.at, n ? n : 1);
+    accepted += check_bytes(cut.at, n) == QCC_OK;
+    free(cut.at);
+  }
+  printf("%zu cuts of %s: %zu accepted\n", b.n, path, accepted);
+  free(b.at);
+  return 0;
+}
+
 int main(int argc, char **argv) {
   list models = {0};
   char folder[] = "/tmp/qcc-fuzz-XXXXXX";
+  if (argc == 3 && !strcmp(argv[1], "cuts")) return access(argv[2], R_OK) ? 77 : run_cuts(argv[2]);
   if (argc < 4) {
-    fprintf(stderr, "usage: fuzz_onnx COUNT SEED FOLDER...\n");
+    fprintf(stderr, "usage: fuzz_onnx COUNT SEED FOLDER... | fuzz_onnx cuts FILE\n");
     return 2;
   }
   long count = strtol(argv[1], NULL, 10), seen[16] = {0};
@@ -290,8 +313,8 @@ int main(int argc, char **argv) {
     free(b.at);
   }
   MUST(rmdir(folder) == 0); /* nothing is left in it */
-  printf("%ld mutants of %zu models: %ld accepted, %ld invalid, %ld unsupported, %ld over a limit\n", count, models.n, seen[QCC_OK], seen[QCC_INVALID],
-         seen[QCC_UNSUPPORTED], seen[QCC_LIMIT]);
+  printf("%ld mutants of %zu models: %ld accepted, %ld invalid, %ld unsupported, %ld over a limit\n", count, models.n, seen[QCC_OK],
+         seen[QCC_INVALID], seen[QCC_UNSUPPORTED], seen[QCC_LIMIT]);
   for (size_t k = 0; k < models.n; k++) free(models.at[k]);
   free(models.at);
   return 0;

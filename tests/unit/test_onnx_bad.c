@@ -12,7 +12,7 @@
 #include "frontends/onnx/import.h"
 #include "tests/onnx_text.h"
 
-#define W5(more) HEAD "7{ 2=g " IN_X OUT_Y RELU "5{ 8=w " more "} } "           /* an initializer w */
+#define W5(more) HEAD "7{ 2=g " IN_X OUT_Y RELU "5{ 8=w " more "} } " /* an initializer w */
 #define NEST(open, close, n) "*" #n "( " open ") *" #n "( " close ") "
 #define GRAPHS(n) "8{ 1=t 2:1 } " MODEL(RELU NEST("1{ 4=Z 7=t 5{ 1=b 20:5 6{ 2=s ", "} } } ", n))
 #define TYPES(n) MODEL(RELU "13{ 1=q 2{ " NEST("4{ 1{ ", "} } ", n) "} } ")
@@ -154,8 +154,9 @@ static const row rows[] = {
     {"G01c", QCC_OK, NULL, HEAD "7{ 2=g 5{ 8=y 1:2 2:1 9#0000803f0000803f } " OUT_Y "} "},
     {"G02a", QCC_INVALID, NULL, MODEL("1{ 1=y 2=y 4=Relu } ")},
     {"G02b", QCC_INVALID, NULL, MODEL("1{ 1=x 1=b 2=a 4=Add } 1{ 1=a 2=b 4=Relu } 1{ 1=b 2=y 4=Relu } ")},
-    {"G02c", QCC_INVALID, NULL, "8{ 1=t 2:1 } " MODEL("1{ 1=x 2=a 4=Z 7=t 5{ 1=b 20:5 6{ 2=s 1{ 1=c 2=d 4=Relu } 12{ 1=d } } } } "
-                                                    "1{ 1=a 2=c 4=Relu } 1{ 1=c 2=y 4=Relu } ")},
+    {"G02c", QCC_INVALID, NULL,
+     "8{ 1=t 2:1 } " MODEL("1{ 1=x 2=a 4=Z 7=t 5{ 1=b 20:5 6{ 2=s 1{ 1=c 2=d 4=Relu } 12{ 1=d } } } } "
+                           "1{ 1=a 2=c 4=Relu } 1{ 1=c 2=y 4=Relu } ")},
     {"G03", QCC_OK, NULL, MODEL("1{ 1=a 2=y 4=Relu } 1{ 1=x 2=a 4=Relu } ")},
     {"G04a", QCC_INVALID, "defined twice", MODEL(RELU RELU)},
     {"G04b", QCC_INVALID, "defined twice", MODEL(RELU "*2( 5{ 8=w 1:1 2:1 9#0000803f } ) ")},
@@ -178,7 +179,8 @@ static const row rows[] = {
     {"G06g", QCC_INVALID, "twice", "8{ 1=ai.onnx 2:12 } " MODEL(RELU)},
     {"G07a", QCC_OK, NULL, "8{ 1=t 2:1 } " MODEL("1{ 1=x 2=y 4=What 7=t } ")},
     {"G07b", QCC_INVALID, "operator type", MODEL("1{ 1=x 2=y } ")},
-    {"G08a", QCC_INVALID, "not defined", "8{ 1=t 2:1 } " MODEL("1{ 1=x 2=y 4=Z 7=t 5{ 1=b 20:5 6{ 2=s 1{ 1=q 2=d 4=Relu } 12{ 1=d } } } } ")},
+    {"G08a", QCC_INVALID, "not defined",
+     "8{ 1=t 2:1 } " MODEL("1{ 1=x 2=y 4=Z 7=t 5{ 1=b 20:5 6{ 2=s 1{ 1=q 2=d 4=Relu } 12{ 1=d } } } } ")},
     {"G08b", QCC_OK, NULL, "8{ 1=t 2:1 } " MODEL("1{ 1=x 2=y 4=Z 7=t 5{ 1=b 20:5 6{ 2=s 1{ 1=x 2=y 4=Relu } 12{ 1=y } } } } ")},
     {"G08c", QCC_INVALID, "without value", "8{ 1=t 2:1 } " MODEL("1{ 1=x 2=y 4=Z 7=t 5{ 1=b 20:5 } } ")},
     {"G09a", QCC_INVALID, "calls itself", CALL FN("7{ 1=a 2=b 4=F 7=f } ")},
@@ -290,8 +292,8 @@ static qcc_status run_failing(failing *f, const uint8_t *bytes, size_t n) {
 }
 
 static const char rich[] =
-    "8{ 1=f 2:1 } 8{ 1=t 2:1 } 14{ 1=k 2=v } 2=me 6=doc 99=new "
-    HEAD "7{ 2=g " IN_X OUT_Y "11{ 1=w " F32_2 "} 13{ 1=h 2{ 1{ 1:1 2{ 1{ 2=n } } } } } 14{ 1=h 2{ 1=a 2=b } } "
+    "8{ 1=f 2:1 } 8{ 1=t 2:1 } 14{ 1=k 2=v } 2=me 6=doc 99=new " HEAD "7{ 2=g " IN_X OUT_Y "11{ 1=w " F32_2
+    "} 13{ 1=h 2{ 1{ 1:1 2{ 1{ 2=n } } } } } 14{ 1=h 2{ 1=a 2=b } } "
     "5{ 8=w 1:2 2:1 9#0000803f0000803f 12=d } 5{ 8=s 1:2 2:8 6=ab 6=cd } 5{ 8=big 1:75 2:7 7:1 *74( 7:5 ) } "
     "15{ 1{ 8=sp 1:1 2:1 9#0000803f } 2{ 1:1 2:7 7:1 } 3:2 } "
     "1{ 1=h 2=y 4=Relu 3=last } 1{ 1=x 1=w 2=h 4=F 7=f 3=call 5{ 1=alpha 2f2 20:1 } } "

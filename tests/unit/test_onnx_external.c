@@ -71,8 +71,10 @@ static void remove_all(const char *folder) {
     struct stat st;
     if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;
     qcc_format(path, sizeof path, "%s/%s", folder, e->d_name);
-    if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode)) remove_all(path);
-    else unlink(path);
+    if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+      remove_all(path);
+    else
+      unlink(path);
   }
   if (d) closedir(d);
   rmdir(folder);
@@ -203,7 +205,8 @@ static void test_many(void **state) {
 static qcc_graph *sample(room *r) {
   qcc_graph *g = NULL;
   size_t n;
-  uint8_t *bytes = text_model(r->cx, MODEL(RELU "5{ 8=big 1:500 1:4 2:2 9@2000 } 5{ 8=small 1:2 2:1 9#0000803f0000803f } 5{ 8=more 1:1500 2:2 9@1500 } "), &n);
+  uint8_t *bytes = text_model(
+      r->cx, MODEL(RELU "5{ 8=big 1:500 1:4 2:2 9@2000 } 5{ 8=small 1:2 2:1 9#0000803f0000803f } 5{ 8=more 1:1500 2:2 9@1500 } "), &n);
   assert_int_equal(qcc_onnx_load_memory(&g, r->cx, bytes, n, NULL, "m", true), QCC_OK);
   free(bytes);
   return g;
@@ -242,8 +245,9 @@ static void test_refused_outputs(void **state) {
   qcc_graph *g = sample(&r);
   int before = count_files(r.folder);
   assert_int_equal(qcc_onnx_save(g, in(&r, "nowhere/out.onnx", path), NULL), QCC_IO);
-  qcc_status on_folder = qcc_onnx_save(g, in(&r, "m", path), NULL);
-  assert_true(on_folder == QCC_IO || on_folder == QCC_ARG);
+  assert_int_equal(qcc_onnx_save(g, in(&r, "m", path), NULL), QCC_ARG);
+  assert_int_equal(qcc_onnx_save(g, in(&r, "m/out.bin", path), NULL), QCC_ARG);
+  assert_int_equal(qcc_onnx_save(g, in(&r, "m/fifo", path), NULL), QCC_ARG);
   qcc_value *x = g->inputs[0];
   qcc_add_opaque(g, NULL, "qcc", "FakeQuant", NULL, &x, 1, 1);
   assert_int_equal(qcc_onnx_save(g, in(&r, "out.onnx", path), NULL), QCC_INTERNAL);
@@ -255,8 +259,8 @@ static void test_refused_outputs(void **state) {
 /* ---- the output protocol against a host that fails at the k-th call, or that stores other bytes */
 typedef struct faulty {
   const qcc_io *real;
-  long left;     /* calls that still work */
-  bool flip;     /* the disk returns one wrong bit */
+  long left; /* calls that still work */
+  bool flip; /* the disk returns one wrong bit */
   long opened, closed;
 } faulty;
 
@@ -302,8 +306,16 @@ static qcc_status save_faulty(room *r, faulty *f, const char *path, const qcc_on
   size_t n;
   qcc_host host = {0};
   f->real = &qcc_context_host(r->cx)->io;
-  host.io = (qcc_io){.user = f, .open = f->real->open, .read = f->real->read, .close = f->real->close, .create = bad_create, .write = bad_write,
-                     .reread = bad_reread, .commit = bad_commit, .abandon = bad_abandon, .list = f->real->list};
+  host.io = (qcc_io){.user = f,
+                     .open = f->real->open,
+                     .read = f->real->read,
+                     .close = f->real->close,
+                     .create = bad_create,
+                     .write = bad_write,
+                     .reread = bad_reread,
+                     .commit = bad_commit,
+                     .abandon = bad_abandon,
+                     .list = f->real->list};
   assert_int_equal(qcc_context_new(&cx, &host), QCC_OK);
   uint8_t *bytes = text_model(cx, MODEL(RELU "5{ 8=big 1:500 1:4 2:2 9@2000 } "), &n);
   assert_int_equal(qcc_onnx_load_memory(&g, cx, bytes, n, NULL, "m", false), QCC_OK);
@@ -343,8 +355,57 @@ static void test_faulty_disk(void **state) {
   }
 }
 
+/* ---- every allocation fails in turn, through files */
+typedef struct failing {
+  size_t left, live;
+} failing;
+
+static void *failing_resize(void *user, void *p, size_t old_size, size_t new_size) {
+  failing *f = user;
+  if (new_size == 0) {
+    f->live -= old_size;
+    free(p);
+    return NULL;
+  }
+  if (f->left == 0) return NULL;
+  f->left--;
+  void *q = realloc(p, new_size);
+  if (q) f->live += new_size - old_size;
+  return q;
+}
+
+static void test_no_memory(void **state) {
+  room r;
+  char path[512];
+  qcc_graph *g = NULL;
+  (void)state;
+  make_room(&r);
+  assert_int_equal(load(&r, AT("w.bin", KEY("checksum", "fe5567e8d769550852182cdf69d74bb16dff8e29")), &g), QCC_OK);
+  qcc_graph_free(g);
+  in(&r, "out.onnx", path);
+  int before = count_files(r.folder);
+  qcc_status st = QCC_NOMEM;
+  for (size_t k = 0; st != QCC_OK; k++) {
+    failing f = {.left = k};
+    qcc_host host = {.alloc = {.resize = failing_resize, .user = &f}};
+    qcc_onnx_write_options options = {.external = 1, .external_threshold = 1};
+    qcc_context *cx = NULL;
+    st = qcc_context_new(&cx, &host);
+    if (st == QCC_OK) st = qcc_onnx_load(&g, cx, r.model);
+    if (st == QCC_OK) {
+      st = qcc_onnx_save(g, path, &options);
+      qcc_graph_free(g);
+    }
+    if (cx) qcc_context_free(cx);
+    if (f.live || (st != QCC_OK && st != QCC_NOMEM)) fail_msg("allocation %zu: status %d, %zu bytes left", k, (int)st, f.live);
+    assert_true(count_files(r.folder) <= before + 2 && k < 10000);
+  }
+  leave_room(&r);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_many), cmocka_unit_test(test_write_external),
-                                     cmocka_unit_test(test_refused_outputs), cmocka_unit_test(test_faulty_disk)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows),           cmocka_unit_test(test_many),
+                                     cmocka_unit_test(test_write_external), cmocka_unit_test(test_refused_outputs),
+                                     cmocka_unit_test(test_faulty_disk),    cmocka_unit_test(test_no_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,8 @@ static void sketch(const qcc_graph *g, char *to, size_t n) {
     for (uint32_t k = 0; k < node->in_count; k++)
       used += qcc_format(to + used, n - used, k ? ",%s" : "%s", node->in[k].value ? node->in[k].value->name : "-");
     used += qcc_format(to + used, n - used, ")->");
-    for (uint32_t k = 0; k < node->out_count; k++) used += qcc_format(to + used, n - used, k ? ",%s" : "%s", node->out[k] ? node->out[k]->name : "-");
+    for (uint32_t k = 0; k < node->out_count; k++)
+      used += qcc_format(to + used, n - used, k ? ",%s" : "%s", node->out[k] ? node->out[k]->name : "-");
     used += qcc_format(to + used, n - used, ";");
   }
 }
@@ -90,8 +91,8 @@ static void test_names_in_subgraphs(void **state) {
   char text[2048], got[512];
   fixture f;
   (void)state;
-  qcc_format(text, sizeof text, "%s7{ 2=g %s%s1{ 1=x 2=h 4=Z 7=t 5{ 1=a 20:5 %s5{ 1=b 20:5 %s} 1{ 1=h 2=y 4=Relu } } 8{ 1=t 2:1 } ", HEAD, IN_X, OUT_Y, branch,
-             branch);
+  qcc_format(text, sizeof text, "%s7{ 2=g %s%s1{ 1=x 2=h 4=Z 7=t 5{ 1=a 20:5 %s5{ 1=b 20:5 %s} 1{ 1=h 2=y 4=Relu } } 8{ 1=t 2:1 } ", HEAD,
+             IN_X, OUT_Y, branch, branch);
   load(&f, text);
   assert_string_equal(f.g->outputs[0]->value->name, "y");
   sketch(f.g->first->attrs->g, got, sizeof got);
@@ -119,19 +120,23 @@ static void test_functions(void **state) {
   /* one value for two outputs */
   check_sketch(USE("1{ 1=x 2=y 2=z 4=F 7=f 3=c } 12{ 1=z } ") F_HEAD "4=a 5=b 5=b 7{ 1=a 2=b 4=Relu } } ", "Relu(x)->y;Identity(y)->z;");
   /* nested, and not in order */
-  check_sketch(USE("1{ 1=h 2=y 4=Relu } 1{ 1=x 2=h 4=F 7=f 3=c } ") F_HEAD "4=a 5=b 7{ 1=m 2=b 4=Neg } 7{ 1=a 2=m 4=G 7=f 3=i } } "
+  check_sketch(USE("1{ 1=h 2=y 4=Relu } 1{ 1=x 2=h 4=F 7=f 3=c } ") F_HEAD
+               "4=a 5=b 7{ 1=m 2=b 4=Neg } 7{ 1=a 2=m 4=G 7=f 3=i } } "
                "25{ 1=G 10=f 4=p 5=q 9{ 1= 2:13 } 7{ 1=p 2=r 4=Abs } 7{ 1=r 2=q 4=Exp } } ",
                "Abs(x)->c/i/r;Exp(c/i/r)->c/m;Neg(c/m)->h;Relu(h)->y;");
   /* told apart by the overload */
-  check_sketch(USE("1{ 1=x 2=y 4=F 7=f 8=two } ") F_HEAD "4=a 5=b 7{ 1=a 2=b 4=Relu } } "
-               "25{ 1=F 10=f 13=two 4=a 5=b 9{ 1= 2:13 } 7{ 1=a 2=b 4=Neg } } ", "Neg(x)->y;");
+  check_sketch(USE("1{ 1=x 2=y 4=F 7=f 8=two } ") F_HEAD
+               "4=a 5=b 7{ 1=a 2=b 4=Relu } } "
+               "25{ 1=F 10=f 13=two 4=a 5=b 9{ 1= 2:13 } 7{ 1=a 2=b 4=Neg } } ",
+               "Neg(x)->y;");
 }
 
 static void test_function_attributes(void **state) {
   fixture f;
   (void)state;
-  load(&f, USE("1{ 1=x 2=h 4=F 7=f 5{ 1=al 2f0.5 20:1 } } 1{ 1=h 2=y 4=F 7=f 5{ 1=al 2f2 20:1 } 5{ 1=be 2f3 20:1 } } ")
-       F_HEAD "4=a 5=b 6=al 11{ 1=be 2f7 20:1 } 7{ 1=a 2=b 4=HardSigmoid 5{ 1=alpha 20:1 21=al } 5{ 1=beta 20:1 21=be } 5{ 1=none 20:2 21=zz } } } ");
+  load(&f, USE("1{ 1=x 2=h 4=F 7=f 5{ 1=al 2f0.5 20:1 } } 1{ 1=h 2=y 4=F 7=f 5{ 1=al 2f2 20:1 } 5{ 1=be 2f3 20:1 } } ") F_HEAD
+       "4=a 5=b 6=al 11{ 1=be 2f7 20:1 } 7{ 1=a 2=b 4=HardSigmoid 5{ 1=alpha 20:1 21=al } 5{ 1=beta 20:1 21=be } 5{ 1=none 20:2 21=zz } } "
+       "} ");
   const qcc_node *one = f.g->first, *two = one->next;
   assert_true(qcc_attr_float(one, "alpha", 0) == 0.5f && qcc_attr_float(one, "beta", 0) == 7.0f);
   assert_true(qcc_attr_float(two, "alpha", 0) == 2.0f && qcc_attr_float(two, "beta", 0) == 3.0f);
@@ -144,7 +149,8 @@ static void test_function_with_subgraph(void **state) {
   fixture f;
   char got[512];
   (void)state;
-  load(&f, USE("1{ 1=x 2=y 4=F 7=f 3=c 5{ 1=al 2f0.5 20:1 } } ") F_HEAD "4=a 5=b 6=al 7{ 1=a 2=t 4=Relu } "
+  load(&f, USE("1{ 1=x 2=y 4=F 7=f 3=c 5{ 1=al 2f0.5 20:1 } } ") F_HEAD
+       "4=a 5=b 6=al 7{ 1=a 2=t 4=Relu } "
        "7{ 1=t 2=b 4=Neg 5{ 1=body 20:5 6{ 2=s 1{ 1=t 2=u 4=Elu 5{ 1=alpha 20:1 21=al } } 1{ 1=u 2=v 4=G 7=f 3=i } 12{ 1=v } } } } } "
        "25{ 1=G 10=f 4=p 5=q 9{ 1= 2:13 } 7{ 1=p 2=r 4=Abs } 7{ 1=r 2=q 4=Exp } } ");
   const qcc_graph *inner = f.g->last->attrs->g;
@@ -161,8 +167,10 @@ static void test_doubling_functions(void **state) {
   size_t used = qcc_format(text, sizeof text, "%s", "8{ 1=f 2:1 } " MODEL("1{ 1=x 2=y 4=f0 7=f } "));
   (void)state;
   for (int k = 0; k < 41; k++) {
-    used += qcc_format(text + used, sizeof text - used, "25{ 1=f%d 10=f 4=a 5=c 9{ 1=f 2:1 } 9{ 1= 2:13 } 7{ 1=a 2=b 4=%s%d 7=%s } 7{ 1=b 2=c 4=%s%d 7=%s } } ", k,
-                       k < 40 ? "f" : "Relu%", k < 40 ? k + 1 : 20, k < 40 ? "f" : "", k < 40 ? "f" : "Relu%", k < 40 ? k + 1 : 20, k < 40 ? "f" : "");
+    used += qcc_format(text + used, sizeof text - used,
+                       "25{ 1=f%d 10=f 4=a 5=c 9{ 1=f 2:1 } 9{ 1= 2:13 } 7{ 1=a 2=b 4=%s%d 7=%s } 7{ 1=b 2=c 4=%s%d 7=%s } } ", k,
+                       k < 40 ? "f" : "Relu%", k < 40 ? k + 1 : 20, k < 40 ? "f" : "", k < 40 ? "f" : "Relu%", k < 40 ? k + 1 : 20,
+                       k < 40 ? "f" : "");
   }
   qcc_host host = {.log = note, .log_user = &f};
   assert_int_equal(qcc_context_new(&f.cx, &host), QCC_OK);
@@ -184,12 +192,22 @@ static void test_weights_stay_in_place(void **state) {
 }
 
 static void test_typed_data(void **state) {
-  static const struct { const char *text, *hex; } cases[] = {
-      {"1:2 2:1 4#0000803f00000040 ", "0000803f00000040"}, {"1:2 2:1 ~250000803f ~2500000040 ", "0000803f00000040"},
-      {"1:3 2:3 5:-1 5:2 5:-128 ", "ff0280"}, {"1:1 2:10 5:15360 ", "003c"}, {"1:2 2:7 7:-2 7:3 ", "feffffffffffffff0300000000000000"},
-      {"1:1 2:12 11:4294967295 ", "ffffffff"}, {"1:1 2:11 10#000000000000f03f ", "000000000000f03f"}, {"1:3 2:22 9#21f3 ", "2103"},
-      {"1:3 2:22 5:33 5:243 ", "2103"}, {"1:5 2:25 9#21fe ", "2102"}, {"1:2 2:9 5#0100 ", "0100"}, {"1:2 2:6 5#05ffffffffffffffffff01 ", "05000000ffffffff"},
-      {"1:2 2:8 6=ab 6= ", "02000000616200000000"}, {"1:0 2:1 ", ""}};
+  static const struct {
+    const char *text, *hex;
+  } cases[] = {{"1:2 2:1 4#0000803f00000040 ", "0000803f00000040"},
+               {"1:2 2:1 ~250000803f ~2500000040 ", "0000803f00000040"},
+               {"1:3 2:3 5:-1 5:2 5:-128 ", "ff0280"},
+               {"1:1 2:10 5:15360 ", "003c"},
+               {"1:2 2:7 7:-2 7:3 ", "feffffffffffffff0300000000000000"},
+               {"1:1 2:12 11:4294967295 ", "ffffffff"},
+               {"1:1 2:11 10#000000000000f03f ", "000000000000f03f"},
+               {"1:3 2:22 9#21f3 ", "2103"},
+               {"1:3 2:22 5:33 5:243 ", "2103"},
+               {"1:5 2:25 9#21fe ", "2102"},
+               {"1:2 2:9 5#0100 ", "0100"},
+               {"1:2 2:6 5#05ffffffffffffffffff01 ", "05000000ffffffff"},
+               {"1:2 2:8 6=ab 6= ", "02000000616200000000"},
+               {"1:0 2:1 ", ""}};
   (void)state;
   for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
     char text[512], got[128] = "";
@@ -222,8 +240,9 @@ static bool holds(const uint8_t *at, size_t n, const char *text) {
 }
 
 static void test_rest_survives(void **state) {
-  static const char *const kept[] = {"modeldoc", "modelnew", "graphdoc", "graphnew", "nodedoc", "nodemeta", "attrdoc", "tensordoc", "valuedoc",
-                                     "annotation", "seqname", "dangling", "denoted", "metakey", "overl", "device", "sparseattr"};
+  static const char *const kept[] = {"modeldoc", "modelnew",  "graphdoc", "graphnew",   "nodedoc",   "nodemeta",
+                                     "attrdoc",  "tensordoc", "valuedoc", "annotation", "seqname",   "dangling",
+                                     "denoted",  "metakey",   "overl",    "device",     "sparseattr"};
   fixture f;
   void *out = NULL;
   size_t n = 0;
@@ -303,9 +322,12 @@ static void counting_free(void *user, void *p) {
 }
 
 static void test_prediction(void **state) {
-  static const char *const models[] = {
-      MODEL(RELU), MODEL("*500( " RELU ") "), MODEL("1{ 1=x 2=y 4=Elu 5{ 1=a 20:7 *900( 8:3 ) } } "), MODEL("*300( 5{ } 1{ } 99=abc 98:7 13{ 2{ 4{ } } } ) "),
-      MODEL("5{ 7#010203040506070809 5@900 *40( 1:1 ) *50( 6=abc ) } "), MODEL("1{ *400( 1=x ) 2=y 4=Sum *60( 5{ 1=a 9=abc } ) } ")};
+  static const char *const models[] = {MODEL(RELU),
+                                       MODEL("*500( " RELU ") "),
+                                       MODEL("1{ 1=x 2=y 4=Elu 5{ 1=a 20:7 *900( 8:3 ) } } "),
+                                       MODEL("*300( 5{ } 1{ } 99=abc 98:7 13{ 2{ 4{ } } } ) "),
+                                       MODEL("5{ 7#010203040506070809 5@900 *40( 1:1 ) *50( 6=abc ) } "),
+                                       MODEL("1{ *400( 1=x ) 2=y 4=Sum *60( 5{ 1=a 9=abc } ) } ")};
   fixture f = {.cx = NULL};
   qcc_host host = {.log = note, .log_user = &f};
   (void)state;
@@ -393,11 +415,20 @@ static void test_wrong_wire_types(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_order), cmocka_unit_test(test_order_is_told_once), cmocka_unit_test(test_names_in_subgraphs),
-      cmocka_unit_test(test_functions), cmocka_unit_test(test_function_attributes), cmocka_unit_test(test_function_with_subgraph),
-      cmocka_unit_test(test_doubling_functions), cmocka_unit_test(test_weights_stay_in_place), cmocka_unit_test(test_typed_data),
-      cmocka_unit_test(test_sparse_becomes_dense), cmocka_unit_test(test_rest_survives), cmocka_unit_test(test_canonical),
-      cmocka_unit_test(test_listed_constants), cmocka_unit_test(test_prediction), cmocka_unit_test(test_wrong_wire_types)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_order),
+                                     cmocka_unit_test(test_order_is_told_once),
+                                     cmocka_unit_test(test_names_in_subgraphs),
+                                     cmocka_unit_test(test_functions),
+                                     cmocka_unit_test(test_function_attributes),
+                                     cmocka_unit_test(test_function_with_subgraph),
+                                     cmocka_unit_test(test_doubling_functions),
+                                     cmocka_unit_test(test_weights_stay_in_place),
+                                     cmocka_unit_test(test_typed_data),
+                                     cmocka_unit_test(test_sparse_becomes_dense),
+                                     cmocka_unit_test(test_rest_survives),
+                                     cmocka_unit_test(test_canonical),
+                                     cmocka_unit_test(test_listed_constants),
+                                     cmocka_unit_test(test_prediction),
+                                     cmocka_unit_test(test_wrong_wire_types)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

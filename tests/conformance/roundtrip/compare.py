@@ -89,6 +89,7 @@ def compare_nodes(a, b, names):
     for x, y in zip(a.node, b.node):
         where = f"node {x.name or x.op_type}"
         same(where + " operator", (x.op_type, plain(x.domain), x.overload), (y.op_type, plain(y.domain), y.overload))
+        same(where + " name", x.name, y.name if y.name == x.name or not y.name.startswith(x.name + "_") else x.name)
         same(where + " inputs", rename(names, x.input), list(y.input))
         for old, new in zip(x.output, y.output):
             if old and old != new:

@@ -3,6 +3,7 @@
  * One loop per operation and element type; f16 and bf16 are computed in f32. Integers wrap; integer division by zero is QCC_DATA.
  * An output may share memory with an operand of the same shape. */
 #include "backends/ref/kutil.h"
+#include "backends/ref/simd.h"
 
 /* Runs n elements; a step is 0 (one value for all) or 1. */
 typedef void (*binary_loop)(int64_t n, const void *a, int64_t a_step, const void *b, int64_t b_step, void *out);
@@ -63,12 +64,30 @@ INT_OPS(u16, uint16_t, uint32_t, UDIV, UMOD, UMOD)
 INT_OPS(u32, uint32_t, uint32_t, UDIV, UMOD, UMOD)
 INT_OPS(u64, uint64_t, uint64_t, UDIV, UMOD, UMOD)
 
+/* Loops for the processor at hand. The first operand may be the single one only where the order does not matter. */
+#define SIMD_LOOP(name, ARITH, COMMUTES)                                                                              \
+  static void simd_##name(int64_t n, const void *a, int64_t a_step, const void *b, int64_t b_step, void *o) {         \
+    const qcc_simd *s = qcc_simd_choose();                                                                            \
+    if (a_step && b_step) s->arith(ARITH, o, a, b, (size_t)n);                                                        \
+    else if (a_step) s->scalar(ARITH, o, a, *(const float *)b, (size_t)n);                                            \
+    else if (COMMUTES && b_step) s->scalar(ARITH, o, b, *(const float *)a, (size_t)n);                                \
+    else name##_f32(n, a, a_step, b, b_step, o);                                                                      \
+  }
+SIMD_LOOP(add, QCC_ARITH_ADD, true)
+SIMD_LOOP(sub, QCC_ARITH_SUB, false)
+SIMD_LOOP(mul, QCC_ARITH_MUL, true)
+SIMD_LOOP(div, QCC_ARITH_DIV, false)
+#define simd_mod mod_f32
+#define simd_fmod fmod_f32
+#define simd_max max_f32
+#define simd_min min_f32
+
 typedef struct binary_op {
   bool divides;
   binary_loop f32, f64, s8, s16, s32, s64, u8, u16, u32, u64;
 } binary_op;
 #define ROW(op, divides) \
-  { divides, op##_f32, op##_f64, op##_s8, op##_s16, op##_s32, op##_s64, op##_u8, op##_u16, op##_u32, op##_u64 }
+  { divides, simd_##op, op##_f64, op##_s8, op##_s16, op##_s32, op##_s64, op##_u8, op##_u16, op##_u32, op##_u64 }
 static const binary_op add_op = ROW(add, false), sub_op = ROW(sub, false), mul_op = ROW(mul, false), div_op = ROW(div, true),
                        mod_op = ROW(mod, true), fmod_op = ROW(fmod, true), max_op = ROW(max, false), min_op = ROW(min, false);
 

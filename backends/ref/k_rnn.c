@@ -183,14 +183,15 @@ static void store_state(const qcc_rnn *l, int dir, float *to, const float *from)
 static qcc_status run_directions(qcc_kargs *k, const qcc_rnn *l, qcc_rnn_cell cell, const outputs *o) {
   const int64_t rows = l->gates * l->hidden, state = l->batch * l->hidden;
   size_t all_size, gates = (size_t)(l->batch * rows), one = (size_t)state, total;
-  if (!qcc_mul_size((size_t)l->steps * sizeof(float), gates, &all_size) || !qcc_mul_size(gates + 6 * one, sizeof(float), &total)) {
+  if (!qcc_mul_size((size_t)l->steps * sizeof(float), gates, &all_size) || !qcc_mul_size(gates + 7 * one, sizeof(float), &total)) {
     return qcc_kx_fail(k, QCC_LIMIT, "L-786", "the gates of all time steps do not fit the memory");
   }
   float *all = qcc_kscratch(k, all_size ? all_size : 1), *work = qcc_kscratch(k, total ? total : 1);
   if (!all || !work) return QCC_NOMEM;
-  qcc_rnn_run run = {.rnn = l, .gate = work, .extra = work + gates, .h = work + gates + 2 * one, .next = work + gates + 3 * one};
-  run.c = l->gates == 4 ? work + gates + 4 * one : NULL;
-  float *old_c = work + gates + 5 * one;
+  qcc_rnn_run run = {.rnn = l, .gate = work, .extra = work + gates, .h = work + gates + 3 * one, .next = work + gates + 4 * one};
+  run.simd = qcc_simd_choose();
+  run.c = l->gates == 4 ? work + gates + 5 * one : NULL;
+  float *old_c = work + gates + 6 * one;
   for (int dir = 0; dir < l->directions; ++dir) {
     const float *b = l->b ? l->b + dir * 2 * rows : NULL;
     run.fn = l->fn[dir];

@@ -5,6 +5,7 @@
 #define QCC_K_RNN_H
 
 #include "backends/ref/kutil.h"
+#include "backends/ref/simd.h"
 
 typedef enum qcc_rnn_act {
   QCC_RNN_RELU, QCC_RNN_TANH, QCC_RNN_SIGMOID, QCC_RNN_AFFINE, QCC_RNN_LEAKY_RELU, QCC_RNN_THRESHOLDED_RELU, QCC_RNN_SCALED_TANH,
@@ -34,7 +35,8 @@ typedef struct qcc_rnn_run {
   const qcc_rnn_fn *fn;
   const float *r, *rb, *peep;  /* recurrence weights [G*H, H], recurrence bias [G*H] or NULL, peepholes [3*H] or NULL */
   float *gate;                 /* [B, G*H]: input part on entry of a cell */
-  float *extra;                /* [B, H] scratch of GRU */
+  float *extra;                /* [B, 3*H] scratch of GRU */
+  const qcc_simd *simd;
   float *h, *c;                /* state [B, H] */
   float *next;                 /* [B, H]: new h */
 } qcc_rnn_run;

@@ -22,12 +22,12 @@ static float apply1(const qcc_rnn_fn *f, float x) {
   }
 }
 
-/* y = f(x); in place is fine. The two usual functions are loops of their own, for vector code. */
-static void apply(const qcc_rnn_fn *f, float *y, const float *x, int64_t n) {
+/* y = f(x); in place is fine. The usual functions have loops for the processor at hand. */
+static void apply(const qcc_rnn_run *run, const qcc_rnn_fn *f, float *y, const float *x, int64_t n) {
   if (f->act == QCC_RNN_SIGMOID) {
-    for (int64_t i = 0; i < n; ++i) y[i] = qcc_km_sigmoid(x[i]);
+    run->simd->act(QCC_ACT_SIGMOID, y, x, (size_t)n, 0, 0);
   } else if (f->act == QCC_RNN_TANH) {
-    for (int64_t i = 0; i < n; ++i) y[i] = qcc_km_tanh(x[i]);
+    run->simd->act(QCC_ACT_TANH, y, x, (size_t)n, 0, 0);
   } else {
     for (int64_t i = 0; i < n; ++i) y[i] = apply1(f, x[i]);
   }
@@ -39,7 +39,7 @@ static void activate(const qcc_rnn_run *run, const qcc_rnn_fn *f, float *x, int6
   if (!isinf(hi)) {
     for (int64_t i = 0; i < n; ++i) x[i] = x[i] < lo ? lo : x[i] > hi ? hi : x[i];
   }
-  apply(f, x, x, n);
+  apply(run, f, x, x, n);
 }
 
 static void add_product(float *to, const float *a, const float *b, int64_t n) {
@@ -66,32 +66,35 @@ void qcc_rnn_cell_lstm(const qcc_rnn_run *run) {
     for (int64_t j = 0; j < h; ++j) c[j] = f[j] * c[j] + i[j] * g[j];
     if (run->peep) add_product(o, run->peep + h, c, h);
     activate(run, &run->fn[0], o, h);
-    apply(&run->fn[2], next, c, h);
+    apply(run, &run->fn[2], next, c, h);
     for (int64_t j = 0; j < h; ++j) next[j] *= o[j];
   }
 }
 
-/* gate rows: z r h. Ht = (1 - z) * h~ + z * Ht-1; the reset gate works before or after the recurrence product. */
+/* gate rows: z r h. Ht = (1 - z) * h~ + z * Ht-1. With linear_before_reset the reset gate scales the recurrence product of h, which then is
+ * part of the one product; else it scales Ht-1, and the product of h comes second. */
 void qcc_rnn_cell_gru(const qcc_rnn_run *run) {
   const qcc_rnn *l = run->rnn;
-  const int64_t h = l->hidden, gh = 3 * h;
-  float *product = run->extra; /* [B, 2H], then [B, H] */
-  qcc_kx_gemm(false, true, l->batch, 2 * h, h, run->h, run->r, product, false);
+  const bool late = l->linear_before_reset;
+  const int64_t h = l->hidden, width = late ? 3 * h : 2 * h;
+  float *product = run->extra;
+  qcc_kx_gemm(false, true, l->batch, width, h, run->h, run->r, product, false);
   for (int64_t b = 0; b < l->batch; ++b) {
-    float *z = run->gate + b * gh;
-    for (int64_t j = 0; j < 2 * h; ++j) z[j] += product[b * 2 * h + j];
+    float *z = run->gate + b * 3 * h, *r = z + h;
+    for (int64_t j = 0; j < 2 * h; ++j) z[j] += product[b * width + j];
     activate(run, &run->fn[0], z, 2 * h);
-    if (l->linear_before_reset) continue;
-    for (int64_t j = 0; j < h; ++j) run->next[b * h + j] = z[h + j] * run->h[b * h + j];
+    for (int64_t j = 0; j < h && !late; ++j) run->next[b * h + j] = r[j] * run->h[b * h + j];
   }
-  qcc_kx_gemm(false, true, l->batch, h, h, l->linear_before_reset ? run->h : run->next, run->r + 2 * h * h, product, false);
+  if (!late) qcc_kx_gemm(false, true, l->batch, h, h, run->next, run->r + 2 * h * h, product, false);
   for (int64_t b = 0; b < l->batch; ++b) {
-    float *z = run->gate + b * gh, *r = z + h, *g = r + h, *next = run->next + b * h;
-    const float *p = product + b * h, *before = run->h + b * h;
-    if (l->linear_before_reset) {
-      for (int64_t j = 0; j < h; ++j) g[j] += r[j] * (p[j] + (run->rb ? run->rb[2 * h + j] : 0));
-    } else {
+    float *z = run->gate + b * 3 * h, *r = z + h, *g = r + h, *next = run->next + b * h;
+    const float *p = late ? product + b * width + 2 * h : product + b * h, *before = run->h + b * h, *bias = run->rb ? run->rb + 2 * h : NULL;
+    if (!late) {
       for (int64_t j = 0; j < h; ++j) g[j] += p[j];
+    } else if (bias) {
+      for (int64_t j = 0; j < h; ++j) g[j] += r[j] * (p[j] + bias[j]);
+    } else {
+      add_product(g, r, p, h);
     }
     activate(run, &run->fn[1], g, h);
     for (int64_t j = 0; j < h; ++j) next[j] = (1 - z[j]) * g[j] + z[j] * before[j];

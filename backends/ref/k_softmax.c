@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Softmax, LogSoftmax, Hardmax. From opset 13 on along one axis (default the last); before, the input is seen as a matrix split at `axis`
  * (default 1). Computed in f32 with the sum in double; the maximum is subtracted first. */
-#include "backends/ref/kmath.h"
 #include "backends/ref/kutil.h"
+#include "backends/ref/simd.h"
 
 typedef struct rows {
   int64_t outer, n, inner; /* element (o, i, j) is at (o * n + i) * inner + j */
@@ -30,10 +30,11 @@ static float highest(const float *x, int64_t n, int64_t step) {
 static void softmax_row(float *y, const float *x, int64_t n) {
   float top = highest(x, n, 1);
   double sum = 0;
-  for (int64_t i = 0; i < n; ++i) y[i] = qcc_km_exp(x[i] - top);
+  const qcc_simd *simd = qcc_simd_choose();
+  for (int64_t i = 0; i < n; ++i) y[i] = x[i] - top;
+  simd->act(QCC_ACT_EXP, y, y, (size_t)n, 0, 0);
   for (int64_t i = 0; i < n; ++i) sum += (double)y[i];
-  float scale = (float)(1 / sum);
-  for (int64_t i = 0; i < n; ++i) y[i] *= scale;
+  simd->scalar(QCC_ARITH_MUL, y, y, (float)(1 / sum), (size_t)n);
 }
 
 static void log_softmax_row(float *y, const float *x, int64_t n) {

@@ -4,6 +4,7 @@
  * `p` holds up to two attribute values. NaN goes through. An output may share memory with the input. */
 #include "backends/ref/kmath.h"
 #include "backends/ref/kutil.h"
+#include "backends/ref/simd.h"
 
 typedef void (*loop32)(int64_t n, const float *a, float *o, const float *p);
 typedef void (*loop64)(int64_t n, const double *a, double *o, const float *p);
@@ -29,21 +30,34 @@ typedef void (*loop64)(int64_t n, const double *a, double *o, const float *p);
 static inline float softplus_f(float x) { return (x > 0 ? x : 0) + log1pf(expf(-fabsf(x))); }
 static inline double softplus_d(double x) { return (x > 0 ? x : 0) + log1p(exp(-fabs(x))); }
 static inline double sigmoid_d(double x) { return 1 / (1 + exp(-x)); }
-static inline float unit_f(float x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
 static inline double unit_d(double x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
 static inline float gelu_tanh_f(float x) { return 0.5f * x * (1 + qcc_km_tanh(0.7978845608f * (x + 0.044715f * x * x * x))); }
 static inline double gelu_tanh_d(double x) { return 0.5 * x * (1 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))); }
 
-UNARY(relu, x < 0 ? 0 : x, x < 0 ? 0 : x)
-UNARY(sigmoid, qcc_km_sigmoid(x), sigmoid_d(x))
-UNARY(tanh, qcc_km_tanh(x), tanh(x))
-UNARY(exp, qcc_km_exp(x), exp(x))
-UNARY(leaky_relu, x < 0 ? p0 * x : x, x < 0 ? p0 * x : x)
+/* Functions with loops for the processor at hand. */
+#define UNARY_SIMD(name, ACT, EXPR64)                                                              \
+  static void name##_f32(int64_t n, const float *a, float *o, const float *p) {                    \
+    qcc_simd_choose()->act(ACT, o, a, (size_t)n, p[0], p[1]);                                      \
+  }                                                                                                \
+  static void name##_f64(int64_t n, const double *a, double *o, const float *p) {                  \
+    const double p0 = (double)p[0], p1 = (double)p[1];                                             \
+    (void)p0, (void)p1;                                                                            \
+    for (int64_t i = 0; i < n; ++i) {                                                              \
+      double x = a[i];                                                                             \
+      o[i] = (EXPR64);                                                                             \
+    }                                                                                              \
+  }
+
+UNARY_SIMD(relu, QCC_ACT_RELU, x < 0 ? 0 : x)
+UNARY_SIMD(sigmoid, QCC_ACT_SIGMOID, sigmoid_d(x))
+UNARY_SIMD(tanh, QCC_ACT_TANH, tanh(x))
+UNARY_SIMD(exp, QCC_ACT_EXP, exp(x))
+UNARY_SIMD(leaky_relu, QCC_ACT_LEAKY_RELU, x < 0 ? p0 * x : x)
 UNARY(elu, x < 0 ? p0 * expm1f(x) : x, x < 0 ? p0 * expm1(x) : x)
 UNARY(selu, p1 * (x > 0 ? x : p0 * expm1f(x)), p1 * (x > 0 ? x : p0 * expm1(x)))
 UNARY(celu, x > 0 ? x : p0 * expm1f(x / p0), x > 0 ? x : p0 * expm1(x / p0))
-UNARY(hard_sigmoid, unit_f(p0 * x + p1), unit_d(p0 * x + p1))
-UNARY(hard_swish, x * unit_f(x / 6 + 0.5f), x * unit_d(x / 6 + 0.5))
+UNARY_SIMD(hard_sigmoid, QCC_ACT_HARD_SIGMOID, unit_d(p0 * x + p1))
+UNARY_SIMD(hard_swish, QCC_ACT_HARD_SWISH, x * unit_d(x / 6 + 0.5))
 UNARY(thresholded_relu, x > p0 ? x : x != x ? x : 0, x > p0 ? x : x != x ? x : 0)
 UNARY(softplus, softplus_f(x), softplus_d(x))
 UNARY(softsign, x / (1 + fabsf(x)), x / (1 + fabs(x)))

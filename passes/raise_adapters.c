@@ -64,14 +64,17 @@ qcc_status qcc_raise_cast_to(qcc_raise *r) {
 
 /* One axis was repeated: inputs tiles and axis. */
 qcc_status qcc_raise_tile_repeats(qcc_raise *r) {
-  const qcc_value *x = qcc_in(r->node, 0), *tiles = qcc_in(r->node, 1), *axis = qcc_in(r->node, 2);
+  qcc_value *x = qcc_in(r->node, 0), *tiles = qcc_in(r->node, 1), *axis = qcc_in(r->node, 2);
   if (!axis) return QCC_OK;
   if (!qcc_is_const(tiles) || !qcc_is_const(axis) || x->type.rank < 0) return qcc_raise_refuse(r, "repeats or axis are not constant");
   int64_t repeats[QCC_MAX_RANK], at = qcc_tensor_get_s64(axis->data, 0);
   if (at < 0 || at >= x->type.rank) return qcc_raise_refuse(r, "the axis is out of range");
   for (int i = 0; i < x->type.rank; i++) repeats[i] = i == at ? qcc_tensor_get_s64(tiles->data, 0) : 1;
   qcc_value *list = qcc_raise_ints(r, "repeats", repeats, (uint32_t)x->type.rank);
-  return qcc_raise_become(r, QCC_OP_TILE, (qcc_value *const[]){qcc_in(r->node, 0), list}, 2, 1);
+  QCC_TRY(qcc_raise_become(r, QCC_OP_TILE, (qcc_value *const[]){qcc_in(r->node, 0), list}, 2, 1));
+  if (tiles->use_count == 0) qcc_erase_const(tiles);
+  if (axis != tiles && axis->use_count == 0) qcc_erase_const(axis);
+  return QCC_OK;
 }
 
 /* ---- 7 */

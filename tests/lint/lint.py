@@ -107,13 +107,13 @@ def functions(lines):
 
 
 def check_sizes(_):
-    """Files at most 700 lines, functions 80 (a longer one says /* long: reason */), lines 150 columns."""
+    """Files at most 700 lines, functions 80 (a longer one says /* long: reason */), lines 150 columns; tables are exempt."""
     for path in files(".c", ".h", ".def"):
         lines = read(path).splitlines()
         if len(lines) > 700 and not path.endswith(".def"):
             yield f"{path}: {len(lines)} lines, at most 700"
         for number, line in enumerate(lines, 1):
-            if len(line) > 150:
+            if len(line) > 150 and not path.endswith(".def"):
                 yield f"{path}:{number}: {len(line)} columns, at most 150"
         for first, last in functions(lines):
             if last - first + 1 > 80 and "/* long:" not in "\n".join(lines[max(0, first - 3) : last]):
@@ -139,7 +139,7 @@ def check_format(_):
         out = run([tool, "--dry-run", "-Werror", path], cwd=ROOT)
         return [line for line in out.stderr.splitlines() if "error:" in line][:3]
 
-    return in_parallel(one, files(".c", ".h"))
+    return in_parallel(one, files(".c", ".h", ".cpp"))
 
 
 def check_host(_):

@@ -5,8 +5,9 @@
  *   %i = Identity(%k)                 ->
  *   %y = Mul(%i, %x)                         %y = Mul(%x, %k) "y"
  *
- * Constant nodes become initializers, inputs with a default are constants only, identities of constants go, constants stand at the right of commutative operators, inputs left out at the
- * end are cut, every node has a name, the domain "ai.onnx" is "". Subgraphs too. Claim: exact. */
+ * Constant nodes become initializers, inputs with a default are constants only, identities of constants go, constants stand at the right of
+ * commutative operators, inputs left out at the end are cut, every node has a name, the domain "ai.onnx" is "". Subgraphs too.
+ * Claim: exact. */
 #include <string.h>
 
 #include "passes/rewrite.h"

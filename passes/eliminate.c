@@ -150,6 +150,12 @@ static qcc_value *reshapes_build(const qcc_match *m) {
   return qcc_out(qcc_add_node(m->root->graph, m->root, QCC_OP_RESHAPE, NULL, in, 2, 1), 0);
 }
 
+/* Of two operands both are the same; Add has an 8-bit kernel. */
+static qcc_value *sum_build(const qcc_match *m) {
+  qcc_value *in[2] = {m->value[X], m->value[C]};
+  return qcc_out(qcc_add_node(m->root->graph, m->root, QCC_OP_ADD, NULL, in, 2, 1), 0);
+}
+
 #define RESHAPES QCC_OP_RESHAPE, QCC_OP_FLATTEN, QCC_OP_SQUEEZE, QCC_OP_UNSQUEEZE
 #define SQUEEZES QCC_OP_SQUEEZE, QCC_OP_UNSQUEEZE
 
@@ -194,6 +200,7 @@ static const qcc_rule rules[] = {
      .doc = "concat, sum, max, min, mean of one tensor -> it",
      .to = X,
      .pattern = P_OP(ROOT, OPS(QCC_OP_CONCAT, QCC_OP_SUM, QCC_OP_MAX, QCC_OP_MIN, QCC_OP_MEAN), P_ANY(X))},
+    {.name = "sum-add", .doc = "sum(x, y) -> x + y", .build = sum_build, .pattern = P_OP(ROOT, OPS(QCC_OP_SUM), P_ANY(X), P_ANY(C))},
     {.name = "pool-one",
      .doc = "pool(x) over one element -> x",
      .to = X,

@@ -5,13 +5,14 @@
  *   %y = BatchNormalization(%c, %s, %t, %mean, %var)    ->       w' = k w, b' = k (b - mean) + t, k = s / sqrt(var + eps)
  *
  * and the same for ConvTranspose, Gemm and MatMul (which becomes Gemm), and for one that stands before a Conv without padding, a Gemm or
- * a MatMul. Claim: rounds. Sums are taken in double, so only the folded weights round. */
+ * a MatMul. One that stays takes constant factors and summands behind it. Claim: rounds. Sums are taken in double, so only the folded
+ * weights round. */
 #include <math.h>
 
 #include "passes/linear.h"
 #include "passes/rewrite.h"
 
-enum { LINEAR, BN, X, W, B, SCALE, SHIFT, MEAN, VAR };
+enum { LINEAR, BN, X, W, B, SCALE, SHIFT, MEAN, VAR, C };
 
 #define BN_OF(inner) P_OP(BN, OPS(QCC_OP_BATCH_NORMALIZATION), inner, P_CONST(SCALE), P_CONST(SHIFT), P_CONST(MEAN), P_CONST(VAR))
 #define BN1_OF(inner) P_OP1(BN, OPS(QCC_OP_BATCH_NORMALIZATION), inner, P_CONST(SCALE), P_CONST(SHIFT), P_CONST(MEAN), P_CONST(VAR))
@@ -105,6 +106,55 @@ static qcc_value *before_build(const qcc_match *m) {
   return y;
 }
 
+/* ---- one that stays takes the factors and summands behind it */
+
+/* The node as a map per channel, for the questions of linear.h. */
+static qcc_linear bn_channels(const qcc_match *m) {
+  int64_t channels = qcc_tensor_count(m->value[SCALE]->data);
+  return (qcc_linear){.n = m->node[BN], .in_n = channels, .out_n = channels, .rank = m->value[X]->type.rank, .axis = 1};
+}
+
+static const char *scale_when(const qcc_match *m) {
+  qcc_linear l = bn_channels(m);
+  const char *why = bn_ready(m, l.out_n);
+  if (!why) why = qcc_linear_operand(&l, m->value[C]->data, false);
+  if (why || m->root->op != QCC_OP_DIV) return why;
+  for (int64_t k = 0; k < qcc_tensor_count(m->value[C]->data); k++)
+    if (qcc_tensor_get(m->value[C]->data, k) == 0) return "it divides by zero";
+  return NULL;
+}
+
+static double applied(qcc_op op, double x, double c, bool shift) {
+  if (op == QCC_OP_MUL) return x * c;
+  if (op == QCC_OP_DIV) return x / c;
+  return !shift ? x : op == QCC_OP_ADD ? x + c : x - c;
+}
+
+/* Scale or shift after the operation. */
+static qcc_value *new_parameter(const qcc_match *m, const double *c, bool shift) {
+  qcc_value *old = m->value[shift ? SHIFT : SCALE];
+  int64_t channels = qcc_tensor_count(old->data);
+  float *to = qcc_alloc_array(m->p->cx, (size_t)channels, sizeof *to);
+  if (!to) return NULL;
+  for (int64_t k = 0; k < channels; k++) to[k] = (float)applied(m->root->op, qcc_tensor_get(old->data, k), c[k], shift);
+  qcc_value *v = qcc_add_const_f32(m->root->graph, old->name, 1, &channels, to);
+  qcc_free(m->p->cx, to);
+  qcc_take_name(v, old);
+  return v;
+}
+
+static qcc_value *scale_build(const qcc_match *m) {
+  double *c = qcc_linear_spread(m->p->cx, m->value[C]->data, qcc_tensor_count(m->value[SCALE]->data));
+  if (!c) return NULL;
+  qcc_value *scale = new_parameter(m, c, false), *shift = new_parameter(m, c, true);
+  qcc_free(m->p->cx, c);
+  if (!scale || !shift) return NULL;
+  qcc_value *in[5] = {m->value[X], scale, shift, m->value[MEAN], m->value[VAR]};
+  qcc_node *n = qcc_add_node(m->root->graph, m->root, QCC_OP_BATCH_NORMALIZATION, NULL, in, 5, 1);
+  if (n) qcc_attr_copy(n, m->node[BN]);
+  return qcc_out(n, 0);
+}
+
 static const qcc_rule rules[] = {
     {.name = "bn-after",
      .doc = "BN(conv(x, w, b)) -> conv(x, w', b')",
@@ -116,6 +166,11 @@ static const qcc_rule rules[] = {
      .when = before_when,
      .build = before_build,
      .pattern = P_OP(LINEAR, OPS(QCC_LINEAR_OPS), BN1_OF(P_ANY(X)), P_CONST(W), P_MAYBE_CONST(B))},
+    {.name = "bn-scale",
+     .doc = "BN(x) * c -> BN'(x), also / + -",
+     .when = scale_when,
+     .build = scale_build,
+     .pattern = P_OP(LINEAR, OPS(QCC_OP_MUL, QCC_OP_DIV, QCC_OP_ADD, QCC_OP_SUB), BN1_OF(P_ANY(X)), P_CONST(C))},
 };
 
 static qcc_status run(qcc_pass_cx *p) { return QCC_REWRITE(p, rules); }

@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "passes/rewrite.h"
+
 enum { CHANNEL_AXIS = 1 };
 
 /* ---- reading */
@@ -160,7 +162,7 @@ static void new_bias(const qcc_linear *l, const float *w, const qcc_affine *a, d
 /* A new constant; it takes the name of `old` when that goes with the node that alone reads it. */
 static qcc_value *succeed(qcc_graph *g, qcc_value *old, const char *name, qcc_tensor *t) {
   qcc_value *v = qcc_add_const(g, name, t);
-  if (v && old && old->use_count == 1 && !old->is_input) qcc_swap_names(v, old);
+  qcc_take_name(v, old);
   return v;
 }
 

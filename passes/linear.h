@@ -10,19 +10,21 @@
 
 typedef struct qcc_linear {
   const qcc_node *n;
-  const qcc_tensor *w, *b;      /* b NULL: none */
-  int64_t in_n, out_n;          /* channels of x and y */
+  const qcc_tensor *w, *b; /* b NULL: none */
+  int64_t in_n, out_n;     /* channels of x and y */
   int64_t group;
-  int64_t d0, d1, area;         /* the weight as [d0][d1][area] */
-  bool in_first;                /* d0 runs over input channels (ConvTranspose, Gemm, MatMul) */
-  int rank;                     /* of x and y; -1: unknown (MatMul) */
-  int axis;                     /* channel axis, -1: the last */
-  bool padded;                  /* border outputs see fewer inputs than W has */
-  float alpha, beta;            /* Gemm */
+  int64_t d0, d1, area; /* the weight as [d0][d1][area] */
+  bool in_first;        /* d0 runs over input channels (ConvTranspose, Gemm, MatMul) */
+  int rank;             /* of x and y; -1: unknown (MatMul) */
+  int axis;             /* channel axis, -1: the last */
+  bool padded;          /* border outputs see fewer inputs than W has */
+  float alpha, beta;    /* Gemm */
 } qcc_linear;
 
 /* y = W(in_scale * x + in_shift) * out_scale + out_shift; NULL members: 1 or 0. in_*: in_n entries, out_*: out_n. */
-typedef struct qcc_affine { const double *in_scale, *in_shift, *out_scale, *out_shift; } qcc_affine;
+typedef struct qcc_affine {
+  const double *in_scale, *in_shift, *out_scale, *out_shift;
+} qcc_affine;
 
 /* NULL, or why the node cannot be seen so. */
 const char *qcc_linear_of(qcc_linear *l, const qcc_node *n);

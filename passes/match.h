@@ -23,18 +23,29 @@ typedef enum qcc_pattern_kind {
 typedef struct qcc_pattern {
   qcc_pattern_kind kind;
   uint8_t slot;
-  bool once;           /* the value has no other use */
-  qcc_op ops[QCC_PATTERN_OPS + 1];                     /* any of these; ends with QCC_OP_OPAQUE */
+  bool once;                                            /* the value has no other use */
+  qcc_op ops[QCC_PATTERN_OPS + 1];                      /* any of these; ends with QCC_OP_OPAQUE */
   const struct qcc_pattern *in[QCC_PATTERN_INPUTS + 1]; /* ends with NULL */
 } qcc_pattern;
 
-#define OPS(...) {__VA_ARGS__}
-#define P_ANY(s) &(const qcc_pattern){.kind = QCC_PAT_ANY, .slot = (s)}
-#define P_MAYBE(s) &(const qcc_pattern){.kind = QCC_PAT_MAYBE, .slot = (s)}
-#define P_CONST(s) &(const qcc_pattern){.kind = QCC_PAT_CONST, .slot = (s)}
-#define P_MAYBE_CONST(s) &(const qcc_pattern){.kind = QCC_PAT_MAYBE_CONST, .slot = (s)}
-#define P_OP(s, any_of, ...) &(const qcc_pattern){.kind = QCC_PAT_OP, .slot = (s), .ops = any_of, .in = {__VA_ARGS__}}
-#define P_OP1(s, any_of, ...) &(const qcc_pattern){.kind = QCC_PAT_OP, .slot = (s), .once = true, .ops = any_of, .in = {__VA_ARGS__}}
+#define OPS(...) \
+  { __VA_ARGS__ }
+#define P_ANY(s) \
+  &(const qcc_pattern) { .kind = QCC_PAT_ANY, .slot = (s) }
+#define P_MAYBE(s) \
+  &(const qcc_pattern) { .kind = QCC_PAT_MAYBE, .slot = (s) }
+#define P_CONST(s) \
+  &(const qcc_pattern) { .kind = QCC_PAT_CONST, .slot = (s) }
+#define P_MAYBE_CONST(s) \
+  &(const qcc_pattern) { .kind = QCC_PAT_MAYBE_CONST, .slot = (s) }
+#define P_OP(s, any_of, ...)                                              \
+  &(const qcc_pattern) {                                                  \
+    .kind = QCC_PAT_OP, .slot = (s), .ops = any_of, .in = { __VA_ARGS__ } \
+  }
+#define P_OP1(s, any_of, ...)                                                           \
+  &(const qcc_pattern) {                                                                \
+    .kind = QCC_PAT_OP, .slot = (s), .once = true, .ops = any_of, .in = { __VA_ARGS__ } \
+  }
 
 typedef struct qcc_match {
   qcc_pass_cx *p;

@@ -30,7 +30,7 @@ static qcc_value *build(const qcc_match *m) {
     if (qcc_tensor_new(&t, m->p->cx, &type) != QCC_OK) return NULL;
     for (int64_t k = 0; k < l.out_n; k++) qcc_tensor_set(&t, k, qcc_tensor_get(c, one ? 0 : k));
     bias = qcc_add_const(m->root->graph, m->value[B]->name, &t);
-    if (bias && m->value[B]->use_count == 1 && !m->value[B]->is_input) qcc_swap_names(bias, m->value[B]);
+    qcc_take_name(bias, m->value[B]);
   }
   qcc_value *in[3] = {m->value[X], m->value[W], bias};
   return qcc_out(qcc_add_node(m->root->graph, m->root, QCC_OP_GEMM, NULL, in, 3, 1), 0);

@@ -64,6 +64,10 @@ static qcc_status sweep_graph(qcc_graph *g, void *user) {
 
 qcc_status qcc_sweep_consts(qcc_graph *root) { return qcc_graph_walk(root, sweep_graph, NULL); }
 
+void qcc_take_name(qcc_value *c, qcc_value *old) {
+  if (c && old && old->use_count == 1 && !old->is_input) qcc_swap_names(c, old);
+}
+
 qcc_status qcc_replace_by_const(qcc_value *old, qcc_value *c) {
   if (!c) return QCC_NOMEM;
   qcc_swap_names(old, c);

@@ -29,6 +29,8 @@ qcc_status qcc_rewrite(qcc_pass_cx *p, const qcc_rule *rules, uint32_t count) QC
 bool qcc_can_stand_for(const qcc_value *to, const qcc_value *from);
 /* The new constant `c` takes the name and the uses of `old`; node `old->def` is erased when nothing else of it is used. */
 qcc_status qcc_replace_by_const(qcc_value *old, qcc_value *c) QCC_MUST_USE;
+/* The new constant `c` takes the name of the constant `old` when that goes with the one node that reads it. NULL-safe. */
+void qcc_take_name(qcc_value *c, qcc_value *old);
 /* Erases the constants of the whole module that nobody reads; once per pass, for it walks all of them. */
 qcc_status qcc_sweep_consts(qcc_graph *root) QCC_MUST_USE;
 

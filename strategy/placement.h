@@ -39,6 +39,8 @@ uint32_t qcc_group_of(const qcc_placement *p, const qcc_value *v);
 bool qcc_is_range_source(const qcc_placement *p, const qcc_value *v);
 /* Range that the producer guarantees, whatever the data: Sigmoid [0,1], Clip(0,6), Relu [0,inf). */
 void qcc_known_range(const qcc_value *v, double *lo, double *hi);
+/* Range beyond which the 8-bit users of a tensor cannot tell values apart: what only feeds Sigmoid, or Sigmoid and the product with it (SiLU). */
+void qcc_useful_range(const qcc_placement *p, const qcc_value *v, double *lo, double *hi);
 /* Constant weight of a node in 8-bit mode (slot 1; slots 1 and 2 of recurrent operators); its channel axis in `axis` (-1: per tensor). NULL: none. */
 qcc_value *qcc_weight_of(const qcc_placement *p, const qcc_node *n, uint32_t slot, int *axis);
 

@@ -47,8 +47,11 @@ static void add_member(const qcc_tuner *t, group *gr, const qcc_value *v) {
   }
   const qcc_hist *h = qcc_is_range_source(&t->place, v) ? qcc_collector_hist(t->stats, v) : NULL;
   if (!h) return;
-  double lo, hi;
+  double lo, hi, useful_lo, useful_hi;
   qcc_known_range(v, &lo, &hi);
+  qcc_useful_range(&t->place, v, &useful_lo, &useful_hi);
+  lo = fmax(lo, useful_lo);
+  hi = fmin(hi, useful_hi);
   if (gr->count == 0) gr->bounds = (qcc_range){lo, hi};
   widen(&gr->bounds, lo, hi);
   gr->hist[gr->count++] = h;

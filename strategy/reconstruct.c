@@ -125,6 +125,9 @@ static void small_times_h(const solver *s, const float *e, float *g) {
 static double round_small(const solver *s, const float *w, double scale, float *e, float *g, int32_t *q) {
   for (size_t j = 0; j < s->dim; j++) {
     q[j] = qcc_quantize1(w[j], (float)scale, 0, s->o->grid.lo, s->o->grid.hi);
+    size_t p = s->partner[j];
+    int32_t lo, hi;
+    if (p < j) interval(s, q, j, &lo, &hi), q[j] = q[j] < lo ? lo : q[j] > hi ? hi : q[j]; /* safe, if not the best: descent trades */
     e[j] = w[j] / (float)scale - (float)q[j];
   }
   small_times_h(s, e, g);
@@ -139,7 +142,7 @@ static double small_row(const solver *s, size_t row, int8_t *codes, float *scale
   int32_t q[SMALL_DIM];
   double from = (double)*scale;
   for (size_t j = 0; j < s->dim; j++) w[j] = s->w->w[qcc_weight_at(s->w, row, j)];
-  for (int i = -6; i <= 12 && !s->o->per_tensor && !s->o->grid.pow2; i++) {
+  for (int i = -12; i <= 12 && !s->o->per_tensor && !s->o->grid.pow2; i++) {
     float next = (float)(from * (1 - .01 * i));
     if ((double)next < least) break;
     double at = round_small(s, w, (double)next, e, g, q);
@@ -179,7 +182,7 @@ static void descend_row(solver *s, size_t row, size_t r, int8_t *codes, int32_t 
 }
 
 static void one_batch(solver *s, size_t first, size_t n, int8_t *codes, float *scale, int32_t *q, double unit, double most, double sums[2]) {
-  bool small = s->dim <= SMALL_DIM && !s->pairs;
+  bool small = s->dim <= SMALL_DIM;
   load_rows(s, first, n, codes, scale);
   times_h(s, n);
   for (size_t r = 0; r < n; r++) {

@@ -13,13 +13,16 @@ enum { BLOCK = 64, POSITIVE = 32767, NEGATIVE = 32768 };
 typedef float v8f __attribute__((vector_size(32)));
 typedef int32_t v8i __attribute__((vector_size(32)));
 
-typedef struct row { /* one row as pairs; plane 0 even, plane 1 odd members; padded to a whole block with zeros */
-  size_t pairs;      /* multiple of BLOCK */
+typedef struct row { /* one row as pairs; plane 0 even, plane 1 odd members; padded with zeros */
+  size_t pairs;      /* multiple of 8 */
   float *w[2], *h[2], *x[2], *q[2];
   int32_t *unsafe;   /* per pair: not 0 when beyond its limit */
-  size_t *column[2]; /* SIZE_MAX: padding */
+  size_t *offset[2]; /* from the row's first element; SIZE_MAX: padding */
+  size_t *channel[2];
   float *block;      /* owns all float planes */
-  size_t *columns;
+  size_t *indices;   /* owns offset and channel */
+  size_t group;      /* that h and x belong to; SIZE_MAX: none */
+  double weight;     /* sum of h */
 } row;
 
 typedef struct search {
@@ -96,10 +99,10 @@ static void project(float *a, float *b, double u, double v, double hu, double hv
   }
 }
 
-/* Make the unsafe pairs of [from, from + BLOCK) safe; returns by how much the error grew, in units of scale^2. */
-static double repair(row *r, size_t from, double inverse, int32_t reach) {
+/* Make the unsafe pairs of [from, to) safe; returns by how much the error grew, in units of scale^2. */
+static double repair(row *r, size_t from, size_t to, double inverse, int32_t reach) {
   double more = 0;
-  for (size_t p = from; p < from + BLOCK; p++) {
+  for (size_t p = from; p < to; p++) {
     if (!r->unsafe[p]) continue;
     double sign = r->q[0][p] < 0 ? -1 : 1, u = (double)r->w[0][p] * inverse, v = (double)r->w[1][p] * inverse;
     double h0 = (double)r->h[0][p], h1 = (double)r->h[1][p], e0 = u - (double)r->q[0][p], e1 = v - (double)r->q[1][p];
@@ -117,20 +120,20 @@ static double repair(row *r, size_t from, double inverse, int32_t reach) {
 #define INLINE static inline __attribute__((always_inline))
 #define SELECT(mask, a, b) ((v8f)(((v8i)(a) & (mask)) | ((v8i)(b) & ~(mask))))
 
-/* Round the pairs [from, from + BLOCK) for a scale; the error in units of scale^2 into *error; true when a pair may be unsafe. */
-INLINE bool block_body(const row *r, size_t from, float inverse, float lo, float hi, float *error) {
+/* Round the pairs [from, to) for a scale, as qcc_quantize1 does; the error in units of scale^2 into *error; true when a pair is unsafe. */
+INLINE bool block_body(const row *r, size_t from, size_t to, float scale, float lo, float hi, float *error) {
   const v8f magic = {12582912.f, 12582912.f, 12582912.f, 12582912.f, 12582912.f, 12582912.f, 12582912.f, 12582912.f};
   const v8f zero = {0}, low = zero + lo, high = zero + hi;
   v8f sum = zero;
   v8i unsafe = {0};
-  for (size_t p = from; p < from + BLOCK; p += 8) {
+  for (size_t p = from; p < to; p += 8) {
     v8f up = zero, down = zero;
     for (int m = 0; m < 2; m++) {
       v8f u, h, x;
       memcpy(&u, r->w[m] + p, sizeof u);
       memcpy(&h, r->h[m] + p, sizeof h);
       memcpy(&x, r->x[m] + p, sizeof x);
-      u *= inverse;
+      u /= scale;
       v8f q = SELECT(u > high, high, u);
       q = SELECT(q < low, low, q);
       q = (q + magic) - magic;
@@ -152,13 +155,13 @@ INLINE bool block_body(const row *r, size_t from, float inverse, float lo, float
   return any != 0;
 }
 
-typedef bool block_fn(const row *, size_t, float, float, float, float *);
-static bool block_base(const row *r, size_t from, float inverse, float lo, float hi, float *error) {
-  return block_body(r, from, inverse, lo, hi, error);
+typedef bool block_fn(const row *, size_t, size_t, float, float, float, float *);
+static bool block_base(const row *r, size_t from, size_t to, float scale, float lo, float hi, float *error) {
+  return block_body(r, from, to, scale, lo, hi, error);
 }
 #if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("avx2"))) static bool block_avx2(const row *r, size_t from, float inverse, float lo, float hi, float *error) {
-  return block_body(r, from, inverse, lo, hi, error);
+__attribute__((target("avx2"))) static bool block_avx2(const row *r, size_t from, size_t to, float scale, float lo, float hi, float *error) {
+  return block_body(r, from, to, scale, lo, hi, error);
 }
 static block_fn *block_of(void) { return __builtin_cpu_supports("avx2") ? block_avx2 : block_base; }
 #else
@@ -166,82 +169,81 @@ static block_fn *block_of(void) { return block_base; }
 #endif
 
 /* Error of a row at a scale; leaves the codes in r.q. Stops early, with some larger value, beyond `least`. */
-static double try_scale(search *s, double scale, double least) {
+static double try_scale(search *s, double scale, double least, int32_t reach) {
   block_fn *block = block_of();
-  double sum = 0, unit = scale * scale, inverse = 1 / scale;
-  for (size_t p = 0; p < s->r.pairs; p += BLOCK) {
+  row *r = &s->r;
+  double sum = 0, unit = scale * scale;
+  for (size_t p = 0; p < r->pairs && sum * unit <= least; p += BLOCK) {
+    size_t to = r->pairs - p < BLOCK ? r->pairs : p + BLOCK;
     float e;
-    bool unsafe = block(&s->r, p, (float)inverse, (float)s->o->grid.lo, (float)s->o->grid.hi, &e);
+    bool unsafe = block(r, p, to, (float)scale, (float)s->o->grid.lo, (float)s->o->grid.hi, &e);
     sum += (double)e;
-    if (s->pairs && unsafe) sum += repair(&s->r, p, inverse, 1);
-    if (sum * unit > least) break;
+    if (s->pairs && unsafe) sum += repair(r, p, to, 1 / scale, reach);
   }
   return sum * unit;
 }
 
 /* ---- rows */
 static qcc_status make_row(row *r, const qcc_weight *w) {
-  size_t pairs = (w->dim + 1) / 2;
-  r->pairs = (pairs + BLOCK - 1) / BLOCK * BLOCK;
+  r->pairs = ((w->dim + 1) / 2 + 7) / 8 * 8;
+  r->group = SIZE_MAX;
   r->block = qcc_zalloc_array(w->cx, r->pairs, 8 * sizeof(float));
   r->unsafe = qcc_zalloc_array(w->cx, r->pairs, sizeof *r->unsafe);
-  r->columns = qcc_alloc_array(w->cx, r->pairs, 2 * sizeof(size_t));
-  if (!r->block || !r->columns || !r->unsafe) return QCC_NOMEM;
+  r->indices = qcc_alloc_array(w->cx, r->pairs, 4 * sizeof(size_t));
+  if (!r->block || !r->indices || !r->unsafe) return QCC_NOMEM;
   for (size_t m = 0; m < 2; m++) {
     r->w[m] = r->block + m * r->pairs;
     r->h[m] = r->block + (2 + m) * r->pairs;
     r->x[m] = r->block + (4 + m) * r->pairs;
     r->q[m] = r->block + (6 + m) * r->pairs;
-    r->column[m] = r->columns + m * r->pairs;
+    r->offset[m] = r->indices + m * r->pairs;
+    r->channel[m] = r->indices + (2 + m) * r->pairs;
   }
-  for (size_t k = 0; k < 2 * r->pairs; k++)
-    r->column[k & 1][k / 2] = k < w->dim ? k % w->channels * w->positions + k / w->channels : SIZE_MAX;
+  for (size_t k = 0; k < 2 * r->pairs; k++) {
+    r->offset[k & 1][k / 2] = k < w->dim ? qcc_weight_at(w, 0, k % w->channels * w->positions + k / w->channels) : SIZE_MAX;
+    r->channel[k & 1][k / 2] = k % w->channels;
+  }
   return QCC_OK;
+}
+
+static void load_group(search *s, size_t group) {
+  row *r = &s->r;
+  r->group = group;
+  r->weight = 0;
+  for (int m = 0; m < 2; m++)
+    for (size_t p = 0; p < r->pairs; p++) {
+      if (r->offset[m][p] == SIZE_MAX) continue;
+      size_t channel = group * s->w->channels + r->channel[m][p];
+      r->h[m][p] = s->o->meansq ? (float)s->o->meansq[channel] : 1;
+      r->x[m][p] = s->o->code_max ? (float)s->o->code_max[channel] : 255;
+      r->weight += (double)r->h[m][p];
+    }
 }
 
 /* Fetch row `index`; returns its largest magnitude. */
 static double load_row(search *s, size_t index) {
-  const qcc_weight *w = s->w;
-  size_t group = index / (w->rows / w->groups);
+  row *r = &s->r;
+  const float *w = s->w->w + index * s->w->row_step;
+  size_t group = index / (s->w->rows / s->w->groups);
   float most = 0;
+  if (group != r->group) load_group(s, group);
   for (int m = 0; m < 2; m++)
-    for (size_t p = 0; p < s->r.pairs; p++) {
-      size_t j = s->r.column[m][p];
-      if (j == SIZE_MAX) continue;
-      size_t channel = group * w->channels + j / w->positions;
-      float v = w->w[qcc_weight_at(w, index, j)];
-      s->r.w[m][p] = v;
-      s->r.h[m][p] = s->o->meansq ? (float)s->o->meansq[channel] : 1;
-      s->r.x[m][p] = s->o->code_max ? (float)s->o->code_max[channel] : 255;
+    for (size_t p = 0; p < r->pairs; p++) {
+      float v = r->offset[m][p] == SIZE_MAX ? 0 : w[r->offset[m][p]];
+      r->w[m][p] = v;
       if (fabsf(v) > most) most = fabsf(v);
     }
   return (double)most;
 }
 
 static void store_row(const search *s, size_t index, int8_t *codes) {
+  codes += index * s->w->row_step;
   for (int m = 0; m < 2; m++)
     for (size_t p = 0; p < s->r.pairs; p++)
-      if (s->r.column[m][p] != SIZE_MAX) codes[qcc_weight_at(s->w, index, s->r.column[m][p])] = (int8_t)s->r.q[m][p];
+      if (s->r.offset[m][p] != SIZE_MAX) codes[s->r.offset[m][p]] = (int8_t)s->r.q[m][p];
 }
 
-/* Round exactly as qcc_quantize1 does, then make the pairs safe. */
-static double round_row(search *s, float scale) {
-  double sum = 0;
-  row *r = &s->r;
-  for (size_t p = 0; p < r->pairs; p++) {
-    float up = 0, down = 0;
-    for (int m = 0; m < 2; m++) {
-      float q = (float)qcc_quantize1(r->w[m][p], scale, 0, s->o->grid.lo, s->o->grid.hi), x = q * r->x[m][p];
-      double e = (double)r->w[m][p] / (double)scale - (double)q;
-      r->q[m][p] = q;
-      *(x > 0 ? &up : &down) += x;
-      sum += (double)r->h[m][p] * e * e;
-    }
-    r->unsafe[p] = up > (float)POSITIVE || down < (float)-NEGATIVE;
-  }
-  for (size_t p = 0; s->pairs && p < r->pairs; p += BLOCK) sum += repair(r, p, 1 / (double)scale, 7);
-  return sum * (double)scale * (double)scale;
-}
+static double round_row(search *s, float scale) { return try_scale(s, (double)scale, HUGE_VAL, 7); }
 
 /* ---- scales */
 double qcc_weight_least_scale(size_t row_index, double most, const qcc_weight_options *o) {
@@ -253,11 +255,18 @@ double qcc_weight_least_scale(size_t row_index, double most, const qcc_weight_op
 
 typedef struct choice { double scale, error; } choice;
 
-/* Multiples of amax / qmax: below 1 it clips, above 1 it makes room for pairs. The first is 1, so that ties keep it. */
-static double multiple(const search *s, int i, bool *end) {
-  int clips = s->o->grid.hi < 64 ? 80 : 40;
-  *end = i >= clips + (s->pairs ? 51 : 0);
-  return i < clips ? 1 - .01 * i : 1 + .02 * (i - clips + 1);
+/* Multiples of amax / qmax: below 1 it clips, above 1 it makes room for pairs. First a coarse walk, 1 first so that ties keep it, then the
+ * neighbourhood of the best. */
+enum { COARSE = 5 };
+static const double coarse_step = .05, fine_step = .01;
+
+static bool candidate(const search *s, int i, double best, double *multiple) {
+  int clips = s->o->grid.hi < 64 ? 16 : 7, rooms = s->pairs ? 20 : 0;
+  int fine = i - clips - rooms; /* -4..-1, 1..4 around the best */
+  if (i < clips) *multiple = 1 - coarse_step * i;
+  else if (fine < 0) *multiple = 1 + coarse_step * (i - clips + 1);
+  else *multiple = best + fine_step * (fine < COARSE - 1 ? fine - COARSE + 1 : fine - COARSE + 2);
+  return fine < 2 * (COARSE - 1);
 }
 
 static double final_scale(const search *s, double scale) { /* what the float will be */
@@ -265,24 +274,14 @@ static double final_scale(const search *s, double scale) { /* what the float wil
   return (double)(float)scale;
 }
 
-static double sum_h(const row *r) {
-  double sum = 0;
-  for (size_t p = 0; p < 2 * r->pairs; p++) sum += r->column[p & 1][p / 2] == SIZE_MAX ? 0 : (double)r->h[p & 1][p / 2];
-  return sum;
-}
-
 static choice search_row(search *s, double most, double least) {
   choice best = {final_scale(s, least), HUGE_VAL};
-  bool end, floored = false;
-  double m, weight = sum_h(&s->r);
-  for (int i = 0; m = multiple(s, i, &end), !end; i++) {
-    double scale = most / s->o->grid.hi * m;
-    if (m > 1 && scale * scale / 12 * weight > 1.5 * best.error) break; /* rounding alone costs more */
-    if (scale <= least && floored) continue;
-    if (scale <= least) floored = true, scale = least;
-    scale = final_scale(s, scale);
-    double e = try_scale(s, scale, best.error);
-    if (e < best.error) best = (choice){scale, e};
+  double m, at = 1;
+  for (int i = 0; candidate(s, i, at, &m); i++) {
+    double scale = final_scale(s, fmax(most / s->o->grid.hi * m, least));
+    if (m > 1 && scale * scale / 12 * s->r.weight > 1.5 * best.error) continue; /* rounding alone costs more */
+    double e = try_scale(s, scale, best.error, 1);
+    if (e < best.error) best = (choice){scale, e}, at = m;
   }
   return best;
 }
@@ -299,19 +298,18 @@ static double try_tensor(search *s, double scale, double least) {
   double sum = 0;
   for (size_t r = 0; r < s->w->rows && sum <= least; r++) {
     load_row(s, r);
-    sum += try_scale(s, scale, least - sum);
+    sum += try_scale(s, scale, least - sum, 1);
   }
   return sum;
 }
 
 static double search_tensor(search *s) {
   choice best = {1, HUGE_VAL};
-  double least = 0, m;
-  bool end;
+  double least = 0, m, at = 1;
   for (size_t r = 0; r < s->w->rows; r++) least = fmax(least, qcc_weight_least_scale(r, s->most, s->o));
-  for (int i = 0; m = multiple(s, i, &end), !end; i++) {
+  for (int i = 0; candidate(s, i, at, &m); i++) {
     double scale = final_scale(s, fmax(least, s->most / s->o->grid.hi * m)), e = try_tensor(s, scale, best.error);
-    if (e < best.error) best = (choice){scale, e};
+    if (e < best.error) best = (choice){scale, e}, at = m;
   }
   return best.scale;
 }
@@ -325,7 +323,7 @@ static qcc_status open_search(search *s, const qcc_weight *w, const qcc_weight_o
 
 static void close_search(search *s) {
   qcc_free(s->w->cx, s->r.block);
-  qcc_free(s->w->cx, s->r.columns);
+  qcc_free(s->w->cx, s->r.indices);
   qcc_free(s->w->cx, s->r.unsafe);
 }
 

@@ -3,7 +3,8 @@
  *
  *   %y = ReduceMean(%x) {axes=[2,3]}      ->      %y = GlobalAveragePool(%x)
  *
- * Without keepdims a Reshape to [N, C] follows. Claim: rounds (kernels may sum in another order). */
+ * Without keepdims a Reshape to [N, C] follows. Not with one spatial dim: a mean over the last of three is that of a LayerNormalization.
+ * Claim: rounds (kernels may sum in another order). */
 #include "passes/facts.h"
 #include "passes/rewrite.h"
 
@@ -23,7 +24,7 @@ static bool spatial(const qcc_int_list *axes, int rank) {
 static const char *when(const qcc_match *m) {
   qcc_int_list axes;
   const qcc_type *x = &m->value[X]->type;
-  if (x->dtype != QCC_F32 || x->rank < 3) return "the data is not known to be f32 with spatial dims";
+  if (x->dtype != QCC_F32 || x->rank < 4) return "the data is not known to be f32 with two spatial dims or more";
   if (!qcc_node_ints(m->root, "axes", 1, &axes)) return "its axes are not constant";
   if (!spatial(&axes, x->rank)) return "it does not run over the spatial dims";
   if (qcc_attr_int(m->root, "keepdims", 1)) return NULL;

@@ -94,8 +94,7 @@ static qcc_status run_dynamic(qcc_worker *w, const qcc_plan_step *s) {
 static void run_view(qcc_worker *w, const qcc_shape_plan *p, const qcc_plan_step *s) {
   const qcc_tensor *in = value(w, s->in[0]);
   qcc_tensor *out = &w->slot[s->out[0]];
-  *out = *in;
-  out->buf = NULL;
+  *out = qcc_tensor_retain(in); /* an owned source may end before its view */
   out->type = p->value.at[s->out[0]].type;
 }
 

@@ -2,13 +2,16 @@
  * Float islands: operators whose 8-bit form costs the outputs more than it is worth stay float, with the measured gain.
  *
  * Small networks try every weighted operator, large ones the first and the last ones, which is where whole networks hang on one tensor. A
- * candidate must gain more the more of the arithmetic it takes out of 8 bit. Everything else of the plan stays as it was. */
+ * candidate must gain more the more of the arithmetic it takes out of 8 bit. Everything else of the plan stays as it was.
+ *
+ * A network that is still badly damaged (below GOOD_DB) is rescued: its operators are ranked by the noise that 8 bits add to what their users
+ * see, read from the histograms, and the shortest prefix of that ranking that restores GOOD_DB stays float; a handful of trials. */
 #include <math.h>
 #include <string.h>
 
 #include "strategy/tuner.h"
 
-enum { TRY_ALL = 12, TRY_ENDS = 2 };
+enum { TRY_ALL = 12, TRY_ENDS = 2, GOOD_DB = 20 };
 
 typedef struct islands {
   qcc_tuner *t;
@@ -30,13 +33,14 @@ static bool is_candidate(const qcc_tuner *t, const qcc_node *n) {
   return qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED && t->place.mode[n->id] == QCC_MODE_STATIC;
 }
 
-/* The placement with the accepted nodes, and `extra` when not NULL, kept float. */
-static qcc_status place(qcc_placement *out, const islands *s, const qcc_node *extra) {
+/* The placement with the accepted nodes, and `extra_count` further ones, kept float. */
+static qcc_status place(qcc_placement *out, const islands *s, const qcc_node *const *extra, size_t extra_count) {
   const qcc_tune_options *o = s->t->o;
   qcc_place_options options = {.have_ranges = true, .dynamic = o->dynamic, .select = &o->select};
   QCC_TRY(qcc_place(out, s->t->g, o->target, &options));
   for (size_t i = 0; i < s->count; i++) QCC_TRY(qcc_place_keep_float(out, s->accepted[i], NULL));
-  return extra ? qcc_place_keep_float(out, extra, NULL) : QCC_OK;
+  for (size_t i = 0; i < extra_count; i++) QCC_TRY(qcc_place_keep_float(out, extra[i], NULL));
+  return QCC_OK;
 }
 
 /* The best plan so far, reduced to a placement that quantizes less. */
@@ -57,14 +61,17 @@ static qcc_status reduce(qcc_plan **out, const islands *s, const qcc_placement *
   return QCC_OK;
 }
 
-static qcc_status accept(islands *s, const qcc_node *n, qcc_plan *plan, qcc_placement *p, double db) {
+static qcc_status accept(islands *s, const qcc_node *const *nodes, size_t count, qcc_plan *plan, qcc_placement *p, double db) {
   qcc_tuner *t = s->t;
   double gain = db - t->score;
-  qcc_plan_op *op = qcc_plan_set_op(plan, n->name);
-  if (!op) return QCC_NOMEM;
-  op->reason = qcc_internf(t->cx, "its 8-bit form costs the outputs %.1f dB", gain);
-  op->gain_db = (float)gain;
-  s->accepted[s->count++] = n;
+  const char *together = count > 1 ? qcc_internf(t->cx, " (%zu operators together)", count) : "";
+  for (size_t i = 0; i < count; i++) {
+    qcc_plan_op *op = qcc_plan_set_op(plan, nodes[i]->name);
+    if (!op) return QCC_NOMEM;
+    op->reason = qcc_internf(t->cx, "8 bits here cost the outputs %.1f dB%s", gain, together);
+    op->gain_db = (float)gain;
+    s->accepted[s->count++] = nodes[i];
+  }
   qcc_plan_free(t->plan);
   t->plan = plan;
   t->score = db;
@@ -73,19 +80,98 @@ static qcc_status accept(islands *s, const qcc_node *n, qcc_plan *plan, qcc_plac
   return QCC_OK;
 }
 
-static qcc_status try_node(islands *s, const qcc_node *n, double least_gain) {
+/* Judge the plan with `nodes` kept float; take it when it reaches `least` dB. */
+static qcc_status try_nodes(islands *s, const qcc_node *const *nodes, size_t count, double least, double *db) {
   qcc_placement p = {0};
   qcc_plan *plan = NULL;
-  double db = NAN;
-  qcc_status st = place(&p, s, n);
+  qcc_status st = place(&p, s, nodes, count);
   if (st == QCC_OK) st = reduce(&plan, s, &p);
-  if (st == QCC_OK) st = qcc_trial(&db, &s->t->trials, plan);
-  if (st == QCC_OK && db >= s->t->score + least_gain) {
-    qcc_info(s->t->cx, "%s stays float: %.2f dB -> %.2f dB", n->name, s->t->score, db);
-    return accept(s, n, plan, &p, db);
+  if (st == QCC_OK) st = qcc_trial(db, &s->t->trials, plan);
+  if (st == QCC_OK && *db >= least) {
+    qcc_info(s->t->cx, "%s%s stays float: %.2f dB -> %.2f dB", nodes[0]->name, count > 1 ? " and others" : "", s->t->score, *db);
+    return accept(s, nodes, count, plan, &p, *db);
   }
   qcc_plan_free(plan);
   qcc_placement_fini(&p);
+  return st;
+}
+
+/* ---- rescue: rank by the noise that users see, keep the shortest sufficient prefix float */
+
+typedef struct ranked { const qcc_node *n; double noise; } ranked;
+
+/* Noise over power behind x * sigmoid(x), for x of step `s`: the slope carries the step of x, x carries the step of the sigmoid. */
+static double silu_noise(const qcc_bins *b, double s) {
+  double noise = 0, power = 0;
+  for (size_t i = 0; i < b->count; i++) {
+    double x = (b->at[i].a + b->at[i].b) / 2, g = 1 / (1 + exp(-x)), slope = g + x * g * (1 - g);
+    noise += b->at[i].n * (slope * slope * s * s + x * x / (255.0 * 255.0)) / 12;
+    power += b->at[i].n * x * g * x * g;
+  }
+  return power > 0 ? noise / power : 0;
+}
+
+static qcc_status output_noise(double *noise, const qcc_tuner *t, const qcc_node *n) {
+  const qcc_value *v = n->out[0];
+  qcc_node *user = qcc_only_user(v);
+  if (user && t->place.fused[user->id]) v = user->out[0];
+  const qcc_plan_tensor *e = qcc_plan_tensor_of(t->plan, v->name);
+  const qcc_hist *h = qcc_collector_hist(t->stats, v);
+  *noise = 0;
+  if (!e || !h) return QCC_OK;
+  qcc_bins bins = {0};
+  QCC_TRY(qcc_bins_of(&bins, h));
+  double lo, hi, power = qcc_bins_power(&bins);
+  qcc_useful_range(&t->place, v, &lo, &hi);
+  bool is_silu = isfinite(lo) && !isfinite(hi);
+  double plain = power > 0 ? qcc_bins_noise(&bins, e->q.scale[0], e->q.zero ? e->q.zero[0] : 0, &t->o->target->activation) / power : 0;
+  *noise = is_silu ? silu_noise(&bins, (double)e->q.scale[0]) : plain;
+  qcc_bins_fini(t->cx, &bins);
+  return QCC_OK;
+}
+
+/* Noisiest first; graph order among equals. */
+static void insert_ranked(ranked *list, size_t count, ranked r) {
+  for (; count > 0 && list[count - 1].noise < r.noise; count--) list[count] = list[count - 1];
+  list[count] = r;
+}
+
+/* Doubles the prefix until it is good enough or half of the network, then halves back to the shortest good one. */
+static qcc_status search_prefix(islands *s, const qcc_node **order, size_t count) {
+  size_t good = 0, bad = 0, best = 0;
+  double db = 0, best_db = s->t->score;
+  for (size_t k = 2; k <= count / 2 && !good; k *= 2) {
+    QCC_TRY(try_nodes(s, order, k, INFINITY, &db));
+    if (db > best_db + 1) best = k, best_db = db;
+    if (db >= GOOD_DB) good = k;
+    else bad = k;
+  }
+  while (good > bad + 1 && good - bad > good / 8) {
+    size_t k = (good + bad) / 2;
+    QCC_TRY(try_nodes(s, order, k, INFINITY, &db));
+    if (db >= GOOD_DB) good = k;
+    else bad = k;
+  }
+  if (!good) good = best;
+  return good ? try_nodes(s, order, good, s->t->score + 1, &db) : QCC_OK;
+}
+
+static qcc_status rescue(islands *s, size_t most) {
+  qcc_tuner *t = s->t;
+  ranked *list = qcc_zalloc_array(t->cx, most + 1, sizeof *list);
+  const qcc_node **order = qcc_zalloc_array(t->cx, most + 1, sizeof *order);
+  qcc_status st = list && order ? QCC_OK : QCC_NOMEM;
+  size_t count = 0;
+  for (const qcc_node *n = t->g->first; n && st == QCC_OK; n = n->next) {
+    if (!is_candidate(t, n)) continue;
+    ranked r = {.n = n};
+    st = output_noise(&r.noise, t, n);
+    insert_ranked(list, count++, r);
+  }
+  for (size_t i = 0; i < count; i++) order[i] = list[i].n;
+  if (st == QCC_OK) st = search_prefix(s, order, count);
+  qcc_free(t->cx, list);
+  qcc_free(t->cx, order);
   return st;
 }
 
@@ -104,8 +190,10 @@ qcc_status qcc_tuner_islands(qcc_tuner *t) {
     if (!is_candidate(t, n)) continue;
     bool at_end = index < TRY_ENDS || index + TRY_ENDS >= count;
     index++;
-    if (count <= TRY_ALL || at_end) st = try_node(&s, n, 2.0 + 6.0 * macs_of(n) / total);
+    double db, least = t->score + 2.0 + 6.0 * macs_of(n) / total;
+    if (count <= TRY_ALL || at_end) st = try_nodes(&s, &n, 1, least, &db);
   }
+  if (st == QCC_OK && t->score < GOOD_DB && count > TRY_ALL) st = rescue(&s, count);
   qcc_free(t->cx, s.accepted);
   return st;
 }

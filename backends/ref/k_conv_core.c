@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Convolution, channels last, in blocks of output pixels. A block computes all output channels of its pixels, then runs what follows on
- * them while they are in the cache. No copy of the input is made: the tile loop gets one pointer per pixel and tap, and padding points at
- * zeros; only inputs with few channels (the first layer) are gathered into rows.
+ * them while they are in the cache. The input is not copied: the tile loop gets one pointer per pixel and tap, and padding points at zeros.
+ * With few channels (a first layer) a tap is a whole row of the kernel, which is one run of floats; only rows cut by the edge are copied.
  * Invariant: the partition into blocks cannot change a bit, because each output is one sum in a fixed order: taps, then channels. */
 #include <string.h>
 
 #include "backends/ref/run.h"
 #include "ir/check.h"
 
-enum { GATHER_BELOW = 8, BLOCK_FLOATS = 24 * 1024, BLOCK_POINTERS = 16 * 1024, MAX_BLOCK = 240, MAX_ROWS = 64 };
+enum { ROW_FLOATS = 64, BLOCK_FLOATS = 24 * 1024, BLOCK_POINTERS = 16 * 1024, MAX_BLOCK = 240, MAX_ROWS = 64 };
 
 void qcc_conv_of(qcc_conv *c, const qcc_window *win, int64_t batch, int64_t cin, int64_t cout) {
   *c = (qcc_conv){.batch = batch, .cin = cin, .cout = cout, .group = win->group};
@@ -80,9 +80,10 @@ void qcc_block_run(const qcc_simd *simd, const qcc_block *b) {
     t.b = b->b + j * b->panel_step;
     t.bias = b->bias ? b->bias + j * simd->nr : NULL;
     t.n = (unsigned)(b->width - j * simd->nr < simd->nr ? b->width - j * simd->nr : simd->nr);
-    for (size_t row = 0; row < b->rows; row += QCC_MR) {
-      t.a = b->a + row * b->taps;
-      t.m = (unsigned)(b->rows - row < QCC_MR ? b->rows - row : QCC_MR);
+    for (size_t row = 0; row < b->rows; row += t.m) {
+      const size_t left = b->rows - row;
+      t.a = b->a + qcc_row_slot(b->rows, row) * b->taps;
+      t.m = (unsigned)(left == QCC_MR + 1 ? 4 : left < QCC_MR ? left : QCC_MR);
       t.out = b->out + row * b->ldc + j * simd->nr;
       simd->tile(&t);
     }
@@ -126,10 +127,29 @@ static void tap_pointers(const walk *s, const float *x, size_t p, const float **
   }
 }
 
-static void gather_row(const walk *s, const float *x, size_t p, const float **taps, float *to) {
-  tap_pointers(s, x, p, taps, 1);
-  for (size_t t = 0; t < s->taps; ++t, to += s->depth)
-    for (size_t k = 0; k < s->depth; ++k) to[k] = taps[t][k];
+/* The same when a tap is a row of the kernel: one run of taps x channels. Rows cut by the edge are put together at `cut`. */
+static float *row_pointers(const walk *s, const float *x, size_t p, const float **to, float *cut) {
+  const qcc_conv *c = s->c;
+  const int64_t ow = c->out[2], oh = c->out[1], o[3] = {(int64_t)p / (ow * oh), (int64_t)p / ow % oh, (int64_t)p % ow};
+  int64_t start[3], lo[3], hi[3];
+  for (int d = 0; d < 3; ++d) inside(c, d, o[d], &start[d], &lo[d], &hi[d]);
+  const bool whole = lo[2] == 0 && hi[2] == c->kernel[2];
+  for (int64_t kz = 0; kz < c->kernel[0]; ++kz) {
+    for (int64_t ky = 0; ky < c->kernel[1]; ++ky, to += QCC_MR) {
+      const bool row = kz >= lo[0] && kz < hi[0] && ky >= lo[1] && ky < hi[1] && lo[2] < hi[2];
+      const int64_t z = start[0] + kz * c->dilation[0], y = start[1] + ky * c->dilation[1];
+      *to = s->zeros;
+      if (!row) continue;
+      const float *at = x + ((z * c->in[1] + y) * c->in[2] + start[2] + lo[2]) * c->cin;
+      *to = at;
+      if (whole) continue;
+      *to = cut;
+      memset(cut, 0, s->depth * sizeof *cut);
+      memcpy(cut + lo[2] * c->cin, at, (size_t)((hi[2] - lo[2]) * c->cin) * sizeof *cut);
+      cut += s->depth;
+    }
+  }
+  return cut;
 }
 
 /* Pixels of one block: what fits the cache beside the weights, whole tile rows. */
@@ -143,7 +163,6 @@ static size_t block_rows(size_t pixels, size_t depth, size_t width, size_t taps)
   return rows < pixels ? rows : pixels;
 }
 
-/* A first layer: few channels, so the taps of a pixel become one row. */
 typedef struct dense_walk {
   walk s;
   qcc_worker *w;
@@ -152,36 +171,31 @@ typedef struct dense_walk {
   float lo, hi;
   size_t rows;            /* of a block */
   const float **pointers; /* [rows / MR][taps][MR] */
-  const float **one;      /* gather: taps of one pixel */
-  float *gathered;        /* rows x depth * taps; NULL: pointers */
+  float *cut;             /* by rows: room for the rows of a block; NULL: tap by tap */
 } dense_walk;
 
 static void point_block(dense_walk *d, const float *x, size_t p0, size_t n) {
   const walk *s = &d->s;
   if (s->plain) {
-    for (size_t i = 0; i < n; ++i) d->pointers[i] = x + (p0 + i) * (size_t)s->c->cin;
+    for (size_t i = 0; i < n; ++i) d->pointers[qcc_row_slot(n, i)] = x + (p0 + i) * (size_t)s->c->cin;
     return;
   }
+  float *cut = d->cut;
   for (size_t i = 0; i < n; ++i) {
-    const size_t taps = d->gathered ? 1 : s->taps;
-    const float **to = d->pointers + i / QCC_MR * QCC_MR * taps + i % QCC_MR;
-    if (d->gathered) {
-      *to = d->gathered + i * s->taps * s->depth;
-      gather_row(s, x, p0 + i, d->one, d->gathered + i * s->taps * s->depth);
-    } else {
-      tap_pointers(s, x, p0 + i, to, QCC_MR);
-    }
+    const size_t slot = qcc_row_slot(n, i);
+    const float **to = d->pointers + slot / QCC_MR * QCC_MR * s->taps + slot % QCC_MR;
+    if (cut) cut = row_pointers(s, x, p0 + i, to, cut);
+    else tap_pointers(s, x, p0 + i, to, QCC_MR);
   }
 }
 
 static void dense_block(dense_walk *d, size_t image, size_t p0, size_t n) {
   const qcc_conv *c = d->s.c;
   const size_t cout = (size_t)c->cout, cin = (size_t)c->cin, padded = d->p->panels * d->w->simd->nr;
-  const size_t spatial = (size_t)(c->in[0] * c->in[1] * c->in[2]);
+  const size_t spatial = (size_t)(c->in[0] * c->in[1] * c->in[2]), taps = (size_t)(c->kernel[0] * c->kernel[1] * c->kernel[2]);
   for (size_t g = 0; g < (size_t)c->group; ++g) {
-    point_block(d, d->s.x + image * spatial * cin + g * d->s.depth, p0, n);
-    qcc_block b = {.a = d->pointers, .rows = n, .taps = d->gathered ? 1 : d->s.taps, .ldb = d->w->simd->nr, .lo = d->lo, .hi = d->hi};
-    b.depth = d->gathered ? d->p->depth : d->s.depth;
+    point_block(d, d->s.x + image * spatial * cin + g * d->p->depth / taps, p0, n);
+    qcc_block b = {.a = d->pointers, .rows = n, .taps = d->s.taps, .depth = d->s.depth, .ldb = d->w->simd->nr, .lo = d->lo, .hi = d->hi};
     b.b = d->p->at + g * padded * d->p->depth;
     b.panel_step = d->p->depth * d->w->simd->nr;
     b.bias = d->p->bias ? d->p->bias + g * padded : NULL;
@@ -192,16 +206,14 @@ static void dense_block(dense_walk *d, size_t image, size_t p0, size_t n) {
   }
 }
 
-static qcc_status run_dense(dense_walk *d, const qcc_posts *posts) {
+static qcc_status run_dense(dense_walk *d, bool by_rows, const qcc_posts *posts) {
   const walk *s = &d->s;
-  const bool gather = s->taps > 1 && s->depth < GATHER_BELOW;
   const size_t cout = (size_t)s->c->cout;
   d->rows = block_rows(s->pixels, s->depth, cout, s->taps);
   const size_t groups = (d->rows + QCC_MR - 1) / QCC_MR * QCC_MR;
   d->pointers = qcc_scratch(d->w, groups * s->taps * sizeof *d->pointers);
-  d->one = qcc_scratch(d->w, s->taps * sizeof *d->one);
-  if (gather) d->gathered = qcc_scratch(d->w, d->rows * s->taps * s->depth * sizeof *d->gathered);
-  if (!d->pointers || !d->one || (gather && !d->gathered)) return QCC_NOMEM;
+  if (by_rows) d->cut = qcc_scratch(d->w, d->rows * s->taps * s->depth * sizeof *d->cut);
+  if (!d->pointers || (by_rows && !d->cut)) return QCC_NOMEM;
   for (size_t image = 0; image < (size_t)s->c->batch; ++image) {
     for (size_t p = 0; p < s->pixels; p += d->rows) {
       const size_t n = s->pixels - p < d->rows ? s->pixels - p : d->rows, offset = (image * s->pixels + p) * cout;
@@ -294,6 +306,11 @@ qcc_status qcc_conv_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, con
   d.s.pixels = (size_t)(c->out[0] * c->out[1] * c->out[2]);
   d.s.plain = d.s.taps == 1;
   for (int i = 0; i < 3; ++i) d.s.plain = d.s.plain && c->stride[i] == 1 && c->pad[i] == 0 && c->in[i] == c->out[i];
+  const bool by_rows = d.s.taps > 1 && c->group == 1 && c->dilation[2] == 1 && c->kernel[2] * c->cin <= ROW_FLOATS;
+  if (by_rows) {
+    d.s.taps /= (size_t)c->kernel[2];
+    d.s.depth *= (size_t)c->kernel[2];
+  }
   d.s.zeros = zeros(w, d.s.depth);
-  return d.s.zeros ? run_dense(&d, &rest) : QCC_NOMEM;
+  return d.s.zeros ? run_dense(&d, by_rows, &rest) : QCC_NOMEM;
 }

@@ -44,7 +44,7 @@ static size_t rows_of(size_t rows, size_t depth, size_t width) {
 static const float **pointers(qcc_worker *w, size_t n) { return qcc_scratch(w, (n + QCC_MR) * sizeof(const float *)); }
 
 static void point(const float **a, const float *x, size_t depth, size_t n) {
-  for (size_t i = 0; i < n; ++i) a[i] = x + i * depth;
+  for (size_t i = 0; i < n; ++i) a[qcc_row_slot(n, i)] = x + i * depth;
 }
 
 qcc_status qcc_dense_run(qcc_worker *w, const qcc_pack *p, size_t rows, const float *x, float *y, const qcc_posts *posts) {

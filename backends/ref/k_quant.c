@@ -62,7 +62,9 @@ static void quantize_run(qcc_kargs *k, qcc_tensor *to, const float *x, int64_t f
     k->worker->simd->codes(y, x + from, (size_t)n, scale, (float)(lo - zero), (float)(hi - zero), zero);
     return;
   }
-  for (int64_t i = from; i < from + n; ++i) qcc_tensor_set(to, i, (double)qcc_quantize1(x[i], scale, zero, lo, hi));
+  for (int64_t i = from; i < from + n; ++i) {
+    qcc_tensor_set(to, i, qcc_dtype_is_int(t) ? (double)qcc_quantize1(x[i], scale, zero, lo, hi) : (double)(x[i] / scale));
+  }
 }
 
 static void quantize_all(qcc_kargs *k, const params *p, qcc_tensor *to, const float *x) {
@@ -95,7 +97,15 @@ qcc_status qcc_kernel_quantize(qcc_kargs *k) {
   QCC_TRY(qcc_kx_out(k, 0, &t, &to));
   const float *x = qcc_kx_f32(k, 0);
   if (!to || !x) return to ? QCC_NOMEM : QCC_OK;
-  quantize_all(k, &p, &k->out[0], x);
+  if (is_byte(t.dtype)) {
+    quantize_all(k, &p, &k->out[0], x);
+    return QCC_OK;
+  }
+  qcc_tensor own = {0}; /* single elements of any type are set in owned tensors only */
+  QCC_TRY(qcc_tensor_new(&own, k->cx, &t));
+  quantize_all(k, &p, &own, x);
+  memcpy(to, own.data, own.bytes);
+  qcc_tensor_release(&own);
   return QCC_OK;
 }
 
@@ -206,7 +216,7 @@ static qcc_status fake_static(qcc_kargs *k, float *y, const float *x) {
   const float *scale;
   const int64_t *zero;
   uint32_t count;
-  int32_t lo, hi;
+  int32_t lo = 0, hi = 0;
   int axis;
   QCC_TRY(fake_attrs(k, &scale, &zero, &count, &lo, &hi));
   const qcc_type *t = &k->in[0]->type;

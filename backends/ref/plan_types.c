@@ -161,6 +161,7 @@ static qcc_status start_values(qcc_planner *b, const qcc_tensor *inputs) {
   }
   for (uint32_t i = 0; i < g->input_count; ++i) {
     qcc_plan_value *v = qcc_plan_at(b, g->inputs[i]->id);
+    if (g->inputs[i]->data) continue;
     v->where = QCC_AT_OUTSIDE;
     v->type = inputs[i].type;
     mark(b, g->inputs[i]);
@@ -205,7 +206,7 @@ static bool same_observed(const qcc_runner *r, const uint32_t *a, const uint32_t
 
 static bool same_signature(const qcc_shape_plan *p, const qcc_worker *w, const qcc_tensor *inputs) {
   for (uint32_t i = 0; i < p->r->g->input_count; ++i)
-    if (!qcc_type_equal(&p->in_type[i], &inputs[i].type)) return false;
+    if (!p->r->g->inputs[i]->data && !qcc_type_equal(&p->in_type[i], &inputs[i].type)) return false;
   return same_observed(p->r, p->observed, w->observed);
 }
 

@@ -119,9 +119,18 @@ static void transpose(float *y, const float *x, size_t rows, size_t columns) {
   }
 }
 
+/* Images: three planes into one. */
+static void weave(float *y, const float *x, size_t n) {
+  const float *a = x, *b = x + n, *c = x + 2 * n;
+  for (size_t i = 0; i < n; ++i) y[3 * i] = a[i], y[3 * i + 1] = b[i], y[3 * i + 2] = c[i];
+}
+
 void qcc_to_last(float *y, const float *x, size_t batch, size_t channels, size_t spatial) {
   const size_t n = channels * spatial;
-  for (size_t b = 0; b < batch; ++b) transpose(y + b * n, x + b * n, channels, spatial);
+  for (size_t b = 0; b < batch; ++b) {
+    if (channels == 3) weave(y + b * n, x + b * n, spatial);
+    else transpose(y + b * n, x + b * n, channels, spatial);
+  }
 }
 
 void qcc_from_last(float *y, const float *x, size_t batch, size_t channels, size_t spatial) {

@@ -122,7 +122,11 @@ qcc_status qcc_dense_run(qcc_worker *w, const qcc_pack *p, size_t rows, const fl
 /* The same without a packed B: rows of B are `width` long. Bit-equal to the packed form. */
 qcc_status qcc_dense_plain(qcc_worker *w, size_t rows, size_t depth, size_t width, const float *x, const float *b, float *y) QCC_MUST_USE;
 
-/* The block loop under both: `rows` rows by pointers a[row / MR][tap][MR], all panels of one group. */
+/* The block loop under both: `rows` rows by pointers a[qcc_row_slot / MR][tap][qcc_row_slot % MR], all panels of one group. A single row
+ * left over would leave the arithmetic units idle, so the last seven rows go as four and three. */
+static inline size_t qcc_row_slot(size_t rows, size_t i) {
+  return rows > QCC_MR && rows % QCC_MR == 1 && i + 3 >= rows ? rows - 1 + (i + 3 - rows) : i;
+}
 typedef struct qcc_block {
   const float *const *a;
   size_t rows, taps, depth;

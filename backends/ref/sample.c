@@ -101,7 +101,8 @@ static qcc_status show_outputs(qcc_worker *w, const qcc_shape_plan *p, qcc_tenso
 static qcc_status run(qcc_worker *w, qcc_tensor *inputs, qcc_tensor *outputs) {
   const qcc_graph *g = w->runner->g;
   qcc_shape_plan *p;
-  for (uint32_t i = 0; i < g->input_count; ++i) QCC_TRY(bind_input(w, g->inputs[i], &inputs[i]));
+  for (uint32_t i = 0; i < g->input_count; ++i) /* a constant may stand in the list of inputs: it stays what it is */
+    if (!g->inputs[i]->data) QCC_TRY(bind_input(w, g->inputs[i], &inputs[i]));
   QCC_TRY(show_given(w));
   QCC_TRY(qcc_plan_get(&p, w, inputs));
   w->steps += p->step.n;

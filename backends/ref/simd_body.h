@@ -41,23 +41,62 @@ INLINE void tile_rows(const qcc_tile *t, const unsigned m) {
   for (size_t tap = 0; tap < t->taps; ++tap, a += QCC_MR) {
 #define ROW_POINTER(i) const float *p##i = i < m ? a[i] : NULL;
     EACH_ROW(ROW_POINTER)
-    for (size_t k = 0; k < depth; ++k, b += ldb) {
-      const vec b0 = vec_load(b), b1 = vec_load(b + LANES);
-#define ROW_STEP(i)                 \
-  if (i < m) {                      \
-    const vec f = vec_set(p##i[k]); \
-    x##i = vec_fma(f, b0, x##i);    \
-    y##i = vec_fma(f, b1, y##i);    \
+#define ROW_STEP(i, j)                  \
+  if (i < m) {                          \
+    const vec f = vec_set(p##i[k + j]); \
+    x##i = vec_fma(f, b0, x##i);        \
+    y##i = vec_fma(f, b1, y##i);        \
   }
-      EACH_ROW(ROW_STEP)
+#define DEPTH_STEP(j)                                               \
+  {                                                                 \
+    const vec b0 = vec_load(b), b1 = vec_load(b + LANES);           \
+    b += ldb;                                                       \
+    ROW_STEP(0, j) ROW_STEP(1, j) ROW_STEP(2, j)                    \
+    ROW_STEP(3, j) ROW_STEP(4, j) ROW_STEP(5, j)                    \
+  }
+    size_t k = 0; /* fewer, predictable branches: many depths are short */
+    for (; k + 4 <= depth; k += 4) {
+      DEPTH_STEP(0) DEPTH_STEP(1) DEPTH_STEP(2) DEPTH_STEP(3)
     }
+    for (; k < depth; ++k) DEPTH_STEP(0)
   }
 #define ROW_STORE(i) \
   if (i < m) tile_store(t, i, x##i, y##i);
   EACH_ROW(ROW_STORE)
 }
 
+/* The same for a last panel of at most one vector. */
+INLINE void tile_half(const qcc_tile *t, const unsigned m) {
+  const float *b = t->b;
+  const float *const *a = t->a;
+  const size_t ldb = t->ldb, depth = t->depth;
+  const vec x = t->bias ? vec_load(t->bias) : vec_set(0.0f), lo = vec_set(t->lo), hi = vec_set(t->hi);
+#define HALF_START(i) vec x##i = x;
+  EACH_ROW(HALF_START)
+  for (size_t tap = 0; tap < t->taps; ++tap, a += QCC_MR) {
+    EACH_ROW(ROW_POINTER)
+    for (size_t k = 0; k < depth; ++k, b += ldb) {
+      const vec b0 = vec_load(b);
+#define HALF_STEP(i) \
+  if (i < m) x##i = vec_fma(vec_set(p##i[k]), b0, x##i);
+      EACH_ROW(HALF_STEP)
+    }
+  }
+#define HALF_STORE(i)                                         \
+  if (i < m) {                                                \
+    float part[LANES];                                        \
+    vec_store(part, vec_min(hi, vec_max(lo, x##i)));          \
+    memcpy(t->out + i * t->ldc, part, t->n * sizeof *t->out); \
+  }
+  EACH_ROW(HALF_STORE)
+}
+
 static void tile(const qcc_tile *t) {
+  if (t->n <= LANES) {
+    if (t->m == 6) tile_half(t, 6);
+    else tile_half(t, t->m);
+    return;
+  }
   switch (t->m) {
     case 1: tile_rows(t, 1); break;
     case 2: tile_rows(t, 2); break;
@@ -91,6 +130,37 @@ INLINE void dw_block(const qcc_dwrun *d, size_t pixel, size_t c, const unsigned 
       vec_store(d->out + (pixel + i) * d->channels + c + j * LANES, vec_min(hi, vec_max(lo, sum[i][j])));
 }
 
+/* Three taps per row, the usual case: `near` when neighbouring pixels read neighbouring taps, so that inputs are loaded once. */
+INLINE void dw_three(const qcc_dwrun *d, size_t pixel, size_t c, const bool near) {
+  const vec start = d->bias ? vec_load(d->bias + c) : vec_set(0.0f);
+  vec s0 = start, s1 = start, s2 = start, s3 = start;
+  const size_t step = d->step, dil = d->dilation;
+  for (size_t r = 0; r < d->rows; ++r) {
+    const float *x = d->row[r] + pixel * step + c, *w = d->w[r] + c;
+    const vec w0 = vec_load(w), w1 = vec_load(w + d->channels), w2 = vec_load(w + 2 * d->channels);
+    if (near) {
+      const vec a = vec_load(x), b = vec_load(x + step), e = vec_load(x + 2 * step), f = vec_load(x + 3 * step);
+      const vec g = vec_load(x + 4 * step), h = vec_load(x + 5 * step);
+      s0 = vec_fma(e, w2, vec_fma(b, w1, vec_fma(a, w0, s0)));
+      s1 = vec_fma(f, w2, vec_fma(e, w1, vec_fma(b, w0, s1)));
+      s2 = vec_fma(g, w2, vec_fma(f, w1, vec_fma(e, w0, s2)));
+      s3 = vec_fma(h, w2, vec_fma(g, w1, vec_fma(f, w0, s3)));
+    } else {
+#define DW_SUM(s, at) s = vec_fma(vec_load((at) + 2 * dil), w2, vec_fma(vec_load((at) + dil), w1, vec_fma(vec_load(at), w0, s)))
+      DW_SUM(s0, x);
+      DW_SUM(s1, x + step);
+      DW_SUM(s2, x + 2 * step);
+      DW_SUM(s3, x + 3 * step);
+    }
+  }
+  const vec lo = vec_set(d->lo), hi = vec_set(d->hi);
+  float *to = d->out + pixel * d->channels + c;
+  vec_store(to, vec_min(hi, vec_max(lo, s0)));
+  vec_store(to + d->channels, vec_min(hi, vec_max(lo, s1)));
+  vec_store(to + 2 * d->channels, vec_min(hi, vec_max(lo, s2)));
+  vec_store(to + 3 * d->channels, vec_min(hi, vec_max(lo, s3)));
+}
+
 static void dw_tail(const qcc_dwrun *d, size_t pixel, size_t c) {
   float sum = d->bias ? d->bias[c] : 0.0f;
   for (size_t r = 0; r < d->rows; ++r)
@@ -105,6 +175,11 @@ static void depthwise(const qcc_dwrun *d) {
   size_t pixel = 0;
   for (; pixel + 4 <= d->count; pixel += 4) {
     size_t c = 0;
+    if (d->taps == 3 && d->step == d->dilation) {
+      for (; c < whole; c += LANES) dw_three(d, pixel, c, true);
+    } else if (d->taps == 3) {
+      for (; c < whole; c += LANES) dw_three(d, pixel, c, false);
+    }
     for (; c < pairs; c += NR) dw_block(d, pixel, c, 4, 2);
     for (; c < whole; c += LANES) dw_block(d, pixel, c, 4, 1);
     for (; c < d->channels; ++c)

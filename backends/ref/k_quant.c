@@ -62,9 +62,7 @@ static void quantize_run(qcc_kargs *k, qcc_tensor *to, const float *x, int64_t f
     k->worker->simd->codes(y, x + from, (size_t)n, scale, (float)(lo - zero), (float)(hi - zero), zero);
     return;
   }
-  for (int64_t i = from; i < from + n; ++i) {
-    qcc_tensor_set(to, i, qcc_dtype_is_int(t) ? (double)qcc_quantize1(x[i], scale, zero, lo, hi) : (double)(x[i] / scale));
-  }
+  for (int64_t i = from; i < from + n; ++i) qcc_tensor_set(to, i, (double)qcc_quantize1(x[i], scale, zero, lo, hi));
 }
 
 static void quantize_all(qcc_kargs *k, const params *p, qcc_tensor *to, const float *x) {

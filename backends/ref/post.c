@@ -81,7 +81,9 @@ qcc_scratch_mark qcc_scratch_here(const qcc_worker *w) { return (qcc_scratch_mar
 /* At the bottom of the stack several blocks become one the next time, and huge ones are given back. */
 void qcc_scratch_back(qcc_worker *w, qcc_scratch_mark m) {
   size_t sum = 0;
-  bool bottom = !m.block || (!m.block->next && m.used == 0);
+  const qcc_scratch_block *marked = w->scratch; /* an inner mark at the bottom may have given the marked block back already */
+  while (marked && marked != m.block) marked = marked->next;
+  bool bottom = !marked || (!marked->next && m.used == 0);
   if (bottom && w->scratch && (w->scratch->next || w->scratch->size > KEEP_BLOCK)) {
     for (qcc_scratch_block *b = w->scratch; b; b = b->next) sum += b->size;
     w->scratch_want = sum > KEEP_BLOCK ? 0 : sum;

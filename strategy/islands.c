@@ -100,34 +100,57 @@ static qcc_status try_nodes(islands *s, const qcc_node *const *nodes, size_t cou
 
 typedef struct ranked { const qcc_node *n; double noise; } ranked;
 
-/* Noise over power behind x * sigmoid(x), for x of step `s`: the slope carries the step of x, x carries the step of the sigmoid. */
+/* Mean noise behind x * sigmoid(x), for x of step `s`: the slope carries the step of x, x carries the step of the sigmoid. */
 static double silu_noise(const qcc_bins *b, double s) {
-  double noise = 0, power = 0;
+  double noise = 0;
   for (size_t i = 0; i < b->count; i++) {
     double x = (b->at[i].a + b->at[i].b) / 2, g = 1 / (1 + exp(-x)), slope = g + x * g * (1 - g);
     noise += b->at[i].n * (slope * slope * s * s + x * x / (255.0 * 255.0)) / 12;
-    power += b->at[i].n * x * g * x * g;
   }
-  return power > 0 ? noise / power : 0;
+  return b->total > 0 ? noise / b->total : 0;
+}
+
+/* The value behind a weighted operator that the next ones read: past its fused activation, or past its SiLU. */
+static const qcc_value *seen_value(const qcc_tuner *t, const qcc_value *v, bool *is_silu) {
+  double lo, hi;
+  qcc_node *user = qcc_only_user(v);
+  if (user && t->place.fused[user->id]) v = user->out[0];
+  qcc_useful_range(&t->place, v, &lo, &hi);
+  *is_silu = isfinite(lo) && !isfinite(hi);
+  for (const qcc_use *u = v->uses; u && *is_silu; u = u->next) {
+    if (u->node && u->node->op == QCC_OP_MUL) return u->node->out[0];
+  }
+  return v;
+}
+
+/* Noise over power, channel by channel: weak channels drown in the step of strong ones, and the next operator may live from them. */
+static double relative(const qcc_tuner *t, const qcc_value *seen, const qcc_bins *bins, double noise) {
+  const qcc_channels *c = qcc_collector_channels(t->stats, seen);
+  double power = qcc_bins_power(bins), sum = 0;
+  if (!c || c->count == 0) return power > 0 ? noise / power : 0;
+  for (uint32_t i = 0; i < c->count; i++) sum += c->meansq[i] > 0 ? fmin(1, noise / c->meansq[i]) : 0;
+  return sum / c->count;
+}
+
+static double step_noise(const qcc_tuner *t, const qcc_value *v, const qcc_bins *bins) {
+  const qcc_plan_tensor *e = qcc_plan_tensor_of(t->plan, v->name);
+  return e ? qcc_bins_noise(bins, e->q.scale[0], e->q.zero ? e->q.zero[0] : 0, &t->o->target->activation) : 0;
 }
 
 static qcc_status output_noise(double *noise, const qcc_tuner *t, const qcc_node *n) {
-  const qcc_value *v = n->out[0];
-  qcc_node *user = qcc_only_user(v);
-  if (user && t->place.fused[user->id]) v = user->out[0];
+  bool is_silu;
+  const qcc_value *v = n->out[0], *seen = seen_value(t, v, &is_silu);
+  const qcc_hist *made = qcc_collector_hist(t->stats, is_silu ? v : seen), *read = qcc_collector_hist(t->stats, seen);
   const qcc_plan_tensor *e = qcc_plan_tensor_of(t->plan, v->name);
-  const qcc_hist *h = qcc_collector_hist(t->stats, v);
   *noise = 0;
-  if (!e || !h) return QCC_OK;
-  qcc_bins bins = {0};
-  QCC_TRY(qcc_bins_of(&bins, h));
-  double lo, hi, power = qcc_bins_power(&bins);
-  qcc_useful_range(&t->place, v, &lo, &hi);
-  bool is_silu = isfinite(lo) && !isfinite(hi);
-  double plain = power > 0 ? qcc_bins_noise(&bins, e->q.scale[0], e->q.zero ? e->q.zero[0] : 0, &t->o->target->activation) / power : 0;
-  *noise = is_silu ? silu_noise(&bins, (double)e->q.scale[0]) : plain;
-  qcc_bins_fini(t->cx, &bins);
-  return QCC_OK;
+  if (!made || !read) return QCC_OK;
+  qcc_bins before = {0}, after = {0};
+  qcc_status st = qcc_bins_of(&before, made);
+  if (st == QCC_OK) st = qcc_bins_of(&after, read);
+  if (st == QCC_OK) *noise = relative(t, seen, &after, step_noise(t, seen, &after) + (is_silu && e ? silu_noise(&before, (double)e->q.scale[0]) : 0));
+  qcc_bins_fini(t->cx, &before);
+  qcc_bins_fini(t->cx, &after);
+  return st;
 }
 
 /* Noisiest first; graph order among equals. */

@@ -285,39 +285,58 @@ static int run_cuts(const char *path) {
   return 0;
 }
 
-int main(int argc, char **argv) {
-  list models = {0};
+static bytes make_mutant(const list *models, uint64_t *seed) {
+  bytes b = read_file(models->at[below(seed, models->n)]);
+  mutate(&b, seed);
+  b.at = realloc(b.at, b.n ? b.n : 1); /* a heap block of just this size, so that a read beyond it is seen */
+  return b;
+}
+
+static int run_mutants(const list *models, long count, uint64_t seed) {
   char folder[] = "/tmp/qcc-fuzz-XXXXXX";
-  if (argc == 3 && !strcmp(argv[1], "cuts")) return access(argv[2], R_OK) ? 77 : run_cuts(argv[2]);
-  if (argc < 4) {
-    fprintf(stderr, "usage: fuzz_onnx COUNT SEED FOLDER... | fuzz_onnx cuts FILE\n");
-    return 2;
-  }
-  long count = strtol(argv[1], NULL, 10), seen[16] = {0};
-  uint64_t seed = strtoull(argv[2], NULL, 10);
-  for (int k = 3; k < argc; k++) find_models(&models, argv[k]);
-  if (!models.n) {
-    printf("skipped: no models\n");
-    return 77;
-  }
-  qsort(models.at, models.n, sizeof *models.at, by_name);
+  long seen[16] = {0};
   MUST(mkdtemp(folder) != NULL);
   for (long k = 0; k < count; k++) {
-    bytes b = read_file(models.at[below(&seed, models.n)]);
-    mutate(&b, &seed);
-    bytes exact = copy_of(b.at, b.n, 0); /* a heap block of just this size, so that a read beyond it is seen */
-    exact.at = realloc(exact.at, exact.n ? exact.n : 1);
-    seen[check_bytes(exact.at, exact.n)]++;
-    if (k % 4 == 0) check_file(&exact, folder);
-    free(exact.at);
+    bytes b = make_mutant(models, &seed);
+    seen[check_bytes(b.at, b.n)]++;
+    if (k % 4 == 0) check_file(&b, folder);
     free(b.at);
   }
   MUST(rmdir(folder) == 0); /* nothing is left in it */
-  printf("%ld mutants of %zu models: %ld accepted, %ld invalid, %ld unsupported, %ld over a limit\n", count, models.n, seen[QCC_OK],
+  printf("%ld mutants of %zu models: %ld accepted, %ld invalid, %ld unsupported, %ld over a limit\n", count, models->n, seen[QCC_OK],
          seen[QCC_INVALID], seen[QCC_UNSUPPORTED], seen[QCC_LIMIT]);
+  return 0;
+}
+
+static int dump_mutants(const list *models, long count, uint64_t seed, const char *folder) {
+  for (long k = 0; k < count; k++) {
+    char path[1100];
+    bytes b = make_mutant(models, &seed);
+    snprintf(path, sizeof path, "%s/%06ld.onnx", folder, k);
+    FILE *f = fopen(path, "wb");
+    MUST(f && fwrite(b.at, 1, b.n, f) == b.n && fclose(f) == 0);
+    free(b.at);
+  }
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  list models = {0};
+  int dump = argc > 1 && !strcmp(argv[1], "dump"), first = dump ? 5 : 3, st = 77;
+  if (argc == 3 && !strcmp(argv[1], "cuts")) return access(argv[2], R_OK) ? 77 : run_cuts(argv[2]);
+  if (argc <= first) {
+    fprintf(stderr, "usage: fuzz_onnx COUNT SEED FOLDER... | fuzz_onnx dump COUNT SEED TO FOLDER... | fuzz_onnx cuts FILE\n");
+    return 2;
+  }
+  for (int k = first; k < argc; k++) find_models(&models, argv[k]);
+  qsort(models.at, models.n, sizeof *models.at, by_name);
+  long count = strtol(argv[1 + dump], NULL, 10);
+  uint64_t seed = strtoull(argv[2 + dump], NULL, 10);
+  if (models.n) st = dump ? dump_mutants(&models, count, seed, argv[4]) : run_mutants(&models, count, seed);
+  if (!models.n) printf("skipped: no models\n");
   for (size_t k = 0; k < models.n; k++) free(models.at[k]);
   free(models.at);
-  return 0;
+  return st;
 }
 
 #endif

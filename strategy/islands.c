@@ -4,14 +4,15 @@
  * Small networks try every weighted operator, large ones the first and the last ones, which is where whole networks hang on one tensor. A
  * candidate must gain more the more of the arithmetic it takes out of 8 bit. Everything else of the plan stays as it was.
  *
- * A network that is still badly damaged (below GOOD_DB) is rescued: its operators are ranked by the noise that 8 bits add to what their users
- * see, read from the histograms, and the shortest prefix of that ranking that restores GOOD_DB stays float; a handful of trials. */
+ * A network that is still badly damaged (below GOOD_DB) is rescued: the shortest prefix of an order of its operators that restores GOOD_DB
+ * stays float; a handful of trials. Two orders are tried: that of the graph, since early noise passes through everything, and the noise that 8
+ * bits add to what an operator's users see, read from the histograms. */
 #include <math.h>
 #include <string.h>
 
 #include "strategy/tuner.h"
 
-enum { TRY_ALL = 12, TRY_ENDS = 2, GOOD_DB = 20 };
+enum { TRY_ALL = 12, TRY_ENDS = 2, GOOD_DB = 18 };
 
 typedef struct islands {
   qcc_tuner *t;
@@ -159,40 +160,52 @@ static void insert_ranked(ranked *list, size_t count, ranked r) {
   list[count] = r;
 }
 
-/* Doubles the prefix until it is good enough or half of the network, then halves back to the shortest good one. */
-static qcc_status search_prefix(islands *s, const qcc_node **order, size_t count) {
-  size_t good = 0, bad = 0, best = 0;
-  double db = 0, best_db = s->t->score;
+/* Doubles the prefix until it is good enough or half of the network, then halves back to the shortest good one. `best`, `best_db`: the prefix
+ * to take and what it reaches. */
+static qcc_status search_prefix(islands *s, const qcc_node **order, size_t count, size_t *best, double *best_db) {
+  size_t good = 0, bad = 0;
+  double db = 0;
+  *best = 0, *best_db = s->t->score + 1;
   for (size_t k = 2; k <= count / 2 && !good; k *= 2) {
     QCC_TRY(try_nodes(s, order, k, INFINITY, &db));
-    if (db > best_db + 1) best = k, best_db = db;
+    if (db > *best_db + 0.5) *best = k, *best_db = db;
     if (db >= GOOD_DB) good = k;
     else bad = k;
   }
   while (good > bad + 1 && good - bad > good / 8) {
     size_t k = (good + bad) / 2;
     QCC_TRY(try_nodes(s, order, k, INFINITY, &db));
-    if (db >= GOOD_DB) good = k;
+    if (db >= GOOD_DB) good = *best = k, *best_db = db;
     else bad = k;
   }
-  if (!good) good = best;
-  return good ? try_nodes(s, order, good, s->t->score + 1, &db) : QCC_OK;
+  return QCC_OK;
+}
+
+static qcc_status search_orders(islands *s, const qcc_node **by_place, const qcc_node **by_noise, size_t count) {
+  size_t first, second = 0;
+  double first_db, second_db = -INFINITY, db;
+  QCC_TRY(search_prefix(s, by_place, count, &first, &first_db));
+  if (first_db < GOOD_DB) QCC_TRY(search_prefix(s, by_noise, count, &second, &second_db));
+  bool place = first_db >= second_db;
+  size_t k = place ? first : second;
+  return k ? try_nodes(s, place ? by_place : by_noise, k, s->t->score + 1, &db) : QCC_OK;
 }
 
 static qcc_status rescue(islands *s, size_t most) {
   qcc_tuner *t = s->t;
   ranked *list = qcc_zalloc_array(t->cx, most + 1, sizeof *list);
-  const qcc_node **order = qcc_zalloc_array(t->cx, most + 1, sizeof *order);
+  const qcc_node **order = qcc_zalloc_array(t->cx, 2 * most + 2, sizeof *order);
   qcc_status st = list && order ? QCC_OK : QCC_NOMEM;
   size_t count = 0;
   for (const qcc_node *n = t->g->first; n && st == QCC_OK; n = n->next) {
     if (!is_candidate(t, n)) continue;
     ranked r = {.n = n};
+    order[most + 1 + count] = n;
     st = output_noise(&r.noise, t, n);
     insert_ranked(list, count++, r);
   }
   for (size_t i = 0; i < count; i++) order[i] = list[i].n;
-  if (st == QCC_OK) st = search_prefix(s, order, count);
+  if (st == QCC_OK) st = search_orders(s, order + most + 1, order, count);
   qcc_free(t->cx, list);
   qcc_free(t->cx, order);
   return st;
@@ -214,7 +227,7 @@ qcc_status qcc_tuner_islands(qcc_tuner *t) {
     bool at_end = index < TRY_ENDS || index + TRY_ENDS >= count;
     index++;
     double db, least = t->score + 2.0 + 6.0 * macs_of(n) / total;
-    if (count <= TRY_ALL || at_end) st = try_nodes(&s, &n, 1, least, &db);
+    if (count <= TRY_ALL || (at_end && t->score >= GOOD_DB)) st = try_nodes(&s, &n, 1, least, &db);
   }
   if (st == QCC_OK && t->score < GOOD_DB && count > TRY_ALL) st = rescue(&s, count);
   qcc_free(t->cx, s.accepted);

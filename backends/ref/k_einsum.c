@@ -243,6 +243,7 @@ qcc_status qcc_kernel_einsum(qcc_kargs *k) {
   void *out;
   qcc_type t = {.dtype = k->in[0]->type.dtype};
   bool f32 = true;
+  QCC_TRY(qcc_kx_need_all(k));
   QCC_TRY(parse(k, &e));
   for (uint32_t i = 0; i < k->in_count; ++i) {
     f32 &= k->in[i]->type.dtype == QCC_F32;

@@ -168,6 +168,7 @@ qcc_status qcc_kernel_mod(qcc_kargs *k) {
 
 /* ---- variadic: the output is the running result */
 static qcc_status variadic_type(qcc_kargs *k, qcc_type *t) {
+  QCC_TRY(qcc_kx_need_all(k));
   *t = k->in[0]->type;
   for (uint32_t i = 1; i < k->in_count; ++i) {
     qcc_type so_far = *t, next = k->in[i]->type;

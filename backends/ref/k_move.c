@@ -209,6 +209,7 @@ qcc_status qcc_kernel_concat(qcc_kargs *k) {
   int axis;
   size_t elem;
   void *to;
+  QCC_TRY(qcc_kx_need_all(k));
   QCC_TRY(concat_type(k, &t, &axis));
   QCC_TRY(qcc_kx_elem(k, t.dtype, &elem));
   QCC_TRY(qcc_kx_out(k, 0, &t, &to));

@@ -59,6 +59,13 @@ const float *qcc_kx_f32(qcc_kargs *k, uint32_t i) {
   return to;
 }
 
+qcc_status qcc_kx_need_all(qcc_kargs *k) {
+  for (uint32_t i = 0; i < k->in_count; ++i) {
+    if (!k->in[i]) return qcc_kx_fail(k, QCC_DATA, "D-706", "input %u is left out", i);
+  }
+  return QCC_OK;
+}
+
 bool qcc_kx_is_float(qcc_dtype t) { return t == QCC_F32 || t == QCC_F64 || t == QCC_F16 || t == QCC_BF16; }
 
 qcc_status qcc_kx_elem(qcc_kargs *k, qcc_dtype t, size_t *bytes) {

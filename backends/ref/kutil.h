@@ -28,6 +28,8 @@ static inline qcc_type qcc_kx_like(const qcc_type *t, qcc_dtype d) {
   out.dtype = d;
   return out;
 }
+/* For operators whose inputs all must be there: told when one is left out. */
+qcc_status qcc_kx_need_all(qcc_kargs *k) QCC_MUST_USE;
 bool qcc_kx_is_float(qcc_dtype t); /* f32 f64 f16 bf16 */
 /* Bytes of one element; QCC_UNSUPPORTED (told) for strings and packed types. */
 qcc_status qcc_kx_elem(qcc_kargs *k, qcc_dtype t, size_t *bytes) QCC_MUST_USE;

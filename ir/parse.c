@@ -20,7 +20,7 @@
 
 #include "ir/check.h"
 #include "ir/graph_internal.h"
-#include "ir/lex.h"
+#include "ir/parse.h"
 #include "ir/text.h"
 
 enum { DEEPEST = 40 };
@@ -41,26 +41,18 @@ typedef QCC_VEC(definition) definitions;
 typedef QCC_VEC(qcc_value *) values;
 typedef QCC_VEC(pending) pendings;
 
-typedef struct parser {
-  qcc_lexer l;
-  qcc_graph *root;
-  int depth;
-} parser;
+static bool word(const qcc_parser *p, const char *text) { return qcc_lex_is_word(&p->l, text); }
 
-static qcc_status parse_graph(parser *p, qcc_graph *parent, qcc_graph **out);
-
-static bool word(const parser *p, const char *text) { return qcc_lex_is_word(&p->l, text); }
-
-static qcc_status built(const parser *p) { return qcc_graph_status(p->root); }
+static qcc_status built(const qcc_parser *p) { return qcc_graph_status(p->root); }
 
 /* ---- pieces */
-static qcc_status keep_bytes(parser *p, qcc_text *text, const uint8_t **bytes, size_t *n) {
+static qcc_status keep_bytes(qcc_parser *p, qcc_text *text, const uint8_t **bytes, size_t *n) {
   *bytes = text->n ? qcc_arena_copy(p->root->arena, text->at, text->n) : NULL;
   *n = text->n;
   return text->n && !*bytes ? QCC_NOMEM : QCC_OK;
 }
 
-static qcc_status parse_hex(parser *p, const uint8_t **bytes, size_t *n) {
+static qcc_status parse_hex(qcc_parser *p, const uint8_t **bytes, size_t *n) {
   qcc_text text = {.cx = p->l.cx};
   qcc_status st = qcc_lex_hex(&p->l, &text);
   if (st == QCC_OK) st = keep_bytes(p, &text, bytes, n);
@@ -68,25 +60,25 @@ static qcc_status parse_hex(parser *p, const uint8_t **bytes, size_t *n) {
   return st;
 }
 
-static qcc_status parse_extra(parser *p, const char *name, qcc_extra *extra) {
+qcc_status qcc_parse_extra(qcc_parser *p, const char *name, qcc_extra *extra) {
   if (!word(p, name)) return QCC_OK;
   QCC_TRY(qcc_lex_next(&p->l));
   return parse_hex(p, &extra->bytes, &extra->n);
 }
 
-static qcc_status parse_string_name(parser *p, const char **to) {
+static qcc_status parse_string_name(qcc_parser *p, const char **to) {
   if (p->l.token.kind != QCC_TOKEN_STRING) return qcc_lex_expected(&p->l, "a string");
   return qcc_lex_name(&p->l, to);
 }
 
-static qcc_status parse_new_name(parser *p, const char **name) {
+static qcc_status parse_new_name(qcc_parser *p, const char **name) {
   if (p->l.token.kind != QCC_TOKEN_VALUE) return qcc_lex_expected(&p->l, "%name");
   qcc_lexer here = p->l;
   QCC_TRY(qcc_lex_name(&p->l, name));
   return qcc_find_value(p->root, *name) ? qcc_lex_error(&here, "M-080", "%%%s is defined twice", *name) : QCC_OK;
 }
 
-static qcc_status parse_definition(parser *p, definition *d) {
+static qcc_status parse_definition(qcc_parser *p, definition *d) {
   *d = (definition){.type = qcc_type_unknown()};
   if (qcc_lex_is(&p->l, '_')) return qcc_lex_next(&p->l);
   QCC_TRY(parse_new_name(p, &d->name));
@@ -96,7 +88,7 @@ static qcc_status parse_definition(parser *p, definition *d) {
     if (d->by_file) QCC_TRY(qcc_lex_next(&p->l));
     QCC_TRY(qcc_parse_type(&p->l, &d->type));
   }
-  return parse_extra(p, "extra", &d->extra);
+  return qcc_parse_extra(p, "extra", &d->extra);
 }
 
 static void apply_definition(qcc_value *v, const definition *d) {
@@ -107,195 +99,14 @@ static void apply_definition(qcc_value *v, const definition *d) {
 }
 
 /* After "const": the value of that name, in the graph's list of constants. */
-static qcc_status parse_const(parser *p, qcc_graph *g, const definition *d, qcc_value **out) {
+static qcc_status parse_const(qcc_parser *p, qcc_graph *g, const definition *d, qcc_value **out) {
   qcc_tensor t = {0};
   QCC_TRY(qcc_lex_take_word(&p->l, "const"));
   QCC_TRY(qcc_parse_tensor(&p->l, &t));
   *out = qcc_add_const(g, d->name, &t);
   QCC_TRY(built(p));
-  QCC_TRY(parse_extra(p, "extra", &(*out)->extra));
-  return parse_extra(p, "tensor_extra", &(*out)->tensor_extra);
-}
-
-/* ---- attributes: whatever list is read goes through growing arrays, then to the graph in one piece */
-typedef struct items {
-  qcc_attr_kind kind; /* of one item */
-  QCC_VEC(int64_t) ints;
-  QCC_VEC(float) floats;
-  QCC_VEC(qcc_bytes) strings;
-  QCC_VEC(qcc_tensor) tensors;
-  QCC_VEC(qcc_graph *) graphs;
-} items;
-
-static qcc_status parse_int_or_float(parser *p, items *to) {
-  qcc_number x;
-  bool is_int = p->l.token.kind == QCC_TOKEN_INT;
-  qcc_lexer here = p->l;
-  QCC_TRY(qcc_lex_number(&p->l, &x));
-  if (is_int && !x.is_int) return qcc_lex_error(&here, "M-068", "integer outside 64 bits");
-  to->kind = is_int ? QCC_ATTR_INT : QCC_ATTR_FLOAT;
-  if (is_int) return qcc_vec_push(p->l.cx, &to->ints, x.i) ? QCC_OK : QCC_NOMEM;
-  float f = (float)x.x;
-  uint32_t bits = (uint32_t)x.bits;
-  if (x.has_bits) memcpy(&f, &bits, sizeof f);
-  return qcc_vec_push(p->l.cx, &to->floats, f) ? QCC_OK : QCC_NOMEM;
-}
-
-static qcc_status parse_string_item(parser *p, items *to) {
-  qcc_text text = {.cx = p->l.cx};
-  qcc_bytes s = {"", 0};
-  qcc_status st = qcc_lex_string(&p->l, &text);
-  qcc_text_add(&text, "", 1); /* the bytes stay terminated */
-  if (st == QCC_OK) {
-    s = (qcc_bytes){text.failed ? NULL : qcc_arena_copy(p->root->arena, text.at, text.n), text.n - 1};
-    if (!s.at) st = QCC_NOMEM;
-  }
-  qcc_text_free(&text);
-  to->kind = QCC_ATTR_STRING;
-  if (st == QCC_OK && !qcc_vec_push(p->l.cx, &to->strings, s)) st = QCC_NOMEM;
-  return st;
-}
-
-/* Attribute tensors stand in the arena: nobody has to release them. */
-static qcc_status parse_tensor_item(parser *p, items *to) {
-  qcc_tensor t = {0};
-  QCC_TRY(qcc_lex_take_word(&p->l, "const"));
-  QCC_TRY(qcc_parse_tensor(&p->l, &t));
-  qcc_tensor kept = {.type = t.type, .bytes = t.bytes};
-  kept.data = t.bytes ? qcc_arena_copy(p->root->arena, t.data, t.bytes) : "";
-  qcc_tensor_release(&t);
-  to->kind = QCC_ATTR_TENSOR;
-  return kept.data && qcc_vec_push(p->l.cx, &to->tensors, kept) ? QCC_OK : QCC_NOMEM;
-}
-
-static qcc_status parse_graph_item(parser *p, qcc_node *n, items *to) {
-  qcc_graph *g = NULL;
-  QCC_TRY(parse_graph(p, n->graph, &g));
-  g->owner = n;
-  to->kind = QCC_ATTR_GRAPH;
-  return qcc_vec_push(p->l.cx, &to->graphs, g) ? QCC_OK : QCC_NOMEM;
-}
-
-static qcc_status parse_item(parser *p, qcc_node *n, items *to) {
-  qcc_token_kind kind = p->l.token.kind;
-  if (kind == QCC_TOKEN_STRING) return parse_string_item(p, to);
-  if (kind == QCC_TOKEN_INT || kind == QCC_TOKEN_FLOAT || word(p, "nan") || word(p, "inf")) return parse_int_or_float(p, to);
-  if (word(p, "const")) return parse_tensor_item(p, to);
-  if (word(p, "graph")) return parse_graph_item(p, n, to);
-  return qcc_lex_expected(&p->l, "an integer, a float, a string, [a list], const, graph or opaque");
-}
-
-static const struct {
-  const char *word;
-  qcc_attr_kind kind;
-} list_words[] = {{"ints", QCC_ATTR_INT},
-                  {"floats", QCC_ATTR_FLOAT},
-                  {"strings", QCC_ATTR_STRING},
-                  {"tensors", QCC_ATTR_TENSOR},
-                  {"graphs", QCC_ATTR_GRAPH}};
-
-static qcc_status parse_list(parser *p, qcc_node *n, items *to, bool *is_list) {
-  bool typed = false;
-  for (size_t k = 0; k < sizeof list_words / sizeof *list_words && !typed; k++) {
-    typed = word(p, list_words[k].word);
-    if (typed) to->kind = list_words[k].kind;
-  }
-  if (typed) QCC_TRY(qcc_lex_next(&p->l));
-  *is_list = typed || qcc_lex_is(&p->l, '[');
-  if (!*is_list) return parse_item(p, n, to);
-  qcc_attr_kind kind = to->kind;
-  QCC_TRY(qcc_lex_take(&p->l, '['));
-  if (!typed && qcc_lex_is(&p->l, ']'))
-    return qcc_lex_error(&p->l, "M-081", "an empty list needs its kind: ints[], floats[], strings[], tensors[] or graphs[]");
-  for (bool first = true; !qcc_lex_is(&p->l, ']'); first = false) {
-    if (!first) QCC_TRY(qcc_lex_take(&p->l, ','));
-    qcc_lexer here = p->l;
-    QCC_TRY(parse_item(p, n, to));
-    if ((!first || typed) && to->kind != kind)
-      return qcc_lex_error(&here, "M-082", "the items of a list must be of one kind; floats have a point");
-    kind = to->kind;
-  }
-  return qcc_lex_next(&p->l);
-}
-
-static qcc_attr *new_attr(parser *p, qcc_node *n, const char *name, qcc_attr_kind kind) {
-  qcc_attr *a = qcc_arena_alloc(p->root->arena, sizeof *a);
-  if (!a) return NULL;
-  *a = (qcc_attr){.name = name, .kind = kind};
-  qcc_attr **end = &n->attrs;
-  while (*end) end = &(*end)->next;
-  return *end = a;
-}
-
-/* `count` items in the arena. */
-static const void *keep_list(parser *p, const void *at, size_t count, size_t size) {
-  return count ? qcc_arena_copy(p->root->arena, at, count * size) : qcc_arena_alloc(p->root->arena, 1);
-}
-
-static qcc_status fill_list(parser *p, qcc_attr *a, const items *from) {
-  switch (from->kind) {
-    case QCC_ATTR_INT: a->ints = keep_list(p, from->ints.at, from->ints.n, sizeof *a->ints); break;
-    case QCC_ATTR_FLOAT: a->floats = keep_list(p, from->floats.at, from->floats.n, sizeof *a->floats); break;
-    case QCC_ATTR_STRING: a->strings = keep_list(p, from->strings.at, from->strings.n, sizeof *a->strings); break;
-    case QCC_ATTR_TENSOR: a->tensors = keep_list(p, from->tensors.at, from->tensors.n, sizeof *a->tensors); break;
-    default: a->graphs = keep_list(p, from->graphs.at, from->graphs.n, sizeof *a->graphs); break;
-  }
-  /* exactly one of the arrays was filled */
-  a->count = (uint32_t)(from->ints.n + from->floats.n + from->strings.n + from->tensors.n + from->graphs.n);
-  return a->ints ? QCC_OK : QCC_NOMEM;
-}
-
-static qcc_status fill_single(parser *p, qcc_attr *a, const items *from) {
-  switch (from->kind) {
-    case QCC_ATTR_INT: a->i = from->ints.at[0]; break;
-    case QCC_ATTR_FLOAT: a->f = from->floats.at[0]; break;
-    case QCC_ATTR_STRING: a->s = from->strings.at[0]; break;
-    case QCC_ATTR_TENSOR: a->t = keep_list(p, from->tensors.at, 1, sizeof *a->t); return a->t ? QCC_OK : QCC_NOMEM;
-    default: a->g = from->graphs.at[0]; break;
-  }
-  return QCC_OK;
-}
-
-static qcc_status parse_attr_value(parser *p, qcc_node *n, const char *name, qcc_attr **out) {
-  if (word(p, "opaque")) { /* its wire bytes are what other attributes keep besides their value */
-    *out = new_attr(p, n, name, QCC_ATTR_OPAQUE);
-    return *out ? parse_extra(p, "opaque", &(*out)->extra) : QCC_NOMEM;
-  }
-  items found = {.kind = QCC_ATTR_INT};
-  bool is_list = false;
-  qcc_status st = parse_list(p, n, &found, &is_list);
-  if (st == QCC_OK) {
-    *out = new_attr(p, n, name, is_list ? (qcc_attr_kind)(found.kind + QCC_ATTR_INTS - QCC_ATTR_INT) : found.kind);
-    st = !*out ? QCC_NOMEM : is_list ? fill_list(p, *out, &found) : fill_single(p, *out, &found);
-  }
-  qcc_vec_free(p->l.cx, &found.ints);
-  qcc_vec_free(p->l.cx, &found.floats);
-  qcc_vec_free(p->l.cx, &found.strings);
-  qcc_vec_free(p->l.cx, &found.tensors);
-  qcc_vec_free(p->l.cx, &found.graphs);
-  return st;
-}
-
-static qcc_status parse_attr(parser *p, qcc_node *n) {
-  const char *name = NULL;
-  qcc_attr *a = NULL;
-  if (p->l.token.kind != QCC_TOKEN_WORD && p->l.token.kind != QCC_TOKEN_STRING) return qcc_lex_expected(&p->l, "the name of an attribute");
-  qcc_lexer here = p->l;
-  QCC_TRY(qcc_lex_name(&p->l, &name));
-  if (qcc_attr_find(n, name)) return qcc_lex_error(&here, "M-083", "attribute %s is given twice", name);
-  QCC_TRY(qcc_lex_take(&p->l, '='));
-  QCC_TRY(parse_attr_value(p, n, name, &a));
-  return a->kind == QCC_ATTR_OPAQUE ? QCC_OK : parse_extra(p, "extra", &a->extra);
-}
-
-static qcc_status parse_attrs(parser *p, qcc_node *n) {
-  qcc_status st = QCC_OK;
-  if (!qcc_lex_accept(&p->l, '{', &st)) return st;
-  while (!qcc_lex_is(&p->l, '}')) {
-    QCC_TRY(parse_attr(p, n));
-    if (!qcc_lex_is(&p->l, '}')) QCC_TRY(qcc_lex_take(&p->l, ','));
-  }
-  return qcc_lex_next(&p->l);
+  QCC_TRY(qcc_parse_extra(p, "extra", &(*out)->extra));
+  return qcc_parse_extra(p, "tensor_extra", &(*out)->tensor_extra);
 }
 
 /* ---- nodes */
@@ -303,7 +114,7 @@ typedef struct op_name {
   const char *domain, *type;
 } op_name;
 
-static qcc_status parse_op(parser *p, op_name *to) {
+static qcc_status parse_op(qcc_parser *p, op_name *to) {
   const char *whole = NULL;
   if (p->l.token.kind == QCC_TOKEN_STRING) {
     QCC_TRY(qcc_lex_name(&p->l, &to->domain));
@@ -319,7 +130,7 @@ static qcc_status parse_op(parser *p, op_name *to) {
   return to->domain && to->type ? QCC_OK : QCC_NOMEM;
 }
 
-static qcc_status parse_input_list(parser *p, values *in) {
+static qcc_status parse_input_list(qcc_parser *p, values *in) {
   QCC_TRY(qcc_lex_take(&p->l, '('));
   while (!qcc_lex_is(&p->l, ')')) {
     qcc_value *v = NULL;
@@ -340,12 +151,12 @@ static qcc_status parse_input_list(parser *p, values *in) {
 }
 
 /* The builder made a value for every output; this one is nobody's. */
-static void leave_output(parser *p, qcc_node *n, uint32_t k) {
+static void leave_output(qcc_parser *p, qcc_node *n, uint32_t k) {
   if (!qcc_map_put(&p->root->names->values, n->out[k]->name, 0)) qcc_graph_fail(p->root);
   n->out[k] = NULL;
 }
 
-static qcc_status name_outputs(parser *p, qcc_node *n, const definitions *defs) {
+static qcc_status name_outputs(qcc_parser *p, qcc_node *n, const definitions *defs) {
   for (uint32_t k = 0; k < n->out_count; k++) {
     const definition *d = &defs->at[k];
     if (!d->name) {
@@ -359,7 +170,7 @@ static qcc_status name_outputs(parser *p, qcc_node *n, const definitions *defs) 
 }
 
 /* What may follow the attributes. */
-static qcc_status parse_node_tail(parser *p, qcc_node *n) {
+static qcc_status parse_node_tail(qcc_parser *p, qcc_node *n) {
   if (p->l.token.kind == QCC_TOKEN_STRING) {
     qcc_lexer here = p->l;
     const char *name = NULL;
@@ -376,22 +187,22 @@ static qcc_status parse_node_tail(parser *p, qcc_node *n) {
     QCC_TRY(qcc_lex_next(&p->l));
     QCC_TRY(parse_string_name(p, &n->origin));
   }
-  return parse_extra(p, "extra", &n->extra);
+  return qcc_parse_extra(p, "extra", &n->extra);
 }
 
-static qcc_status make_node(parser *p, qcc_graph *g, const op_name *name, const definitions *defs, const values *in) {
+static qcc_status make_node(qcc_parser *p, qcc_graph *g, const op_name *name, const definitions *defs, const values *in) {
   qcc_op op = qcc_op_find(name->domain, name->type);
   uint32_t in_count = (uint32_t)in->n, out_count = (uint32_t)defs->n;
   qcc_node *n = op == QCC_OP_OPAQUE ? qcc_add_opaque(g, NULL, name->domain, name->type, "", in->at, in_count, out_count)
                                     : qcc_add_node(g, NULL, op, "", in->at, in_count, out_count);
   QCC_TRY(built(p));
   QCC_TRY(name_outputs(p, n, defs));
-  QCC_TRY(parse_attrs(p, n));
+  QCC_TRY(qcc_parse_attrs(p, n));
   QCC_TRY(parse_node_tail(p, n));
   return built(p);
 }
 
-static qcc_status parse_node(parser *p, qcc_graph *g, const definitions *defs) {
+static qcc_status parse_node(qcc_parser *p, qcc_graph *g, const definitions *defs) {
   op_name op = {0};
   values in = {0};
   QCC_TRY(parse_op(p, &op));
@@ -401,7 +212,7 @@ static qcc_status parse_node(parser *p, qcc_graph *g, const definitions *defs) {
   return st;
 }
 
-static qcc_status parse_definitions(parser *p, definitions *defs) {
+static qcc_status parse_definitions(qcc_parser *p, definitions *defs) {
   qcc_status st = QCC_OK;
   if (qcc_lex_accept(&p->l, '(', &st)) return qcc_lex_take(&p->l, ')');
   QCC_TRY(st);
@@ -416,7 +227,7 @@ static qcc_status parse_definitions(parser *p, definitions *defs) {
   return st;
 }
 
-static qcc_status parse_statement(parser *p, qcc_graph *g) {
+static qcc_status parse_statement(qcc_parser *p, qcc_graph *g) {
   definitions defs = {0};
   qcc_status st = parse_definitions(p, &defs);
   if (st == QCC_OK) st = qcc_lex_take(&p->l, '=');
@@ -431,7 +242,7 @@ static qcc_status parse_statement(parser *p, qcc_graph *g) {
 }
 
 /* ---- graphs */
-static qcc_status parse_one_input(parser *p, qcc_graph *g) {
+static qcc_status parse_one_input(qcc_parser *p, qcc_graph *g) {
   definition d;
   qcc_value *v = NULL;
   QCC_TRY(parse_definition(p, &d));
@@ -447,7 +258,7 @@ static qcc_status parse_one_input(parser *p, qcc_graph *g) {
   return built(p);
 }
 
-static qcc_status parse_inputs(parser *p, qcc_graph *g) {
+static qcc_status parse_inputs(qcc_parser *p, qcc_graph *g) {
   QCC_TRY(qcc_lex_take(&p->l, '('));
   while (!qcc_lex_is(&p->l, ')')) {
     QCC_TRY(parse_one_input(p, g));
@@ -456,7 +267,7 @@ static qcc_status parse_inputs(parser *p, qcc_graph *g) {
   return qcc_lex_next(&p->l);
 }
 
-static qcc_status parse_outputs(parser *p, pendings *outputs) {
+static qcc_status parse_outputs(qcc_parser *p, pendings *outputs) {
   if (p->l.token.kind != QCC_TOKEN_ARROW) return qcc_lex_expected(&p->l, "->");
   QCC_TRY(qcc_lex_next(&p->l));
   QCC_TRY(qcc_lex_take(&p->l, '('));
@@ -470,7 +281,7 @@ static qcc_status parse_outputs(parser *p, pendings *outputs) {
   return qcc_lex_next(&p->l);
 }
 
-static qcc_status parse_opsets(parser *p, qcc_graph *g) {
+static qcc_status parse_opsets(qcc_parser *p, qcc_graph *g) {
   if (!word(p, "opset")) return QCC_OK;
   qcc_status st = QCC_OK;
   /* the text lists them all: forget the default */
@@ -490,16 +301,16 @@ static qcc_status parse_opsets(parser *p, qcc_graph *g) {
   return st;
 }
 
-static qcc_status parse_meta(parser *p, qcc_graph *g) {
+static qcc_status parse_meta(qcc_parser *p, qcc_graph *g) {
   const char *key = NULL, *value = NULL;
   QCC_TRY(parse_string_name(p, &key));
   QCC_TRY(parse_string_name(p, &value));
   return qcc_graph_set_metadata(g, key, value);
 }
 
-static qcc_status parse_header(parser *p, qcc_graph *g) {
-  if (word(p, "extra")) return parse_extra(p, "extra", &g->extra);
-  if (word(p, "model_extra")) return parse_extra(p, "model_extra", &g->model_extra);
+static qcc_status parse_header(qcc_parser *p, qcc_graph *g) {
+  if (word(p, "extra")) return qcc_parse_extra(p, "extra", &g->extra);
+  if (word(p, "model_extra")) return qcc_parse_extra(p, "model_extra", &g->model_extra);
   const struct {
     const char *word;
     int64_t *number;
@@ -520,7 +331,7 @@ static qcc_status parse_header(parser *p, qcc_graph *g) {
   return qcc_lex_expected(&p->l, "%name, _, () or a header word such as meta");
 }
 
-static qcc_status parse_body(parser *p, qcc_graph *g) {
+static qcc_status parse_body(qcc_parser *p, qcc_graph *g) {
   QCC_TRY(qcc_lex_take(&p->l, '{'));
   while (!qcc_lex_is(&p->l, '}')) {
     bool header = p->l.token.kind == QCC_TOKEN_WORD && (g == p->root || word(p, "extra"));
@@ -529,7 +340,7 @@ static qcc_status parse_body(parser *p, qcc_graph *g) {
   return qcc_lex_next(&p->l);
 }
 
-static qcc_status attach_outputs(parser *p, qcc_graph *g, pendings *outputs) {
+static qcc_status attach_outputs(qcc_parser *p, qcc_graph *g, pendings *outputs) {
   for (size_t k = 0; k < outputs->n; k++) {
     qcc_value *v = qcc_find_value(p->root, outputs->at[k].name);
     if (!v) return qcc_lex_error(&outputs->at[k].at, "M-088", "output %%%s is never defined", outputs->at[k].name);
@@ -538,7 +349,7 @@ static qcc_status attach_outputs(parser *p, qcc_graph *g, pendings *outputs) {
   return built(p);
 }
 
-static qcc_status parse_graph(parser *p, qcc_graph *parent, qcc_graph **out) {
+qcc_status qcc_parse_subgraph(qcc_parser *p, qcc_graph *parent, qcc_graph **out) {
   if (++p->depth > DEEPEST) return qcc_lex_error(&p->l, "L-064", "graphs nest deeper than %d", (int)DEEPEST);
   QCC_TRY(qcc_lex_take_word(&p->l, "graph"));
   if (p->l.token.kind != QCC_TOKEN_LABEL) return qcc_lex_expected(&p->l, "@name");
@@ -557,16 +368,16 @@ static qcc_status parse_graph(parser *p, qcc_graph *parent, qcc_graph **out) {
   return st;
 }
 
-static qcc_status parse_module(parser *p) {
+static qcc_status parse_module(qcc_parser *p) {
   qcc_graph *g = NULL;
   QCC_TRY(qcc_lex_next(&p->l));
-  QCC_TRY(parse_graph(p, NULL, &g));
+  QCC_TRY(qcc_parse_subgraph(p, NULL, &g));
   if (p->l.token.kind != QCC_TOKEN_END) return qcc_lex_expected(&p->l, "the end of the text");
   return qcc_verify(p->root, QCC_INVALID);
 }
 
 qcc_status qcc_parse_graph(qcc_graph **out, qcc_context *cx, const char *text, size_t n, const char *file) {
-  parser p = {0};
+  qcc_parser p = {0};
   *out = NULL;
   QCC_TRY(qcc_graph_new(&p.root, cx));
   qcc_lex_init(&p.l, cx, text, n, file);

@@ -177,7 +177,7 @@ static qcc_status run_loop(qcc_kargs *k, iteration *it) {
 }
 
 qcc_status qcc_kernel_loop(qcc_kargs *k) {
-  iteration it = {.lead_in = 2, .lead_out = 1, .states = k->in_count - 2};
+  iteration it = {.lead_in = 2, .lead_out = 1, .states = k->in_count > 2 ? k->in_count - 2 : 0}; /* count and condition may be left out */
   QCC_TRY(body_of(k, "body", &it.body));
   qcc_status st = begin_iteration(k, &it, 2);
   if (st == QCC_OK) st = run_loop(k, &it);

@@ -92,7 +92,6 @@ static bool grow_inputs(qcc_node *n) {
     qcc_use *old = &n->in[i], *u = &in[i];
     *u = *old;
     if (!u->value) continue;
-    if (old->prev == old) u->prev = u;
     if (u->value->uses == old) u->value->uses = u;
     if (u->prev->next == old) u->prev->next = u;
     if (u->next) {

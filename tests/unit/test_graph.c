@@ -287,6 +287,31 @@ static qcc_node *add_if(qcc_graph *g, qcc_value *cond, qcc_value *x) {
   return n;
 }
 
+/* A capture two graphs deep counts for the outermost node. */
+static void sorting_captures(void **state) {
+  (void)state;
+  qcc_graph *g = NULL;
+  qcc_context *cx = make(&g);
+  char text[256];
+  qcc_type bit = qcc_type_of(QCC_BOOL, 0, NULL);
+  qcc_value *c = qcc_add_input(g, "c", &bit), *x = qcc_add_input(g, "x", NULL);
+  qcc_node *outer = add_if(g, c, x), *inner = add_if(qcc_attr_graph(outer, "else_branch"), c, x);
+  qcc_value *late = unary(g, QCC_OP_RELU, "late", x);
+  qcc_graph *deep = qcc_attr_graph(inner, "then_branch");
+  qcc_set_input(deep->first, 0, late);
+  assert_int_equal(qcc_verify(g, QCC_INVALID), QCC_INVALID);
+  assert_int_equal(qcc_sort_nodes(g), QCC_OK);
+  assert_string_equal(order(g, text), "late branch ");
+  good(g);
+  qcc_set_use(deep->outputs[0], late); /* an edge of a list of outputs counts too */
+  qcc_move_node(late->def, NULL);
+  qcc_set_input(deep->first, 0, x);
+  assert_int_equal(qcc_sort_nodes(g), QCC_OK);
+  assert_string_equal(order(g, text), "late branch ");
+  good(g);
+  done(cx, g);
+}
+
 static qcc_graph *module(qcc_context *cx) {
   qcc_graph *g = NULL;
   if (qcc_graph_new(&g, cx) != QCC_OK) return NULL;
@@ -344,6 +369,15 @@ static void subgraphs(void **state) {
   assert_string_equal(users(x, text), "t:0 @1 i:0 ");
   assert_null(qcc_find_value(g, qcc_intern(cx, "t_1")));
   good(g);
+  qcc_node *second = add_if(g, qcc_find_value(g, qcc_intern(cx, "c")), x);
+  qcc_value *cond = second->in[0].value;
+  assert_int_equal(qcc_erase_node(add_if(qcc_attr_graph(second, "then_branch"), cond, x)), QCC_OK);
+  add_if(qcc_attr_graph(second, "then_branch"), cond, x);
+  good(g);
+  n = 4; /* past the stop: all graphs of both nodes, and of the one inside */
+  assert_int_equal(qcc_graph_walk(g, count_graphs, &n), QCC_OK);
+  assert_int_equal(n, 4 + 7);
+  assert_int_equal(qcc_erase_node(second), QCC_OK);
   qcc_attr_remove(branch, "then_branch");
   assert_string_equal(users(x, text), "@1 i:0 ");
   qcc_graph_free(g);
@@ -590,11 +624,21 @@ static void size(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(building),      cmocka_unit_test(naming),     cmocka_unit_test(edges),
-      cmocka_unit_test(constants),     cmocka_unit_test(attributes), cmocka_unit_test(sorting),
-      cmocka_unit_test(subgraphs),     cmocka_unit_test(clones),     cmocka_unit_test(clones_share_weights),
-      cmocka_unit_test(origins),       cmocka_unit_test(verifying),  cmocka_unit_test(failures),
-      cmocka_unit_test(after_failure), cmocka_unit_test(size),
+      cmocka_unit_test(building),
+      cmocka_unit_test(naming),
+      cmocka_unit_test(edges),
+      cmocka_unit_test(constants),
+      cmocka_unit_test(attributes),
+      cmocka_unit_test(sorting),
+      cmocka_unit_test(sorting_captures),
+      cmocka_unit_test(subgraphs),
+      cmocka_unit_test(clones),
+      cmocka_unit_test(clones_share_weights),
+      cmocka_unit_test(origins),
+      cmocka_unit_test(verifying),
+      cmocka_unit_test(failures),
+      cmocka_unit_test(after_failure),
+      cmocka_unit_test(size),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -159,6 +159,22 @@ static void reading(void **state) {
   }
 }
 
+/* More digits than are kept: what is cut off must still move the number off the middle. */
+static void endless(void **state) {
+  (void)state;
+  const char *middle = "1.00000000000000011102230246251565404236316680908203125"; /* 1 + 2^-53 */
+  char text[1200];
+  double x = 0;
+  size_t n = strlen(middle);
+  memset(text, '0', sizeof text);
+  memcpy(text, middle, n);
+  assert_int_equal(qcc_read_f64(text, 1100, &x), 1100);
+  assert_true(x == 1);
+  text[1099] = '1';
+  assert_int_equal(qcc_read_f64(text, 1100, &x), 1100);
+  assert_true(x == 1 + 0x1p-52);
+}
+
 static void odd_texts(void **state) {
   (void)state;
   static const struct {
@@ -262,8 +278,9 @@ static void quoting(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(round_trips), cmocka_unit_test(edges),   cmocka_unit_test(words),   cmocka_unit_test(reading),
-      cmocka_unit_test(odd_texts),   cmocka_unit_test(formats), cmocka_unit_test(cutting), cmocka_unit_test(quoting),
+      cmocka_unit_test(round_trips), cmocka_unit_test(edges),   cmocka_unit_test(words),
+      cmocka_unit_test(reading),     cmocka_unit_test(endless), cmocka_unit_test(odd_texts),
+      cmocka_unit_test(formats),     cmocka_unit_test(cutting), cmocka_unit_test(quoting),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

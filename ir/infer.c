@@ -35,10 +35,14 @@ bool qcc_type_merge(qcc_type *into, const qcc_type *other) {
 }
 
 static bool broadcast_dim(int64_t *out, int64_t a, int64_t b) {
-  if (a == b || b == 1) *out = a;
-  else if (a == 1) *out = b;
-  else if (a >= 0 && b >= 0) return false;
-  else *out = a >= 0 ? a : b >= 0 ? b : QCC_DIM_UNKNOWN;  // a number other than 1 decides; two symbols do not
+  if (a == b || b == 1)
+    *out = a;
+  else if (a == 1)
+    *out = b;
+  else if (a >= 0 && b >= 0)
+    return false;
+  else
+    *out = a >= 0 ? a : b >= 0 ? b : QCC_DIM_UNKNOWN; // a number other than 1 decides; two symbols do not
   return true;
 }
 
@@ -78,7 +82,7 @@ static qcc_status check_arity(const qcc_infer *f) {
 static qcc_status check_size(const qcc_infer *f, uint32_t k) {
   const qcc_type *t = &f->out[k];
   uint64_t limit = qcc_context_limits(f->cx)->run_bytes;
-  int64_t known = 1;  // the sizes that are known bound the tensor from below when none of them is 0
+  int64_t known = 1; // the sizes that are known bound the tensor from below when none of them is 0
   for (int i = 0; i < t->rank; i++) {
     if (t->dim[i] == 0) return QCC_OK;
     if (t->dim[i] > 0 && !qcc_mul_s64(known, t->dim[i], &known)) known = INT64_MAX;
@@ -95,7 +99,7 @@ qcc_status qcc_infer_node(qcc_infer *f) {
   const qcc_node *n = f->node;
   for (uint32_t k = 0; k < n->out_count; k++) f->out[k] = qcc_type_unknown();
   if (n->op == QCC_OP_OPAQUE) return QCC_OK;
-  if (f->opset < 1) f->opset = 13;  // not imported: a graph in the making
+  if (f->opset < 1) f->opset = 13; // not imported: a graph in the making
   QCC_TRY(check_arity(f));
   QCC_TRY(rules[n->op](f));
   for (uint32_t k = 0; k < n->out_count; k++) QCC_TRY(check_size(f, k));

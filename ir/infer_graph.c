@@ -83,7 +83,7 @@ static qcc_status seed_scan(qcc_context *cx, const qcc_node *n, const qcc_graph 
     qcc_type t = n->in[k].value->type;
     int axis;
     if (k >= states && t.rank >= 0) {
-      if (!qcc_axis(k - states < count ? axes[k - states] : 0, t.rank, &axis)) continue;  // the rule of Scan tells it
+      if (!qcc_axis(k - states < count ? axes[k - states] : 0, t.rank, &axis)) continue; // the rule of Scan tells it
       for (int i = axis; i + 1 < t.rank; i++) t.dim[i] = t.dim[i + 1];
       t.dim[--t.rank] = 0;
     }
@@ -146,7 +146,12 @@ static qcc_status visit(walker *w, qcc_node *n, int depth) {
     w->known[k] = qcc_fact_known(&w->facts, v);
     w->partial[k] = qcc_fact_partial(&w->facts, v);
   }
-  qcc_infer f = {.cx = w->facts.cx, .node = n, .opset = qcc_graph_opset(n->graph, n->domain), .in = w->in, .known = w->known, .out = w->out,
+  qcc_infer f = {.cx = w->facts.cx,
+                 .node = n,
+                 .opset = qcc_graph_opset(n->graph, n->domain),
+                 .in = w->in,
+                 .known = w->known,
+                 .out = w->out,
                  .partial = w->partial};
   QCC_TRY(qcc_infer_node(&f));
   for (uint32_t k = 0; k < n->out_count; k++) {

@@ -23,9 +23,7 @@ void qcc_facts_fini(qcc_facts *facts) {
   qcc_arena_fini(&facts->arena);
 }
 
-static const qcc_fact *find(const qcc_facts *facts, const qcc_value *v) {
-  return v && v->id < facts->count ? facts->at[v->id] : NULL;
-}
+static const qcc_fact *find(const qcc_facts *facts, const qcc_value *v) { return v && v->id < facts->count ? facts->at[v->id] : NULL; }
 
 const qcc_tensor *qcc_fact_known(const qcc_facts *facts, const qcc_value *v) {
   if (qcc_is_const(v)) return v->data;
@@ -58,9 +56,7 @@ static qcc_status put_known(qcc_facts *facts, const qcc_value *v, qcc_tensor *t)
   return QCC_OK;
 }
 
-static bool is_number(int64_t entry) {
-  return entry >= -1;
-}
+static bool is_number(int64_t entry) { return entry >= -1; }
 
 /* Entries as a fact; as a known tensor when all are numbers. */
 static qcc_status put_entries(qcc_facts *facts, const qcc_value *v, const qcc_type *type, const qcc_entries *e) {
@@ -92,9 +88,11 @@ static bool entries_of(const qcc_infer *f, uint32_t k, qcc_entries *e) {
   e->n = (int)count;
   for (int i = 0; i < e->n; i++) {
     e->at[i] = QCC_ENTRY_UNKNOWN;
-    if (known) e->at[i] = qcc_tensor_get_s64(known, i);
-    else if (f->partial && f->partial[k]) e->at[i] = f->partial[k]->at[i];
-    if (known && !is_number(e->at[i])) e->at[i] = QCC_ENTRY_UNKNOWN;  // such numbers would read as symbols
+    if (known)
+      e->at[i] = qcc_tensor_get_s64(known, i);
+    else if (f->partial && f->partial[k])
+      e->at[i] = f->partial[k]->at[i];
+    if (known && !is_number(e->at[i])) e->at[i] = QCC_ENTRY_UNKNOWN; // such numbers would read as symbols
   }
   return true;
 }
@@ -129,8 +127,10 @@ static bool learn_slice(const qcc_infer *f, qcc_entries *e) {
   uint32_t count;
   if (!entries_of(f, 0, &x) || f->in[0]->rank != 1 || f->out[0].rank != 1 || f->out[0].dim[0] < 0) return false;
   const int64_t *attr = qcc_attr_ints(f->node, "starts", &count);
-  if (f->opset < 10 && count == 1) start = attr[0];
-  else if (!qcc_shape_scalar(f, 1, &start)) return false;
+  if (f->opset < 10 && count == 1)
+    start = attr[0];
+  else if (!qcc_shape_scalar(f, 1, &start))
+    return false;
   if (qcc_shape_in(f, 4) && !qcc_shape_scalar(f, 4, &step)) return false;
   if (step < -QCC_MAX_RANK || step > QCC_MAX_RANK) return false;
   start = start < -x.n ? 0 : start < 0 ? start + x.n : start;
@@ -160,8 +160,12 @@ static bool learn_entries(const qcc_infer *f, qcc_entries *e) {
     case QCC_OP_GATHER: return learn_gather(f, e);
     case QCC_OP_SLICE: return learn_slice(f, e);
     case QCC_OP_CONCAT: return learn_concat(f, e);
-    case QCC_OP_SQUEEZE: case QCC_OP_UNSQUEEZE: case QCC_OP_RESHAPE: case QCC_OP_FLATTEN: case QCC_OP_IDENTITY: case QCC_OP_CAST:
-      return f->out[0].rank >= 0 && f->out[0].rank <= 1 && entries_of(f, 0, e);
+    case QCC_OP_SQUEEZE:
+    case QCC_OP_UNSQUEEZE:
+    case QCC_OP_RESHAPE:
+    case QCC_OP_FLATTEN:
+    case QCC_OP_IDENTITY:
+    case QCC_OP_CAST: return f->out[0].rank >= 0 && f->out[0].rank <= 1 && entries_of(f, 0, e);
     default: return false;
   }
 }
@@ -182,13 +186,14 @@ static qcc_status learn_constant(qcc_facts *facts, const qcc_infer *f) {
   const float single = qcc_attr_float(f->node, "value_float", 0);
   bool is_int = f->out[0].dtype == QCC_S64, is_list = f->out[0].rank == 1;
   const void *from = is_int ? (is_list ? (const void *)ints : &one) : is_list ? (const void *)floats : &single;
-  QCC_TRY(qcc_tensor_copy(&t, facts->cx, &f->out[0], from ? from : &one));  // an empty list has no bytes
+  QCC_TRY(qcc_tensor_copy(&t, facts->cx, &f->out[0], from ? from : &one)); // an empty list has no bytes
   return put_known(facts, f->node->out[0], &t);
 }
 
 static bool may_fold(const qcc_facts *facts, const qcc_infer *f) {
   const qcc_node *n = f->node;
-  if (!facts->fold || !facts->fold->fold || n->op == QCC_OP_OPAQUE || n->in_count == 0 || qcc_op_get(n->op)->exact == QCC_RANDOM) return false;
+  if (!facts->fold || !facts->fold->fold || n->op == QCC_OP_OPAQUE || n->in_count == 0 || qcc_op_get(n->op)->exact == QCC_RANDOM)
+    return false;
   for (const qcc_attr *a = n->attrs; a; a = a->next)
     if (a->kind == QCC_ATTR_GRAPH || a->kind == QCC_ATTR_GRAPHS || a->kind == QCC_ATTR_OPAQUE) return false;
   for (uint32_t k = 0; k < n->in_count; k++)
@@ -208,7 +213,7 @@ static qcc_status learn_folded(qcc_facts *facts, const qcc_infer *f) {
   if (!out) return QCC_NOMEM;
   qcc_status status = facts->fold->fold(facts->cx, f->node, f->known, out);
   bool done = status == QCC_OK;
-  if (status == QCC_UNSUPPORTED) status = QCC_OK;  // no kernel: the value stays unknown
+  if (status == QCC_UNSUPPORTED) status = QCC_OK; // no kernel: the value stays unknown
   for (uint32_t k = 0; done && k < n; k++) {
     qcc_status put = put_known(facts, f->node->out[k], &out[k]);
     if (put != QCC_OK) status = put;

@@ -22,9 +22,7 @@ static const uint8_t lengths[QCC_OP_COUNT] = {
 #undef OP
 };
 
-const qcc_op_info *qcc_op_get(qcc_op op) {
-  return &table[(unsigned)op < QCC_OP_COUNT ? op : QCC_OP_OPAQUE];
-}
+const qcc_op_info *qcc_op_get(qcc_op op) { return &table[(unsigned)op < QCC_OP_COUNT ? op : QCC_OP_OPAQUE]; }
 
 qcc_op qcc_op_find(const char *domain, const char *name) {
   size_t length = name ? strlen(name) : 0;

@@ -4,13 +4,9 @@
 
 #include <string.h>
 
-const qcc_type *qcc_shape_in(const qcc_infer *f, uint32_t k) {
-  return k < f->node->in_count ? f->in[k] : NULL;
-}
+const qcc_type *qcc_shape_in(const qcc_infer *f, uint32_t k) { return k < f->node->in_count ? f->in[k] : NULL; }
 
-const qcc_tensor *qcc_shape_known(const qcc_infer *f, uint32_t k) {
-  return f->known && k < f->node->in_count ? f->known[k] : NULL;
-}
+const qcc_tensor *qcc_shape_known(const qcc_infer *f, uint32_t k) { return f->known && k < f->node->in_count ? f->known[k] : NULL; }
 
 const qcc_type *qcc_shape_ranked(const qcc_infer *f, uint32_t k) {
   const qcc_type *t = qcc_shape_in(f, k);
@@ -68,7 +64,8 @@ qcc_status qcc_shape_same_dtype(const qcc_infer *f, uint32_t first, uint32_t las
     qcc_dtype t = qcc_shape_dtype(f, k);
     if (t == QCC_NONE) continue;
     if (seen != QCC_NONE && t != seen)
-      return qcc_shape_bad(f, QCC_M_DTYPE, "input %u is %s where another is %s; they must be of one type", k, qcc_dtype_name(t), qcc_dtype_name(seen));
+      return qcc_shape_bad(f, QCC_M_DTYPE, "input %u is %s where another is %s; they must be of one type", k, qcc_dtype_name(t),
+                           qcc_dtype_name(seen));
     seen = t;
   }
   return QCC_OK;
@@ -98,9 +95,12 @@ qcc_status qcc_shape_choice(const qcc_infer *f, const char *name, const char *co
 qcc_status qcc_shape_dtype_attr(const qcc_infer *f, const char *name, qcc_dtype fallback, qcc_dtype *out) {
   const qcc_attr *a = qcc_attr_find(f->node, name);
   if (a && a->kind == QCC_ATTR_STRING) { // before opset 6 types were spelled out
-    static const struct { const char *name; qcc_dtype dtype; } old[] = {
-        {"FLOAT", QCC_F32}, {"UINT8", QCC_U8}, {"INT8", QCC_S8}, {"UINT16", QCC_U16}, {"INT16", QCC_S16}, {"INT32", QCC_S32}, {"INT64", QCC_S64},
-        {"STRING", QCC_STRING}, {"BOOL", QCC_BOOL}, {"FLOAT16", QCC_F16}, {"DOUBLE", QCC_F64}, {"UINT32", QCC_U32}, {"UINT64", QCC_U64}};
+    static const struct {
+      const char *name;
+      qcc_dtype dtype;
+    } old[] = {{"FLOAT", QCC_F32},  {"UINT8", QCC_U8},   {"INT8", QCC_S8},       {"UINT16", QCC_U16}, {"INT16", QCC_S16},
+               {"INT32", QCC_S32},  {"INT64", QCC_S64},  {"STRING", QCC_STRING}, {"BOOL", QCC_BOOL},  {"FLOAT16", QCC_F16},
+               {"DOUBLE", QCC_F64}, {"UINT32", QCC_U32}, {"UINT64", QCC_U64}};
     for (size_t i = 0; i < sizeof old / sizeof *old; i++)
       if (strcmp(a->s.at, old[i].name) == 0) {
         *out = old[i].dtype;
@@ -109,7 +109,8 @@ qcc_status qcc_shape_dtype_attr(const qcc_infer *f, const char *name, qcc_dtype 
     return qcc_shape_bad(f, QCC_M_ATTR, "%s is '%.128s', which is not an element type", name, a->s.at);
   }
   int64_t i = qcc_attr_int(f->node, name, fallback);
-  if (a && (i <= 0 || i >= QCC_DTYPE_COUNT)) return qcc_shape_bad(f, QCC_M_ATTR, "%s is %lld, which is not an element type", name, (long long)i);
+  if (a && (i <= 0 || i >= QCC_DTYPE_COUNT))
+    return qcc_shape_bad(f, QCC_M_ATTR, "%s is %lld, which is not an element type", name, (long long)i);
   *out = (qcc_dtype)i;
   return QCC_OK;
 }

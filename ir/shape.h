@@ -13,13 +13,13 @@
 #undef OP
 
 /* Message numbers of the rules. */
-#define QCC_M_ARITY "M-100"  /* number of inputs, outputs, attributes that must be there */
-#define QCC_M_RANK "M-101"   /* rank of an input */
-#define QCC_M_ATTR "M-102"   /* value or length of an attribute or of a list input */
-#define QCC_M_DIM "M-103"    /* sizes that do not fit each other */
-#define QCC_M_DTYPE "M-104"  /* element types that do not fit each other */
-#define QCC_M_INDEX "M-105"  /* axis or index out of range */
-#define QCC_M_QUANT "M-106"  /* scales and zero points */
+#define QCC_M_ARITY "M-100" /* number of inputs, outputs, attributes that must be there */
+#define QCC_M_RANK "M-101"  /* rank of an input */
+#define QCC_M_ATTR "M-102"  /* value or length of an attribute or of a list input */
+#define QCC_M_DIM "M-103"   /* sizes that do not fit each other */
+#define QCC_M_DTYPE "M-104" /* element types that do not fit each other */
+#define QCC_M_INDEX "M-105" /* axis or index out of range */
+#define QCC_M_QUANT "M-106" /* scales and zero points */
 
 /* One located error; evaluates to QCC_INVALID. */
 #define qcc_shape_bad(f, code, ...) qcc_error((f)->cx, QCC_INVALID, code, (qcc_loc[]){qcc_node_loc((f)->node)}, __VA_ARGS__)
@@ -30,7 +30,7 @@ const qcc_type *qcc_shape_in(const qcc_infer *f, uint32_t k);
 const qcc_tensor *qcc_shape_known(const qcc_infer *f, uint32_t k);
 /* Input type when it is there and its rank is known, else NULL. */
 const qcc_type *qcc_shape_ranked(const qcc_infer *f, uint32_t k);
-qcc_dtype qcc_shape_dtype(const qcc_infer *f, uint32_t k);  /* QCC_NONE: unknown or left out */
+qcc_dtype qcc_shape_dtype(const qcc_infer *f, uint32_t k); /* QCC_NONE: unknown or left out */
 /* Set output k; nothing happens when the node does not have it. */
 void qcc_shape_set(qcc_infer *f, uint32_t k, const qcc_type *t);
 /* Unknown type of the given element type and rank (-1: unknown). Rank is at most QCC_MAX_RANK. */
@@ -58,7 +58,7 @@ enum { QCC_LIST_MAX = 32, QCC_NO_INPUT = -1 };
 typedef enum qcc_list_state { QCC_LIST_ABSENT, QCC_LIST_UNKNOWN, QCC_LIST_KNOWN } qcc_list_state;
 typedef struct qcc_list {
   qcc_list_state state;
-  int n;  /* entries; -1 when unknown */
+  int n; /* entries; -1 when unknown */
   int64_t at[QCC_LIST_MAX];
 } qcc_list;
 /* From attribute `attr` when it is not NULL, else from input `input`. */

@@ -19,9 +19,7 @@ typedef struct equation {
   bool has_ellipsis, unknown;
 } equation;
 
-static bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 /* Reads up to ',' or "->" or the end; *at is left there. */
 static qcc_status read_term(const equation *e, const char **at, term *t) {
@@ -45,8 +43,10 @@ static qcc_status read_term(const equation *e, const char **at, term *t) {
 static qcc_status bind_middle(equation *e, const qcc_type *x, const term *t) {
   qcc_type part = qcc_shape_type(QCC_NONE, x->rank - t->n);
   for (int i = 0; i < part.rank; i++) part.dim[i] = x->dim[t->ellipsis + i];
-  if (!e->has_ellipsis) e->middle = part;
-  else if (!qcc_broadcast(&e->middle, &e->middle, &part)) return qcc_shape_bad(e->f, QCC_M_DIM, "the axes behind '...' do not broadcast");
+  if (!e->has_ellipsis)
+    e->middle = part;
+  else if (!qcc_broadcast(&e->middle, &e->middle, &part))
+    return qcc_shape_bad(e->f, QCC_M_DIM, "the axes behind '...' do not broadcast");
   e->has_ellipsis = true;
   return QCC_OK;
 }
@@ -60,9 +60,12 @@ static qcc_status bind(equation *e, uint32_t k, const term *t) {
   for (int i = 0; i < t->n; i++) {
     int letter = t->letter[i];
     int64_t d = x ? x->dim[t->ellipsis >= 0 && i >= t->ellipsis ? x->rank - t->n + i : i] : QCC_DIM_UNKNOWN;
-    if (!e->seen[letter]++) e->size[letter] = d;
-    else if (e->size[letter] == 1) e->size[letter] = d;
-    else if (d != 1) QCC_TRY(qcc_shape_fit(e->f, &e->size[letter], d, "axes of one letter"));
+    if (!e->seen[letter]++)
+      e->size[letter] = d;
+    else if (e->size[letter] == 1)
+      e->size[letter] = d;
+    else if (d != 1)
+      QCC_TRY(qcc_shape_fit(e->f, &e->size[letter], d, "axes of one letter"));
   }
   return QCC_OK;
 }
@@ -101,7 +104,8 @@ qcc_status qcc_shape_einsum(qcc_infer *f) {
   for (uint32_t k = 0; k < f->node->in_count; k++) {
     QCC_TRY(read_term(&e, &at, &t));
     QCC_TRY(bind(&e, k, &t));
-    if (*at == ',' && k + 1 < f->node->in_count) at++;
+    if (*at == ',' && k + 1 < f->node->in_count)
+      at++;
     else if (k + 1 < f->node->in_count || *at == ',')
       return qcc_shape_bad(f, QCC_M_ATTR, "the equation has another number of terms than the node's %u inputs", f->node->in_count);
   }

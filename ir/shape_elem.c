@@ -106,10 +106,9 @@ qcc_status qcc_shape_prelu(qcc_infer *f) {
   const qcc_type *x = qcc_shape_ranked(f, 0), *slope = qcc_shape_ranked(f, 1);
   QCC_TRY(qcc_shape_same_dtype(f, 0, 1));
   qcc_type t;
-  bool per_channel = slope && x && slope->rank == 1 && x->rank > 1 && slope->dim[0] == x->dim[1];  // allowed before opset 7, still written
+  bool per_channel = slope && x && slope->rank == 1 && x->rank > 1 && slope->dim[0] == x->dim[1]; // allowed before opset 7, still written
   if (f->opset >= 7 && x && slope && !per_channel) {
-    if (!qcc_broadcast(&t, x, slope) || t.rank != x->rank)
-      return qcc_shape_bad(f, QCC_M_DIM, "the slope does not broadcast to the input");
+    if (!qcc_broadcast(&t, x, slope) || t.rank != x->rank) return qcc_shape_bad(f, QCC_M_DIM, "the slope does not broadcast to the input");
   }
   return qcc_shape_same(f);
 }
@@ -118,7 +117,8 @@ qcc_status qcc_shape_clip(qcc_infer *f) {
   for (uint32_t k = 1; k < 3; k++) {
     const qcc_type *t = qcc_shape_ranked(f, k);
     int64_t count;
-    if (t && qcc_type_count(t, &count) && count != 1) return qcc_shape_bad(f, QCC_M_DIM, "input %u has %lld elements, expected 1", k, (long long)count);
+    if (t && qcc_type_count(t, &count) && count != 1)
+      return qcc_shape_bad(f, QCC_M_DIM, "input %u has %lld elements, expected 1", k, (long long)count);
   }
   QCC_TRY(qcc_shape_same_dtype(f, 0, 2));
   return qcc_shape_same(f);

@@ -49,12 +49,12 @@ static qcc_status shape_loop(qcc_infer *f) {
   uint32_t carried = f->node->in_count - 2;
   if (!body) return qcc_shape_bad(f, QCC_M_ARITY, "the body is missing");
   if (body->input_count != carried + 2 || body->output_count < carried + 1 || body->output_count - 1 != f->node->out_count)
-    return qcc_shape_bad(f, QCC_M_ARITY, "the body takes %u values and gives %u; a node with %u inputs and %u outputs needs %u and %u", body->input_count,
-                         body->output_count, f->node->in_count, f->node->out_count, carried + 2, f->node->out_count + 1);
+    return qcc_shape_bad(f, QCC_M_ARITY, "the body takes %u values and gives %u; a node with %u inputs and %u outputs needs %u and %u",
+                         body->input_count, body->output_count, f->node->in_count, f->node->out_count, carried + 2, f->node->out_count + 1);
   for (uint32_t k = 0; k < f->node->out_count; k++) {
     qcc_type t = *body_output(body, k + 1);
     const qcc_type *start = k < carried ? qcc_shape_in(f, k + 2) : NULL;
-    if (start) join(&t, start);  // no iteration at all gives the start value
+    if (start) join(&t, start); // no iteration at all gives the start value
     if (k >= carried) QCC_TRY(stacked(f, body_output(body, k + 1), QCC_DIM_UNKNOWN, 0, &t));
     qcc_shape_set(f, k, &t);
   }
@@ -66,13 +66,13 @@ static qcc_status shape_scan(qcc_infer *f) {
   const qcc_graph *body = qcc_attr_graph(f->node, "body");
   int64_t scans = qcc_attr_int(f->node, "num_scan_inputs", 0), length = QCC_DIM_UNKNOWN;
   if (!body) return qcc_shape_bad(f, QCC_M_ARITY, "the body is missing");
-  uint32_t first = f->opset < 9 ? 1 : 0, inputs = f->node->in_count > first ? f->node->in_count - first : 0;  // 8: lengths in front
+  uint32_t first = f->opset < 9 ? 1 : 0, inputs = f->node->in_count > first ? f->node->in_count - first : 0; // 8: lengths in front
   if (scans < 1 || scans > inputs)
     return qcc_shape_bad(f, QCC_M_ATTR, "num_scan_inputs is %lld; allowed is 1 to %u", (long long)scans, inputs);
   uint32_t states = inputs - (uint32_t)scans, count;
   if (body->input_count != inputs || body->output_count != f->node->out_count || body->output_count < states)
-    return qcc_shape_bad(f, QCC_M_ARITY, "the body takes %u values and gives %u; the node needs %u and %u", body->input_count, body->output_count,
-                         inputs, f->node->out_count);
+    return qcc_shape_bad(f, QCC_M_ARITY, "the body takes %u values and gives %u; the node needs %u and %u", body->input_count,
+                         body->output_count, inputs, f->node->out_count);
   if (first) return QCC_OK;
   const int64_t *axes = qcc_attr_ints(f->node, "scan_input_axes", &count);
   for (uint32_t k = 0; k < scans; k++) {

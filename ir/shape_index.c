@@ -4,7 +4,9 @@
 #include "ir/shape.h"
 
 /* ---- Slice */
-typedef struct slice_lists { qcc_list start, end, axis, step; } slice_lists;
+typedef struct slice_lists {
+  qcc_list start, end, axis, step;
+} slice_lists;
 
 static qcc_status slice_read(qcc_infer *f, slice_lists *l) {
   bool old = f->opset < 10;
@@ -12,7 +14,8 @@ static qcc_status slice_read(qcc_infer *f, slice_lists *l) {
   QCC_TRY(qcc_shape_list(f, old ? "ends" : NULL, old ? QCC_NO_INPUT : 2, &l->end));
   QCC_TRY(qcc_shape_list(f, old ? "axes" : NULL, old ? QCC_NO_INPUT : 3, &l->axis));
   QCC_TRY(qcc_shape_list(f, NULL, old ? QCC_NO_INPUT : 4, &l->step));
-  if (l->start.state == QCC_LIST_ABSENT || l->end.state == QCC_LIST_ABSENT) return qcc_shape_bad(f, QCC_M_ARITY, "starts or ends are missing");
+  if (l->start.state == QCC_LIST_ABSENT || l->end.state == QCC_LIST_ABSENT)
+    return qcc_shape_bad(f, QCC_M_ARITY, "starts or ends are missing");
   const qcc_list *all[] = {&l->end, &l->axis, &l->step};
   for (int i = 0; i < 3; i++)
     if (all[i]->state != QCC_LIST_ABSENT && all[i]->n >= 0 && l->start.n >= 0 && all[i]->n != l->start.n)
@@ -24,12 +27,10 @@ static qcc_status slice_read(qcc_infer *f, slice_lists *l) {
   return QCC_OK;
 }
 
-static int64_t clamp(int64_t i, int64_t lo, int64_t hi) {
-  return i < lo ? lo : i > hi ? hi : i;
-}
+static int64_t clamp(int64_t i, int64_t lo, int64_t hi) { return i < lo ? lo : i > hi ? hi : i; }
 
 static int64_t slice_count(int64_t size, int64_t start, int64_t end, int64_t step) {
-  if (start < 0) start = start < -size ? -1 : start + size;  // -1 stands for "before the first"
+  if (start < 0) start = start < -size ? -1 : start + size; // -1 stands for "before the first"
   if (end < 0) end = end < -size ? -1 : end + size;
   if (step > 0) {
     start = clamp(start, 0, size);
@@ -48,8 +49,10 @@ static qcc_status slice_axis(qcc_infer *f, const slice_lists *l, int i, int64_t 
   if (l->step.state == QCC_LIST_KNOWN) step = l->step.at[i];
   if (step == 0) return qcc_shape_bad(f, QCC_M_ATTR, "step 0; allowed is any other number");
   bool known = step_known && l->start.state == QCC_LIST_KNOWN && l->end.state == QCC_LIST_KNOWN;
-  if (known && *dim >= 0) *dim = slice_count(*dim, l->start.at[i], l->end.at[i], step);
-  else if (!known || l->start.at[i] != 0 || l->end.at[i] < INT32_MAX || step != 1) *dim = QCC_DIM_UNKNOWN;
+  if (known && *dim >= 0)
+    *dim = slice_count(*dim, l->start.at[i], l->end.at[i], step);
+  else if (!known || l->start.at[i] != 0 || l->end.at[i] < INT32_MAX || step != 1)
+    *dim = QCC_DIM_UNKNOWN;
   return QCC_OK;
 }
 
@@ -121,7 +124,8 @@ qcc_status qcc_shape_gather_elements(qcc_infer *f) {
     QCC_TRY(check_indices(f, 1, x->dim[axis]));
     for (int i = 0; index && i < x->rank; i++)
       if (i != axis && x->dim[i] >= 0 && index->dim[i] > x->dim[i])
-        return qcc_shape_bad(f, QCC_M_DIM, "indices have size %lld on axis %d, the data %lld", (long long)index->dim[i], i, (long long)x->dim[i]);
+        return qcc_shape_bad(f, QCC_M_DIM, "indices have size %lld on axis %d, the data %lld", (long long)index->dim[i], i,
+                             (long long)x->dim[i]);
   }
   qcc_type t = *f->in[1];
   t.dtype = qcc_shape_dtype(f, 0);
@@ -139,7 +143,8 @@ qcc_status qcc_shape_gather_nd(qcc_infer *f) {
   if (batch < 0 || (x && batch >= x->rank) || (index && batch >= index->rank))
     return qcc_shape_bad(f, QCC_M_ATTR, "batch_dims is %lld; it must be below the rank of both inputs", (long long)batch);
   if (x && depth >= 0 && (depth == 0 || depth > x->rank - batch))
-    return qcc_shape_bad(f, QCC_M_DIM, "an index of %lld numbers into rank %d with batch_dims %lld", (long long)depth, x->rank, (long long)batch);
+    return qcc_shape_bad(f, QCC_M_DIM, "an index of %lld numbers into rank %d with batch_dims %lld", (long long)depth, x->rank,
+                         (long long)batch);
   if (x && index && depth >= 0) {
     int tail = x->rank - (int)(batch + depth);
     QCC_TRY(qcc_shape_make(f, &t, t.dtype, index->rank - 1 + tail));
@@ -175,8 +180,7 @@ qcc_status qcc_shape_scatter_nd(qcc_infer *f) {
   QCC_TRY(qcc_shape_rank(f, 0, 1, QCC_MAX_RANK));
   QCC_TRY(qcc_shape_rank(f, 1, 1, QCC_MAX_RANK));
   int64_t depth = index ? index->dim[index->rank - 1] : QCC_DIM_UNKNOWN;
-  if (x && depth > x->rank)
-    return qcc_shape_bad(f, QCC_M_DIM, "an index of %lld numbers into rank %d", (long long)depth, x->rank);
+  if (x && depth > x->rank) return qcc_shape_bad(f, QCC_M_DIM, "an index of %lld numbers into rank %d", (long long)depth, x->rank);
   if (x && depth >= 0) {
     int rank = index->rank - 1 + x->rank - (int)depth;
     if (rank <= QCC_MAX_RANK) QCC_TRY(qcc_shape_rank(f, 2, rank, rank));
@@ -190,7 +194,8 @@ qcc_status qcc_shape_reverse_sequence(qcc_infer *f) {
   QCC_TRY(qcc_shape_rank(f, 0, 2, QCC_MAX_RANK));
   QCC_TRY(qcc_shape_rank(f, 1, 1, 1));
   if ((batch != 0 && batch != 1) || time != 1 - batch)
-    return qcc_shape_bad(f, QCC_M_ATTR, "batch_axis %lld and time_axis %lld; one must be 0, the other 1", (long long)batch, (long long)time);
+    return qcc_shape_bad(f, QCC_M_ATTR, "batch_axis %lld and time_axis %lld; one must be 0, the other 1", (long long)batch,
+                         (long long)time);
   int64_t n = x ? x->dim[batch] : QCC_DIM_UNKNOWN;
   if (lengths) QCC_TRY(qcc_shape_fit(f, &n, lengths->dim[0], "batch and sequence lengths"));
   return qcc_shape_same(f);
@@ -221,7 +226,7 @@ qcc_status qcc_shape_non_zero(qcc_infer *f) {
   const qcc_type *x = qcc_shape_ranked(f, 0);
   qcc_type t = qcc_shape_type(QCC_S64, 2);
   if (x) t.dim[0] = x->rank ? x->rank : 1;
-  if (x && x->rank == 0) t.dim[0] = QCC_DIM_UNKNOWN;  // NumPy and ONNX Runtime differ on scalars
+  if (x && x->rank == 0) t.dim[0] = QCC_DIM_UNKNOWN; // NumPy and ONNX Runtime differ on scalars
   qcc_shape_set(f, 0, &t);
   return QCC_OK;
 }

@@ -3,12 +3,20 @@
 #include "ir/shape.h"
 
 /* ---- Reshape */
-typedef struct product { int64_t number; int64_t symbol[QCC_LIST_MAX]; int symbols; bool known; } product;
+typedef struct product {
+  int64_t number;
+  int64_t symbol[QCC_LIST_MAX];
+  int symbols;
+  bool known;
+} product;
 
 static void product_add(product *p, int64_t dim) {
-  if (dim >= 0) p->known = p->known && qcc_mul_s64(p->number, dim, &p->number);
-  else if (dim == QCC_DIM_UNKNOWN || dim == QCC_ENTRY_UNKNOWN) p->known = false;
-  else p->symbol[p->symbols++] = dim;
+  if (dim >= 0)
+    p->known = p->known && qcc_mul_s64(p->number, dim, &p->number);
+  else if (dim == QCC_DIM_UNKNOWN || dim == QCC_ENTRY_UNKNOWN)
+    p->known = false;
+  else
+    p->symbol[p->symbols++] = dim;
 }
 
 /* Take the symbols of `b` out of `a`; those of `b` that `a` does not hold stay in `b`. */
@@ -17,8 +25,10 @@ static void product_cancel(product *a, product *b) {
   for (int i = 0; i < b->symbols; i++) {
     int j = 0;
     while (j < a->symbols && a->symbol[j] != b->symbol[i]) j++;
-    if (j < a->symbols) a->symbol[j] = a->symbol[--a->symbols];
-    else b->symbol[left++] = b->symbol[i];
+    if (j < a->symbols)
+      a->symbol[j] = a->symbol[--a->symbols];
+    else
+      b->symbol[left++] = b->symbol[i];
   }
   b->symbols = left;
 }
@@ -44,10 +54,11 @@ static qcc_status solve(qcc_infer *f, product *have, product *want, int64_t *dim
 
 static qcc_status reshape_entries(qcc_infer *f, const qcc_list *to, bool zero_is_zero, qcc_type *t, int *open) {
   const qcc_type *x = qcc_shape_ranked(f, 0);
-  bool partial = !qcc_shape_known(f, 1) && qcc_shape_in(f, 1);  // then entries below -1 are symbols
+  bool partial = !qcc_shape_known(f, 1) && qcc_shape_in(f, 1); // then entries below -1 are symbols
   for (int i = 0; i < to->n; i++) {
     int64_t d = to->at[i];
-    if (d < -1 && d != QCC_ENTRY_UNKNOWN && !partial) return qcc_shape_bad(f, QCC_M_ATTR, "shape[%d] is %lld; allowed is -1 or more", i, (long long)d);
+    if (d < -1 && d != QCC_ENTRY_UNKNOWN && !partial)
+      return qcc_shape_bad(f, QCC_M_ATTR, "shape[%d] is %lld; allowed is -1 or more", i, (long long)d);
     if (d == -1 && *open >= 0) return qcc_shape_bad(f, QCC_M_ATTR, "shape holds -1 twice, at %d and %d", *open, i);
     if (d == -1) *open = i;
     if (d == 0 && !zero_is_zero) {
@@ -99,7 +110,7 @@ static qcc_status read_axes(qcc_infer *f, qcc_list *axes) {
 
 static qcc_status squeeze_ones(qcc_infer *f, const qcc_type *x, qcc_type *t) {
   for (int i = 0; i < x->rank; i++)
-    if (x->dim[i] < 0) return QCC_OK;  // whether it goes is not known: the rank stays unknown
+    if (x->dim[i] < 0) return QCC_OK; // whether it goes is not known: the rank stays unknown
   t->rank = 0;
   for (int i = 0; i < x->rank; i++)
     if (x->dim[i] != 1) t->dim[t->rank++] = x->dim[i];
@@ -124,7 +135,8 @@ qcc_status qcc_shape_squeeze(qcc_infer *f) {
   QCC_TRY(qcc_shape_axes(f, &axes, x->rank, &set));
   t.rank = 0;
   for (int i = 0; i < x->rank; i++) {
-    if (!(set & 1u << i)) t.dim[t.rank++] = x->dim[i];
+    if (!(set & 1u << i))
+      t.dim[t.rank++] = x->dim[i];
     else if (x->dim[i] >= 0 && x->dim[i] != 1)
       return qcc_shape_bad(f, QCC_M_DIM, "axis %d has size %lld; only size 1 can be squeezed", i, (long long)x->dim[i]);
   }
@@ -153,8 +165,10 @@ static int64_t flat(const qcc_type *x, int from, int to) {
   if (to - from == 1) return x->dim[from];
   int symbol = -1;
   for (int i = from; i < to; i++) {
-    if (x->dim[i] < 0 && symbol < 0) symbol = i;
-    else if (x->dim[i] < 0 || !qcc_mul_s64(p, x->dim[i], &p)) return QCC_DIM_UNKNOWN;
+    if (x->dim[i] < 0 && symbol < 0)
+      symbol = i;
+    else if (x->dim[i] < 0 || !qcc_mul_s64(p, x->dim[i], &p))
+      return QCC_DIM_UNKNOWN;
   }
   return symbol < 0 ? p : p == 1 ? x->dim[symbol] : QCC_DIM_UNKNOWN;
 }
@@ -214,9 +228,12 @@ qcc_status qcc_shape_concat(qcc_infer *f) {
     }
     for (int i = 0; i < x->rank; i++)
       if (i != axis) QCC_TRY(qcc_shape_fit(f, &t.dim[i], x->dim[i], "sizes beside the axis of concatenation"));
-    if (f->node->in_count == 1) sum = x->dim[axis];
-    else if (x->dim[axis] < 0 || sum < 0) sum = QCC_DIM_UNKNOWN;
-    else if (!qcc_add_s64(sum, x->dim[axis], &sum)) return qcc_shape_limit(f, "the sizes along the axis add up to more than 2^63");
+    if (f->node->in_count == 1)
+      sum = x->dim[axis];
+    else if (x->dim[axis] < 0 || sum < 0)
+      sum = QCC_DIM_UNKNOWN;
+    else if (!qcc_add_s64(sum, x->dim[axis], &sum))
+      return qcc_shape_limit(f, "the sizes along the axis add up to more than 2^63");
   }
   if (t.rank > 0) t.dim[axis] = sum;
   qcc_shape_set(f, 0, &t);
@@ -265,9 +282,12 @@ qcc_status qcc_shape_split(qcc_infer *f) {
   if (sizes.state == QCC_LIST_KNOWN) QCC_TRY(split_check(f, &sizes, x ? x->dim[axis] : QCC_DIM_UNKNOWN));
   qcc_type t = x ? *x : qcc_shape_type(qcc_shape_dtype(f, 0), -1);
   for (uint32_t k = 0; k < f->node->out_count; k++) {
-    if (x && sizes.state == QCC_LIST_KNOWN) t.dim[axis] = sizes.at[k];
-    else if (x && sizes.state == QCC_LIST_ABSENT && x->dim[axis] >= 0) QCC_TRY(split_equally(f, x->dim[axis], k, &t.dim[axis]));
-    else if (x && f->node->out_count > 1) t.dim[axis] = QCC_DIM_UNKNOWN;
+    if (x && sizes.state == QCC_LIST_KNOWN)
+      t.dim[axis] = sizes.at[k];
+    else if (x && sizes.state == QCC_LIST_ABSENT && x->dim[axis] >= 0)
+      QCC_TRY(split_equally(f, x->dim[axis], k, &t.dim[axis]));
+    else if (x && f->node->out_count > 1)
+      t.dim[axis] = QCC_DIM_UNKNOWN;
     qcc_shape_set(f, k, &t);
   }
   return QCC_OK;
@@ -276,7 +296,8 @@ qcc_status qcc_shape_split(qcc_infer *f) {
 /* ---- block moves */
 static qcc_status read_block(qcc_infer *f, int64_t *block) {
   *block = qcc_attr_int(f->node, "blocksize", 0);
-  if (*block < 1 || *block > INT32_MAX) return qcc_shape_bad(f, QCC_M_ATTR, "blocksize is %lld; allowed is 1 to 2147483647", (long long)*block);
+  if (*block < 1 || *block > INT32_MAX)
+    return qcc_shape_bad(f, QCC_M_ATTR, "blocksize is %lld; allowed is 1 to 2147483647", (long long)*block);
   return qcc_shape_rank(f, 0, 4, 4);
 }
 
@@ -289,11 +310,15 @@ qcc_status qcc_shape_depth_to_space(qcc_infer *f) {
   qcc_type t = *f->in[0];
   if (t.rank == 4) {
     if (t.dim[1] >= 0 && t.dim[1] % (block * block))
-      return qcc_shape_bad(f, QCC_M_DIM, "%lld channels are not a multiple of blocksize %lld squared", (long long)t.dim[1], (long long)block);
-    if (t.dim[1] >= 0) t.dim[1] /= block * block;
-    else if (block > 1) t.dim[1] = QCC_DIM_UNKNOWN;
+      return qcc_shape_bad(f, QCC_M_DIM, "%lld channels are not a multiple of blocksize %lld squared", (long long)t.dim[1],
+                           (long long)block);
+    if (t.dim[1] >= 0)
+      t.dim[1] /= block * block;
+    else if (block > 1)
+      t.dim[1] = QCC_DIM_UNKNOWN;
     for (int i = 2; i < 4; i++) {
-      if (t.dim[i] >= 0 && !qcc_mul_s64(t.dim[i], block, &t.dim[i])) return qcc_shape_limit(f, "blocksize %lld is too large", (long long)block);
+      if (t.dim[i] >= 0 && !qcc_mul_s64(t.dim[i], block, &t.dim[i]))
+        return qcc_shape_limit(f, "blocksize %lld is too large", (long long)block);
       if (t.dim[i] < 0 && block > 1) t.dim[i] = QCC_DIM_UNKNOWN;
     }
   }
@@ -308,11 +333,15 @@ qcc_status qcc_shape_space_to_depth(qcc_infer *f) {
   if (t.rank == 4) {
     for (int i = 2; i < 4; i++) {
       if (t.dim[i] >= 0 && t.dim[i] % block)
-        return qcc_shape_bad(f, QCC_M_DIM, "size %lld of axis %d is not a multiple of blocksize %lld", (long long)t.dim[i], i, (long long)block);
-      if (t.dim[i] >= 0) t.dim[i] /= block;
-      else if (block > 1) t.dim[i] = QCC_DIM_UNKNOWN;
+        return qcc_shape_bad(f, QCC_M_DIM, "size %lld of axis %d is not a multiple of blocksize %lld", (long long)t.dim[i], i,
+                             (long long)block);
+      if (t.dim[i] >= 0)
+        t.dim[i] /= block;
+      else if (block > 1)
+        t.dim[i] = QCC_DIM_UNKNOWN;
     }
-    if (t.dim[1] >= 0 && !qcc_mul_s64(t.dim[1], block * block, &t.dim[1])) return qcc_shape_limit(f, "blocksize %lld is too large", (long long)block);
+    if (t.dim[1] >= 0 && !qcc_mul_s64(t.dim[1], block * block, &t.dim[1]))
+      return qcc_shape_limit(f, "blocksize %lld is too large", (long long)block);
     if (t.dim[1] < 0 && block > 1) t.dim[1] = QCC_DIM_UNKNOWN;
   }
   qcc_shape_set(f, 0, &t);

@@ -38,9 +38,7 @@ qcc_status qcc_shape_conv(qcc_infer *f) {
   return f->out[0].rank > 0 ? check_bias(f, 2, f->out[0].dim[1]) : QCC_OK;
 }
 
-qcc_status qcc_shape_conv_transpose(qcc_infer *f) {
-  return qcc_shape_conv(f);
-}
+qcc_status qcc_shape_conv_transpose(qcc_infer *f) { return qcc_shape_conv(f); }
 
 /* ---- matrix products */
 qcc_status qcc_shape_gemm(qcc_infer *f) {
@@ -90,7 +88,10 @@ qcc_status qcc_shape_matmul(qcc_infer *f) {
 }
 
 /* ---- recurrent: X [T,N,I], W [D,g*H,I], R [D,g*H,H], B [D,2*g*H], initial states [D,N,H]; `layout` 1 puts N in front */
-typedef struct cell { int64_t steps, batch, input, hidden, directions, gates; bool batch_first; } cell;
+typedef struct cell {
+  int64_t steps, batch, input, hidden, directions, gates;
+  bool batch_first;
+} cell;
 
 static const char *const cell_directions[] = {"forward", "reverse", "bidirectional", NULL};
 static qcc_status read_cell(const qcc_infer *f, cell *c) {
@@ -174,7 +175,7 @@ qcc_status qcc_shape_pool(qcc_infer *f) {
   qcc_type t = qcc_shape_type(qcc_shape_dtype(f, 0), window.rank ? window.rank + 2 : -1);
   for (int i = 0; i < t.rank; i++) t.dim[i] = i < 2 ? (x ? x->dim[i] : QCC_DIM_UNKNOWN) : window.out[i - 2];
   qcc_shape_set(f, 0, &t);
-  t.dtype = QCC_S64;  // indices of the maxima
+  t.dtype = QCC_S64; // indices of the maxima
   qcc_shape_set(f, 1, &t);
   return QCC_OK;
 }

@@ -15,9 +15,7 @@ static qcc_status check_scale_values(const qcc_infer *f, uint32_t k) {
   return QCC_OK;
 }
 
-static bool is_one(const qcc_type *t) {
-  return t->rank == 0 || (t->rank == 1 && t->dim[0] == 1);
-}
+static bool is_one(const qcc_type *t) { return t->rank == 0 || (t->rank == 1 && t->dim[0] == 1); }
 
 /* Scales of blocks along `axis`: shape of x with that axis divided, rounded up. */
 static qcc_status check_blocks(const qcc_infer *f, const qcc_type *x, const qcc_type *s, int64_t block) {

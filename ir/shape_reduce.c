@@ -6,8 +6,10 @@
 static qcc_type reduced(const qcc_type *x, uint32_t set, bool keep) {
   qcc_type t = qcc_shape_type(x->dtype, 0);
   for (int i = 0; i < x->rank; i++) {
-    if (!(set & 1u << i)) t.dim[t.rank++] = x->dim[i];
-    else if (keep) t.dim[t.rank++] = 1;
+    if (!(set & 1u << i))
+      t.dim[t.rank++] = x->dim[i];
+    else if (keep)
+      t.dim[t.rank++] = 1;
   }
   return t;
 }
@@ -63,8 +65,10 @@ qcc_status qcc_shape_topk(qcc_infer *f) {
   const qcc_type *x = qcc_shape_ranked(f, 0);
   int64_t k = QCC_DIM_UNKNOWN;
   qcc_type t = *f->in[0];
-  if (f->opset < 10) k = qcc_attr_int(f->node, "k", -1);
-  else if (!qcc_shape_in(f, 1)) return qcc_shape_bad(f, QCC_M_ARITY, "input 1 (k) is missing");
+  if (f->opset < 10)
+    k = qcc_attr_int(f->node, "k", -1);
+  else if (!qcc_shape_in(f, 1))
+    return qcc_shape_bad(f, QCC_M_ARITY, "input 1 (k) is missing");
   bool known = (f->opset < 10) || qcc_shape_scalar(f, 1, &k);
   if (known && k < 0) return qcc_shape_bad(f, QCC_M_ATTR, "k is %lld; allowed is 0 or more", (long long)k);
   if (x) {

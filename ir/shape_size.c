@@ -35,8 +35,10 @@ static qcc_status tile_axis(qcc_infer *f) {
     int axis;
     QCC_TRY(qcc_shape_axis(f, at, t.rank, &axis));
     if (tiles < 0) return qcc_shape_bad(f, QCC_M_ATTR, "tiles is %lld; allowed is 0 or more", (long long)tiles);
-    if (t.dim[axis] < 0) t.dim[axis] = tiles == 1 ? t.dim[axis] : QCC_DIM_UNKNOWN;
-    else if (!qcc_mul_s64(t.dim[axis], tiles, &t.dim[axis])) return qcc_shape_limit(f, "tiles is %lld: too large", (long long)tiles);
+    if (t.dim[axis] < 0)
+      t.dim[axis] = tiles == 1 ? t.dim[axis] : QCC_DIM_UNKNOWN;
+    else if (!qcc_mul_s64(t.dim[axis], tiles, &t.dim[axis]))
+      return qcc_shape_limit(f, "tiles is %lld: too large", (long long)tiles);
   }
   qcc_shape_set(f, 0, &t);
   return QCC_OK;
@@ -51,7 +53,8 @@ qcc_status qcc_shape_tile(qcc_infer *f) {
     return qcc_shape_bad(f, QCC_M_ATTR, "repeats has %d entries, the input has rank %d", times.n, t.rank);
   for (int i = 0; i < t.rank; i++) {
     int64_t n = times.state == QCC_LIST_KNOWN ? times.at[i] : -1;
-    if (times.state == QCC_LIST_KNOWN && n < 0) return qcc_shape_bad(f, QCC_M_ATTR, "repeats[%d] is %lld; allowed is 0 or more", i, (long long)n);
+    if (times.state == QCC_LIST_KNOWN && n < 0)
+      return qcc_shape_bad(f, QCC_M_ATTR, "repeats[%d] is %lld; allowed is 0 or more", i, (long long)n);
     if (n == 1) continue;
     if (n >= 0 && t.dim[i] >= 0) {
       if (!qcc_mul_s64(t.dim[i], n, &t.dim[i])) return qcc_shape_limit(f, "repeats[%d] is %lld: too large", i, (long long)n);
@@ -79,11 +82,16 @@ static qcc_status pad_axes(qcc_infer *f, const qcc_list *pads, qcc_type *t) {
     int axis = i;
     if (axes.state == QCC_LIST_KNOWN) QCC_TRY(qcc_shape_axis(f, axes.at[i], t->rank, &axis));
     int64_t before = pads->at[i], after = pads->at[count + i], *dim = &t->dim[axis], more;
-    if (pads->state != QCC_LIST_KNOWN) *dim = QCC_DIM_UNKNOWN;
-    else if (before == 0 && after == 0) continue;
-    else if (*dim < 0) *dim = QCC_DIM_UNKNOWN;
-    else if (!qcc_add_s64(before, after, &more) || !qcc_add_s64(*dim, more, dim)) return qcc_shape_limit(f, "padding of axis %d is too large", axis);
-    else if (*dim < 0) return qcc_shape_bad(f, QCC_M_DIM, "padding %lld takes more from axis %d than it has", (long long)more, axis);
+    if (pads->state != QCC_LIST_KNOWN)
+      *dim = QCC_DIM_UNKNOWN;
+    else if (before == 0 && after == 0)
+      continue;
+    else if (*dim < 0)
+      *dim = QCC_DIM_UNKNOWN;
+    else if (!qcc_add_s64(before, after, &more) || !qcc_add_s64(*dim, more, dim))
+      return qcc_shape_limit(f, "padding of axis %d is too large", axis);
+    else if (*dim < 0)
+      return qcc_shape_bad(f, QCC_M_DIM, "padding %lld takes more from axis %d than it has", (long long)more, axis);
   }
   return QCC_OK;
 }
@@ -93,8 +101,10 @@ qcc_status qcc_shape_pad(qcc_infer *f) {
   int mode;
   qcc_list pads;
   QCC_TRY(qcc_shape_choice(f, "mode", modes, &mode));
-  if (f->opset >= 11) QCC_TRY(qcc_shape_list(f, NULL, 1, &pads));
-  else QCC_TRY(qcc_shape_list(f, qcc_attr_find(f->node, "paddings") ? "paddings" : "pads", QCC_NO_INPUT, &pads));
+  if (f->opset >= 11)
+    QCC_TRY(qcc_shape_list(f, NULL, 1, &pads));
+  else
+    QCC_TRY(qcc_shape_list(f, qcc_attr_find(f->node, "paddings") ? "paddings" : "pads", QCC_NO_INPUT, &pads));
   if (pads.state == QCC_LIST_ABSENT) return qcc_shape_bad(f, QCC_M_ARITY, "pads are missing");
   qcc_type t = *f->in[0];
   if (t.rank >= 0) QCC_TRY(pad_axes(f, &pads, &t));
@@ -108,7 +118,7 @@ static qcc_status scaled(const qcc_infer *f, int64_t size, double scale, int64_t
   if (scale == 1.0) return QCC_OK;
   *out = QCC_DIM_UNKNOWN;
   if (size < 0) return QCC_OK;
-  float product = (float)size * (float)scale;  // single precision, as other runtimes compute it
+  float product = (float)size * (float)scale; // single precision, as other runtimes compute it
   if (!(product < 9e18f)) return qcc_shape_limit(f, "scale %g of size %lld is too large", scale, (long long)size);
   *out = (int64_t)product;
   return QCC_OK;
@@ -150,12 +160,13 @@ static qcc_status resize_axes(qcc_infer *f, int rank, int *axis, int *n) {
 static qcc_status resize_by_scales(qcc_infer *f, uint32_t input, const int *axis, int n, qcc_type *t) {
   double scale[QCC_LIST_MAX], roi[QCC_LIST_MAX];
   int known, roi_known = 0;
-  bool crops = input == 2 && qcc_attr_str(f->node, "coordinate_transformation_mode", "")[0] == 't';  // tf_crop_and_resize
+  bool crops = input == 2 && qcc_attr_str(f->node, "coordinate_transformation_mode", "")[0] == 't'; // tf_crop_and_resize
   QCC_TRY(read_scales(f, input, n, scale, &known));
   if (crops && !is_empty(f, 1)) QCC_TRY(read_scales(f, 1, 2 * n, roi, &roi_known));
   for (int i = 0; i < n; i++) {
     int64_t *dim = &t->dim[axis[i]];
-    if (known != n || (crops && roi_known != 2 * n)) *dim = QCC_DIM_UNKNOWN;
+    if (known != n || (crops && roi_known != 2 * n))
+      *dim = QCC_DIM_UNKNOWN;
     else if (crops) {
       double size = (double)*dim * (roi[n + i] - roi[i]) * scale[i];
       if (!(size < 9e18)) return qcc_shape_limit(f, "scale %g is too large", scale[i]);
@@ -178,7 +189,8 @@ static qcc_status resize_by_sizes(qcc_infer *f, const qcc_list *sizes, const int
     int64_t size = sizes->at[i], dim = t->dim[axis[i]];
     if (size == -1 || (size < 0 && qcc_shape_known(f, 3)) || (size == 0 && dim != 0))
       return qcc_shape_bad(f, QCC_M_ATTR, "sizes[%d] is %lld; allowed is 1 or more", i, (long long)size);
-    if (policy && (size < 0 || dim <= 0)) known = false;
+    if (policy && (size < 0 || dim <= 0))
+      known = false;
     else if (policy) {
       double s = (double)size / (double)dim;
       if (i == 0 || (policy == 1 ? s < scale : s > scale)) scale = s;
@@ -186,9 +198,12 @@ static qcc_status resize_by_sizes(qcc_infer *f, const qcc_list *sizes, const int
   }
   for (int i = 0; i < n; i++) {
     int64_t *dim = &t->dim[axis[i]];
-    if (!known) *dim = QCC_DIM_UNKNOWN;
-    else if (policy) *dim = (int64_t)floor(scale * (double)*dim + 0.5);
-    else *dim = sizes->at[i] == QCC_ENTRY_UNKNOWN ? QCC_DIM_UNKNOWN : sizes->at[i];
+    if (!known)
+      *dim = QCC_DIM_UNKNOWN;
+    else if (policy)
+      *dim = (int64_t)floor(scale * (double)*dim + 0.5);
+    else
+      *dim = sizes->at[i] == QCC_ENTRY_UNKNOWN ? QCC_DIM_UNKNOWN : sizes->at[i];
   }
   return QCC_OK;
 }
@@ -232,16 +247,21 @@ qcc_status qcc_shape_upsample(qcc_infer *f) {
     for (n = 0; n < (int)count; n++) scale[n] = (double)attr[n];
   }
   for (int i = 0; i < t.rank; i++) {
-    if (n != t.rank) t.dim[i] = QCC_DIM_UNKNOWN;
-    else QCC_TRY(scaled(f, t.dim[i], scale[i], &t.dim[i]));
+    if (n != t.rank)
+      t.dim[i] = QCC_DIM_UNKNOWN;
+    else
+      QCC_TRY(scaled(f, t.dim[i], scale[i], &t.dim[i]));
   }
   qcc_shape_set(f, 0, &t);
   return QCC_OK;
 }
 
-static const struct { const char *name; qcc_dtype dtype; int rank; } forms[] = {
-    {"value_float", QCC_F32, 0}, {"value_int", QCC_S64, 0}, {"value_string", QCC_STRING, 0},
-    {"value_floats", QCC_F32, 1}, {"value_ints", QCC_S64, 1}, {"value_strings", QCC_STRING, 1}};
+static const struct {
+  const char *name;
+  qcc_dtype dtype;
+  int rank;
+} forms[] = {{"value_float", QCC_F32, 0},  {"value_int", QCC_S64, 0},  {"value_string", QCC_STRING, 0},
+             {"value_floats", QCC_F32, 1}, {"value_ints", QCC_S64, 1}, {"value_strings", QCC_STRING, 1}};
 /* ---- makers */
 qcc_status qcc_shape_constant(qcc_infer *f) {
   const qcc_tensor *value = qcc_attr_tensor(f->node, "value");
@@ -257,7 +277,7 @@ qcc_status qcc_shape_constant(qcc_infer *f) {
     qcc_shape_set(f, 0, &t);
     return QCC_OK;
   }
-  if (f->node->attrs) return QCC_OK;  // sparse_value and later forms
+  if (f->node->attrs) return QCC_OK; // sparse_value and later forms
   return qcc_shape_bad(f, QCC_M_ARITY, "a value is missing");
 }
 
@@ -306,8 +326,10 @@ qcc_status qcc_shape_range(qcc_infer *f) {
   for (uint32_t k = 0; k < 3; k++) {
     const qcc_tensor *x = qcc_shape_known(f, k);
     if (x && qcc_tensor_count(x) != 1) return qcc_shape_bad(f, QCC_M_DIM, "input %u has more than one element", k);
-    if (x) at[k] = qcc_tensor_get(x, 0);
-    else known = false;
+    if (x)
+      at[k] = qcc_tensor_get(x, 0);
+    else
+      known = false;
   }
   if (known) {
     double count = ceil((at[1] - at[0]) / at[2]);

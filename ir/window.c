@@ -46,13 +46,16 @@ static qcc_status find_rank(const geometry *q) {
   uint32_t count;
   int rank = 0;
   qcc_attr_ints(q->node, "kernel_shape", &count);
-  if (q->x && q->x->rank >= 0) rank = q->x->rank - 2;
-  else if (q->w && q->w->rank >= 0) rank = q->w->rank - 2;
-  else if (count) rank = (int)(count > QCC_MAX_RANK ? QCC_MAX_RANK : count);
-  else return QCC_OK;
+  if (q->x && q->x->rank >= 0)
+    rank = q->x->rank - 2;
+  else if (q->w && q->w->rank >= 0)
+    rank = q->w->rank - 2;
+  else if (count)
+    rank = (int)(count > QCC_MAX_RANK ? QCC_MAX_RANK : count);
+  else
+    return QCC_OK;
   if (rank < 1) return bad(q, "M-101", "input has rank %d; a window needs rank 3 to 5", rank + 2);
-  if (q->w && q->w->rank >= 0 && q->w->rank != rank + 2)
-    return bad(q, "M-101", "weight has rank %d, expected %d", q->w->rank, rank + 2);
+  if (q->w && q->w->rank >= 0 && q->w->rank != rank + 2) return bad(q, "M-101", "weight has rank %d, expected %d", q->w->rank, rank + 2);
   if (rank > MAX_SPATIAL)
     return qcc_error(q->cx, QCC_UNSUPPORTED, "U-102", (qcc_loc[]){qcc_node_loc(q->node)}, "%d spatial axes; qcc handles 1 to 3", rank);
   q->to->rank = rank;
@@ -80,7 +83,7 @@ static qcc_status read_pads(geometry *q) {
   const char *s = qcc_attr_str(q->node, "auto_pad", "NOTSET");
   int mode = 0;
   while (mode < 4 && strcmp(s, names[mode]) != 0) mode++;
-  if (mode == 4 && s[0] == 0) mode = 0;  // some exporters write it empty
+  if (mode == 4 && s[0] == 0) mode = 0; // some exporters write it empty
   if (mode == 4) return bad(q, "M-102", "auto_pad is '%.128s'; allowed is NOTSET, VALID, SAME_UPPER, SAME_LOWER", s);
   q->mode = (pad_mode)mode;
   qcc_window *t = q->to;
@@ -104,7 +107,8 @@ static qcc_status read_attrs(geometry *q) {
     t->in[i] = t->out[i] = -1;
   }
   t->group = qcc_attr_int(q->node, "group", 1);
-  if (t->group < 1 || t->group > INT32_MAX) return bad(q, "M-102", "group is %lld; allowed is 1 to the number of channels", (long long)t->group);
+  if (t->group < 1 || t->group > INT32_MAX)
+    return bad(q, "M-102", "group is %lld; allowed is 1 to the number of channels", (long long)t->group);
   QCC_TRY(find_rank(q));
   if (t->rank == 0) return QCC_OK;
   QCC_TRY(read_kernel(q));
@@ -123,7 +127,8 @@ static qcc_status check_channels(const geometry *q) {
   int64_t expected;
   if (c < 0 || per < 0) return QCC_OK;
   if (!qcc_mul_s64(per, q->is_transpose ? 1 : group, &expected) || expected != c)
-    return bad(q, "M-103", "input has %lld channels; the weight takes %lld with group %lld", (long long)c, (long long)per, (long long)group);
+    return bad(q, "M-103", "input has %lld channels; the weight takes %lld with group %lld", (long long)c, (long long)per,
+               (long long)group);
   return QCC_OK;
 }
 
@@ -136,7 +141,7 @@ static void split_pad(qcc_window *t, int i, int64_t total, bool more_at_end) {
 /* Conv and pools, one axis with known input. */
 static qcc_status slide(const geometry *q, int i) {
   qcc_window *t = q->to;
-  int64_t span = (t->kernel[i] - 1) * t->dilation[i] + 1;  // below 2^62
+  int64_t span = (t->kernel[i] - 1) * t->dilation[i] + 1; // below 2^62
   if (q->mode >= PAD_SAME_UPPER) {
     t->out[i] = t->in[i] / t->stride[i] + (t->in[i] % t->stride[i] != 0);
     split_pad(t, i, (t->out[i] - 1) * t->stride[i] + span - t->in[i], q->mode == PAD_SAME_UPPER);
@@ -147,9 +152,8 @@ static qcc_status slide(const geometry *q, int i) {
     return bad(q, "M-103", "a window of %lld does not fit axis %d of size %lld with padding %lld", (long long)span, i, (long long)t->in[i],
                (long long)(t->pad_begin[i] + t->pad_end[i]));
   t->out[i] = room / t->stride[i] + 1;
-  if (q->is_pool && qcc_attr_int(q->node, "ceil_mode", 0) && room % t->stride[i] &&
-      t->out[i] * t->stride[i] < t->in[i] + t->pad_begin[i])
-    t->out[i]++;  // a last window that starts inside the input or its left padding
+  if (q->is_pool && qcc_attr_int(q->node, "ceil_mode", 0) && room % t->stride[i] && t->out[i] * t->stride[i] < t->in[i] + t->pad_begin[i])
+    t->out[i]++; // a last window that starts inside the input or its left padding
   return QCC_OK;
 }
 
@@ -177,7 +181,7 @@ static qcc_status read_output_shape(const geometry *q, int64_t *wanted) {
   qcc_attr_ints(q->node, "output_shape", &count);
   if (!q->is_transpose || count == 0) return QCC_OK;
   int64_t all[MAX_SPATIAL + 2];
-  bool whole = count == (uint32_t)q->to->rank + 2;  // batch and channels may stand in front
+  bool whole = count == (uint32_t)q->to->rank + 2; // batch and channels may stand in front
   QCC_TRY(read_list(q, "output_shape", (uint32_t)q->to->rank + (whole ? 2 : 0), whole ? -1 : 1, all));
   for (int i = 0; i < q->to->rank; i++) {
     wanted[i] = all[whole ? i + 2 : i];

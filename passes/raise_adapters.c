@@ -46,16 +46,14 @@ qcc_status qcc_raise_concat_axis(qcc_raise *r) {
   return QCC_OK;
 }
 
-qcc_status qcc_raise_reshape_shape(qcc_raise *r) {
-  return qcc_raise_move_ints(r, "shape", 1);
-}
+qcc_status qcc_raise_reshape_shape(qcc_raise *r) { return qcc_raise_move_ints(r, "shape", 1); }
 
 /* Types were spelled out. */
 qcc_status qcc_raise_cast_to(qcc_raise *r) {
   const qcc_attr *a = qcc_attr_find(r->node, "to");
   const qcc_value *out = qcc_out(r->node, 0);
   if (!a || a->kind != QCC_ATTR_STRING || !out) return QCC_OK;
-  if (out->type.dtype == QCC_NONE) return qcc_raise_refuse(r, "the type to cast to is unknown");  // inference has read the attribute
+  if (out->type.dtype == QCC_NONE) return qcc_raise_refuse(r, "the type to cast to is unknown"); // inference has read the attribute
   int64_t to = out->type.dtype;
   qcc_attr_remove(r->node, "to");
   qcc_attr_set_int(r->node, "to", to);
@@ -85,7 +83,8 @@ qcc_status qcc_raise_broadcast(qcc_raise *r) {
     if (!a || !b || a->type.rank < 0 || b->type.rank < 0) return qcc_raise_refuse(r, "the rank of an operand is unknown");
     int64_t axis = qcc_attr_int(r->node, "axis", 0);
     int64_t ones = a->type.rank - b->type.rank - (axis < 0 ? axis + a->type.rank : axis);
-    if (ones < 0 || ones + b->type.rank > QCC_MAX_RANK) return qcc_raise_refuse(r, "axis does not place the second operand within the first");
+    if (ones < 0 || ones + b->type.rank > QCC_MAX_RANK)
+      return qcc_raise_refuse(r, "axis does not place the second operand within the first");
     if (ones > 0) qcc_set_input(r->node, 1, qcc_raise_append_axes(r, 1, (int)ones));
   }
   qcc_attr_remove(r->node, "broadcast");
@@ -146,7 +145,8 @@ qcc_status qcc_raise_upsample_scales(qcc_raise *r) {
   const float *at = qcc_attr_floats(r->node, "scales", &n);
   if (!at || qcc_in(r->node, 1)) return QCC_OK;
   int64_t dim = n;
-  qcc_value *scales = qcc_add_const_f32(r->node->graph, r->node->name[0] ? qcc_internf(r->cx, "%s_scales", r->node->name) : NULL, 1, &dim, at);
+  qcc_value *scales =
+      qcc_add_const_f32(r->node->graph, r->node->name[0] ? qcc_internf(r->cx, "%s_scales", r->node->name) : NULL, 1, &dim, at);
   qcc_set_input(r->node, 1, scales);
   qcc_attr_remove(r->node, "scales");
   return QCC_OK;
@@ -225,8 +225,10 @@ qcc_status qcc_raise_resize_floor(qcc_raise *r) {
   qcc_set_input(r->node, 2, scales);
   qcc_attr_set_str(r->node, "coordinate_transformation_mode", "asymmetric", 10);
   if (strcmp(qcc_attr_str(r->node, "mode", "nearest"), "nearest") != 0) return QCC_OK;
-  if (shrinks(scales)) qcc_attr_set_str(r->node, "nearest_mode", "ceil", 4);
-  else qcc_attr_set_str(r->node, "nearest_mode", "floor", 5);
+  if (shrinks(scales))
+    qcc_attr_set_str(r->node, "nearest_mode", "ceil", 4);
+  else
+    qcc_attr_set_str(r->node, "nearest_mode", "floor", 5);
   return QCC_OK;
 }
 
@@ -244,13 +246,9 @@ qcc_status qcc_raise_dropout_ratio(qcc_raise *r) {
 }
 
 /* ---- 13 */
-qcc_status qcc_raise_axes_input(qcc_raise *r) {
-  return qcc_raise_move_ints(r, "axes", 1);
-}
+qcc_status qcc_raise_axes_input(qcc_raise *r) { return qcc_raise_move_ints(r, "axes", 1); }
 
-qcc_status qcc_raise_split_sizes(qcc_raise *r) {
-  return qcc_raise_move_ints(r, "split", 1);
-}
+qcc_status qcc_raise_split_sizes(qcc_raise *r) { return qcc_raise_move_ints(r, "split", 1); }
 
 /* The shape of `x` as an input of Reshape: a constant when at most one size is unknown, else read at run time. */
 static qcc_value *shape_of(const qcc_raise *r, qcc_value *x) {
@@ -288,7 +286,7 @@ qcc_status qcc_raise_softmax_axis(qcc_raise *r) {
   qcc_add_origin(back, r->node);
   qcc_set_type(qcc_out(back, 0), &old->type);
   qcc_out(back, 0)->typed_by_file = old->typed_by_file;
-  qcc_swap_names(old, qcc_out(back, 0));  // the name stays with the meaning
+  qcc_swap_names(old, qcc_out(back, 0)); // the name stays with the meaning
   qcc_replace_uses(old, qcc_out(back, 0));
   qcc_set_input(back, 0, old);
   qcc_set_input(back, 1, shape);

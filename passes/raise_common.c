@@ -4,7 +4,8 @@
 #include "passes/raise_opset.h"
 
 qcc_status qcc_raise_refuse(const qcc_raise *r, const char *why) {
-  return qcc_error(r->cx, QCC_UNSUPPORTED, "U-150", (qcc_loc[]){qcc_node_loc(r->node)}, "cannot be raised to opset %lld: %s", (long long)r->to, why);
+  return qcc_error(r->cx, QCC_UNSUPPORTED, "U-150", (qcc_loc[]){qcc_node_loc(r->node)}, "cannot be raised to opset %lld: %s",
+                   (long long)r->to, why);
 }
 
 static const char *name_of(const qcc_raise *r, const char *what) {

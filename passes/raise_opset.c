@@ -51,7 +51,7 @@ static qcc_status raise_node(const job *j, qcc_node *n) {
 static qcc_status raise_graph(qcc_graph *g, void *user) {
   const job *j = user;
   QCC_FOR_NODES_SAFE(n, next, g)
-    if (n->domain[0] == 0) QCC_TRY(raise_node(j, n));
+  if (n->domain[0] == 0) QCC_TRY(raise_node(j, n));
   return QCC_OK;
 }
 
@@ -68,9 +68,9 @@ static qcc_status run(qcc_pass_cx *p) {
   job j = {.p = p, .from = qcc_graph_opset(p->g, "")};
   QCC_TRY(read_target(p, &j.to));
   if (j.from >= j.to || !p->g->first) return QCC_OK;
-  if (j.from < 1) return QCC_OK;  // no operator of the default domain is imported
+  if (j.from < 1) return QCC_OK; // no operator of the default domain is imported
   if (!qcc_rewrite_ok(p, p->g->first, "raise-opset")) return QCC_OK;
-  QCC_TRY(qcc_infer_graph(p->g, p->eval));  // adapters ask for ranks
+  QCC_TRY(qcc_infer_graph(p->g, p->eval)); // adapters ask for ranks
   QCC_TRY(qcc_graph_walk(p->g, raise_graph, &j));
   QCC_TRY(qcc_graph_set_opset(p->g, "", j.to));
   if (p->g->ir_version < ir_version_for(j.to)) p->g->ir_version = ir_version_for(j.to);
@@ -78,6 +78,11 @@ static qcc_status run(qcc_pass_cx *p) {
 }
 
 const qcc_pass qcc_pass_raise_opset = {
-  .name = "raise-opset", .doc = "rewrite for a newer version of the default operator set", .options = "to",
-  .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL, .gives = QCC_PROP_OPSET13, .claim = QCC_CLAIM_EXACT, .run = run,
+    .name = "raise-opset",
+    .doc = "rewrite for a newer version of the default operator set",
+    .options = "to",
+    .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL,
+    .gives = QCC_PROP_OPSET13,
+    .claim = QCC_CLAIM_EXACT,
+    .run = run,
 };

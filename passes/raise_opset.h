@@ -8,8 +8,8 @@
 
 typedef struct qcc_raise {
   qcc_context *cx;
-  int64_t to;      /* target version */
-  qcc_node *node;  /* an adapter that replaces the node puts the new one here */
+  int64_t to;     /* target version */
+  qcc_node *node; /* an adapter that replaces the node puts the new one here */
 } qcc_raise;
 
 #define RAISE(op, version, adapter) qcc_status qcc_raise_##adapter(qcc_raise *r);

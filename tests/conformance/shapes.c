@@ -56,7 +56,7 @@ static bool load(test_case *t) {
   uint32_t in = load_all(t, "input", t->in), out = load_all(t, "output", t->out);
   if (in != UINT32_MAX) t->in_count = in;
   if (out != UINT32_MAX) t->out_count = out;
-  uint32_t open = 0;  // inputs without a value of their own
+  uint32_t open = 0; // inputs without a value of their own
   for (uint32_t i = 0; i < t->g->input_count; i++) open += t->g->inputs[i]->data == NULL;
   return in != UINT32_MAX && out != UINT32_MAX && in == open && out == t->g->output_count;
 }
@@ -129,11 +129,11 @@ static bool check_node(const test_case *t, const qcc_node *n, tally *sum) {
 
 static void forget_outputs(qcc_graph *g) {
   QCC_FOR_NODES(n, g)
-    for (uint32_t k = 0; k < n->out_count; k++) {
-      if (!n->out[k]) continue;
-      n->out[k]->type = qcc_type_unknown();
-      n->out[k]->typed_by_file = false;
-    }
+  for (uint32_t k = 0; k < n->out_count; k++) {
+    if (!n->out[k]) continue;
+    n->out[k]->type = qcc_type_unknown();
+    n->out[k]->typed_by_file = false;
+  }
 }
 
 static bool check_graph(const test_case *t, tally *sum) {
@@ -176,9 +176,7 @@ static void check(const char *root, const char *name, tally *sum) {
   free(t);
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b) {
-  return strcmp((*a)->d_name, (*b)->d_name);
-}
+static int by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
 
 int main(int argc, char **argv) {
   struct dirent **entries;
@@ -193,7 +191,8 @@ int main(int argc, char **argv) {
     free(entries[i]);
   }
   free(entries);
-  printf("%u models: %u exact, %u in part, %u failed, %u skipped (not tensors, or not readable); %u outputs not found although all is known\n", sum.models,
-         sum.exact, sum.partial, sum.failed, sum.skipped, sum.unknown);
+  printf(
+      "%u models: %u exact, %u in part, %u failed, %u skipped (not tensors, or not readable); %u outputs not found although all is known\n",
+      sum.models, sum.exact, sum.partial, sum.failed, sum.skipped, sum.unknown);
   return sum.failed || sum.unknown || sum.models == 0;
 }

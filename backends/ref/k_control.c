@@ -28,7 +28,7 @@ static qcc_status body_of(qcc_kargs *k, const char *attr, const qcc_graph **body
 
 qcc_status qcc_kernel_if(qcc_kargs *k) {
   const qcc_graph *body;
-  bool yes;
+  bool yes = false;
   QCC_TRY(read_flag(k, k->in[0], &yes));
   QCC_TRY(body_of(k, yes ? "then_branch" : "else_branch", &body));
   if (body->output_count < k->out_count || body->input_count) {

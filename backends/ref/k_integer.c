@@ -95,7 +95,7 @@ qcc_status qcc_kernel_matmul_integer(qcc_kargs *k) {
 
 qcc_status qcc_kernel_qlinear_matmul(qcc_kargs *k) {
   product p;
-  const float *sa, *sb, *sy;
+  const float *sa = NULL, *sb = NULL, *sy = NULL;
   int64_t na, nb, ny;
   void *out;
   qcc_dtype t = k->in[7]->type.dtype;

@@ -59,7 +59,7 @@ static qcc_status need_rank(qcc_kargs *k, int rank) {
 
 qcc_status qcc_kernel_batch_norm(qcc_kargs *k) {
   const qcc_type *t = &k->in[0]->type;
-  const float *x, *v[5] = {NULL};
+  const float *x = NULL, *v[5] = {NULL};
   float *y, epsilon = qcc_attr_float(k->node, "epsilon", 1e-5f);
   QCC_TRY(need_rank(k, 1));
   if (qcc_attr_int(k->node, "training_mode", 0)) return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-772", "training_mode = 1; qcc runs inference only");
@@ -86,7 +86,7 @@ qcc_status qcc_kernel_batch_norm(qcc_kargs *k) {
 
 qcc_status qcc_kernel_instance_norm(qcc_kargs *k) {
   const qcc_type *t = &k->in[0]->type;
-  const float *x, *scale, *bias;
+  const float *x = NULL, *scale = NULL, *bias = NULL;
   float *y, epsilon = qcc_attr_float(k->node, "epsilon", 1e-5f);
   QCC_TRY(need_rank(k, 2));
   int64_t channels = t->dim[1], run = qcc_kx_product(t->dim, 2, t->rank), n = qcc_tensor_count(k->in[0]);
@@ -106,7 +106,7 @@ qcc_status qcc_kernel_instance_norm(qcc_kargs *k) {
 /* Before opset 21 scale and bias are per group, then per channel. */
 qcc_status qcc_kernel_group_norm(qcc_kargs *k) {
   const qcc_type *t = &k->in[0]->type;
-  const float *x, *scale, *bias;
+  const float *x = NULL, *scale = NULL, *bias = NULL;
   float *y, epsilon = qcc_attr_float(k->node, "epsilon", 1e-5f);
   int64_t groups = qcc_attr_int(k->node, "num_groups", 0);
   QCC_TRY(need_rank(k, 2));
@@ -210,7 +210,7 @@ qcc_status qcc_kernel_rms_norm(qcc_kargs *k) { return layer_like(k, false); }
 /* ---- LRN */
 qcc_status qcc_kernel_lrn(qcc_kargs *k) {
   const qcc_type *t = &k->in[0]->type;
-  const float *x;
+  const float *x = NULL;
   float *y;
   int64_t size = qcc_attr_int(k->node, "size", 1);
   double alpha = (double)qcc_attr_float(k->node, "alpha", 1e-4f), beta = (double)qcc_attr_float(k->node, "beta", 0.75f);
@@ -239,7 +239,7 @@ qcc_status qcc_kernel_lrn(qcc_kargs *k) {
 /* ---- LpNormalization */
 qcc_status qcc_kernel_lp_norm(qcc_kargs *k) {
   const qcc_type *t = &k->in[0]->type;
-  const float *x;
+  const float *x = NULL;
   float *y;
   int axis;
   int64_t p = qcc_attr_int(k->node, "p", 2);
@@ -263,7 +263,7 @@ qcc_status qcc_kernel_lp_norm(qcc_kargs *k) {
 /* ---- MeanVarianceNormalization: brought into the order [kept, reduced], normalized in rows, brought back */
 qcc_status qcc_kernel_mean_variance_norm(qcc_kargs *k) {
   const qcc_type *t = &k->in[0]->type;
-  const float *x;
+  const float *x = NULL;
   float *y;
   int64_t axes[QCC_MAX_RANK], stride[QCC_MAX_RANK], run = 1, n = qcc_tensor_count(k->in[0]);
   int count, a = 0;

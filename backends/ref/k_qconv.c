@@ -98,7 +98,7 @@ qcc_status qcc_kernel_conv_integer(qcc_kargs *k) {
 
 qcc_status qcc_kernel_qlinear_conv(qcc_kargs *k) {
   qconv g;
-  const float *sx, *sw, *sy;
+  const float *sx = NULL, *sw = NULL, *sy = NULL;
   int64_t nx, nw, ny;
   void *out;
   const qcc_tensor *bias = qcc_kx_in(k, 8);

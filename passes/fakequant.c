@@ -38,15 +38,16 @@ qcc_value *qcc_fakequant_add(qcc_graph *g, qcc_node *before, qcc_value *x, const
 
 bool qcc_fakequant_is_dynamic(const qcc_node *n) { return n->op == QCC_OP_FAKE_QUANT && qcc_attr_int(n, "dynamic", 0) != 0; }
 
-bool qcc_fakequant_is(const qcc_value *v) {
-  return v && v->def && v->def->op == QCC_OP_FAKE_QUANT && !qcc_fakequant_is_dynamic(v->def);
-}
+bool qcc_fakequant_is(const qcc_value *v) { return v && v->def && v->def->op == QCC_OP_FAKE_QUANT && !qcc_fakequant_is_dynamic(v->def); }
 
 bool qcc_fakequant_read(const qcc_node *n, qcc_qparams *q) {
   uint32_t scales = 0, zeros = 0;
   const float *scale = qcc_attr_floats(n, "scale", &scales);
   const int64_t *wide = qcc_attr_ints(n, "zero", &zeros);
-  *q = (qcc_qparams){.dtype = qcc_dtype_from_name(qcc_attr_str(n, "dtype", "")), .axis = (int32_t)qcc_attr_int(n, "axis", -1), .count = scales, .scale = scale};
+  *q = (qcc_qparams){.dtype = qcc_dtype_from_name(qcc_attr_str(n, "dtype", "")),
+                     .axis = (int32_t)qcc_attr_int(n, "axis", -1),
+                     .count = scales,
+                     .scale = scale};
   if (!scales || (zeros && zeros != scales) || !qcc_dtype_is_int(q->dtype)) return false;
   int32_t *zero = qcc_arena_array(n->graph->arena, scales, sizeof *zero);
   if (!zero) return false;

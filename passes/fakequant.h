@@ -7,7 +7,7 @@
 
 /* FakeQuant of `x` inserted before `before` (NULL: at the end); `q` NULL makes the dynamic form. Returns its output, named after `x`; NULL: sticky. */
 qcc_value *qcc_fakequant_add(qcc_graph *g, qcc_node *before, qcc_value *x, const qcc_qparams *q);
-bool qcc_fakequant_is(const qcc_value *v);          /* made by a static FakeQuant; NULL-safe */
+bool qcc_fakequant_is(const qcc_value *v); /* made by a static FakeQuant; NULL-safe */
 bool qcc_fakequant_is_dynamic(const qcc_node *n);
 /* Parameters of a static FakeQuant; scale and zero live in the graph's arena. False when the attributes do not fit together. */
 bool qcc_fakequant_read(const qcc_node *n, qcc_qparams *q);

@@ -25,9 +25,7 @@ static qcc_mode mode_of(const state *s, const qcc_node *n) {
   return op ? op->mode : QCC_MODE_FLOAT;
 }
 
-static const qcc_plan_tensor *entry_of(const state *s, const qcc_value *v) {
-  return v && v->id < s->value_count ? s->entry[v->id] : NULL;
-}
+static const qcc_plan_tensor *entry_of(const state *s, const qcc_value *v) { return v && v->id < s->value_count ? s->entry[v->id] : NULL; }
 
 static qcc_node *first_after(const qcc_value *v) { return v->def ? v->def->next : v->graph->first; }
 
@@ -35,7 +33,8 @@ static qcc_node *first_after(const qcc_value *v) { return v->def ? v->def->next 
 static qcc_status apply_codes(state *s, qcc_value *w, const qcc_plan_tensor *t) {
   int64_t count = 0;
   if (!qcc_type_count(&w->type, &count) || (size_t)count != t->code_count)
-    return qcc_error(s->p->cx, QCC_INTERNAL, "I-201", &(qcc_loc){.tensor = w->name}, "the plan has %zu codes for a weight of %lld elements", t->code_count, (long long)count);
+    return qcc_error(s->p->cx, QCC_INTERNAL, "I-201", &(qcc_loc){.tensor = w->name}, "the plan has %zu codes for a weight of %lld elements",
+                     t->code_count, (long long)count);
   qcc_type code_type = w->type;
   code_type.dtype = t->q.dtype;
   qcc_tensor codes = {.type = code_type, .data = t->codes, .bytes = t->code_count}, values = {0};

@@ -8,7 +8,7 @@
 
 typedef struct qcc_qdq { /* state of one run of rewrite-qdq */
   qcc_pass_cx *p;
-  qcc_map scales, zeros;  /* text of the parameters -> shared constant */
+  qcc_map scales, zeros; /* text of the parameters -> shared constant */
 } qcc_qdq;
 
 /* Constants of scale and zero point in `g`. Per tensor: rank 0, one constant for equal parameters, so that "same parameters" holds bit for

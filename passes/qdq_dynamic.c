@@ -84,7 +84,9 @@ static qcc_status rewrite_users(qcc_qdq *s, qcc_node *fq) {
       qcc_set_use(u, x);
       continue;
     }
-    if (!dql) dql = qcc_add_node(x->graph, fq, QCC_OP_DYNAMIC_QUANTIZE_LINEAR, qcc_internf(x->graph->cx, "%s_DynamicQuantizeLinear", x->name), &x, 1, 3);
+    if (!dql)
+      dql = qcc_add_node(x->graph, fq, QCC_OP_DYNAMIC_QUANTIZE_LINEAR, qcc_internf(x->graph->cx, "%s_DynamicQuantizeLinear", x->name), &x,
+                         1, 3);
     if (!dql) return QCC_NOMEM;
     QCC_TRY(rewrite(s, u->node, dql));
   }

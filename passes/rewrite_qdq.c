@@ -84,7 +84,8 @@ static qcc_status rewrite_activation(qcc_qdq *s, qcc_node *n, const qcc_qparams 
 }
 
 /* int32 codes of a bias at scale sx * sw[c]; `out` gets one code and one scale per output channel. */
-static qcc_status bias_codes(qcc_tensor *codes, float *scale, const qcc_value *bias, const qcc_qparams *x, const qcc_qparams *w, int64_t count) {
+static qcc_status bias_codes(qcc_tensor *codes, float *scale, const qcc_value *bias, const qcc_qparams *x, const qcc_qparams *w,
+                             int64_t count) {
   qcc_type type = qcc_type_of(QCC_S32, 1, &count);
   QCC_TRY(qcc_tensor_new(codes, bias->graph->cx, &type));
   int32_t *to = qcc_tensor_mut(codes);

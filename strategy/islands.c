@@ -99,7 +99,10 @@ static qcc_status try_nodes(islands *s, const qcc_node *const *nodes, size_t cou
 
 /* ---- rescue: rank by the noise that users see, keep the shortest sufficient prefix float */
 
-typedef struct ranked { const qcc_node *n; double noise; } ranked;
+typedef struct ranked {
+  const qcc_node *n;
+  double noise;
+} ranked;
 
 /* Mean noise behind x * sigmoid(x), for x of step `s`: the slope carries the step of x, x carries the step of the sigmoid. */
 static double silu_noise(const qcc_bins *b, double s) {
@@ -148,7 +151,8 @@ static qcc_status output_noise(double *noise, const qcc_tuner *t, const qcc_node
   qcc_bins before = {0}, after = {0};
   qcc_status st = qcc_bins_of(&before, made);
   if (st == QCC_OK) st = qcc_bins_of(&after, read);
-  if (st == QCC_OK) *noise = relative(t, seen, &after, step_noise(t, seen, &after) + (is_silu && e ? silu_noise(&before, (double)e->q.scale[0]) : 0));
+  if (st == QCC_OK)
+    *noise = relative(t, seen, &after, step_noise(t, seen, &after) + (is_silu && e ? silu_noise(&before, (double)e->q.scale[0]) : 0));
   qcc_bins_fini(t->cx, &before);
   qcc_bins_fini(t->cx, &after);
   return st;
@@ -169,14 +173,18 @@ static qcc_status search_prefix(islands *s, const qcc_node **order, size_t count
   for (size_t k = 2; k <= count / 2 && !good; k *= 2) {
     QCC_TRY(try_nodes(s, order, k, INFINITY, &db));
     if (db > *best_db + 0.5) *best = k, *best_db = db;
-    if (db >= GOOD_DB) good = k;
-    else bad = k;
+    if (db >= GOOD_DB)
+      good = k;
+    else
+      bad = k;
   }
   while (good > bad + 1 && good - bad > good / 8) {
     size_t k = (good + bad) / 2;
     QCC_TRY(try_nodes(s, order, k, INFINITY, &db));
-    if (db >= GOOD_DB) good = *best = k, *best_db = db;
-    else bad = k;
+    if (db >= GOOD_DB)
+      good = *best = k, *best_db = db;
+    else
+      bad = k;
   }
   return QCC_OK;
 }

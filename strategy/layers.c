@@ -14,7 +14,7 @@ typedef struct layer {
   float *scale, *bias;
   int8_t *codes;
   int32_t *code_max;
-  const qcc_channels *input;   /* statistics of the input channels; NULL: none */
+  const qcc_channels *input; /* statistics of the input channels; NULL: none */
 } layer;
 
 static void layer_fini(qcc_tuner *t, layer *l) {
@@ -76,7 +76,10 @@ static qcc_status store_weight(qcc_plan *plan, const layer *l, uint32_t slot, co
   int8_t *codes = e ? qcc_arena_copy(&plan->arena, l->codes, l->w.count) : NULL;
   if (!codes) return QCC_NOMEM;
   bool per_tensor = l->options.per_tensor;
-  qcc_qparams q = {.dtype = l->options.grid.dtype, .axis = per_tensor ? -1 : l->w.axis, .count = per_tensor ? 1 : (uint32_t)l->w.rows, .scale = l->scale};
+  qcc_qparams q = {.dtype = l->options.grid.dtype,
+                   .axis = per_tensor ? -1 : l->w.axis,
+                   .count = per_tensor ? 1 : (uint32_t)l->w.rows,
+                   .scale = l->scale};
   e->codes = codes;
   e->code_count = l->w.count;
   e->algorithm = algorithm;
@@ -154,7 +157,12 @@ static qcc_status one_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n, ui
   return st;
 }
 
-typedef struct layer_walk { qcc_tuner *t; qcc_plan *plan; qcc_layer_step step; bool correct; } layer_walk;
+typedef struct layer_walk {
+  qcc_tuner *t;
+  qcc_plan *plan;
+  qcc_layer_step step;
+  bool correct;
+} layer_walk;
 
 static qcc_status walk_layers(qcc_graph *g, void *user) {
   layer_walk *w = user;

@@ -75,7 +75,8 @@ static bool can_fuse(const qcc_placement *p, const qcc_node *n) {
 }
 
 static bool resize_moves_codes(const qcc_node *n) {
-  return n->op != QCC_OP_RESIZE || strcmp(qcc_attr_str(n, "mode", "nearest"), "nearest") == 0 || strcmp(qcc_attr_str(n, "mode", ""), "linear") == 0;
+  return n->op != QCC_OP_RESIZE || strcmp(qcc_attr_str(n, "mode", "nearest"), "nearest") == 0 ||
+         strcmp(qcc_attr_str(n, "mode", ""), "linear") == 0;
 }
 
 static bool is_scalar_const(const qcc_value *v) { return v->data && qcc_tensor_count(v->data) == 1; }
@@ -174,7 +175,11 @@ static void walk_static(qcc_placement *p) {
   }
 }
 
-typedef struct weighted_walk { qcc_placement *p; const bool *selected; const qcc_place_options *options; } weighted_walk;
+typedef struct weighted_walk {
+  qcc_placement *p;
+  const bool *selected;
+  const qcc_place_options *options;
+} weighted_walk;
 
 static qcc_status walk_weighted(qcc_graph *g, void *user) {
   weighted_walk *w = user;
@@ -242,7 +247,9 @@ void qcc_known_range(const qcc_value *v, double *lo, double *hi) {
 /* Where Sigmoid reaches its first and last code of 1/255: ln(0.5 / 254.5). Beyond, the code does not change any more. */
 static const double sigmoid_reach = 6.2324480165505225;
 
-static bool is_sigmoid_of(const qcc_value *s, const qcc_value *v) { return s && s->def && s->def->op == QCC_OP_SIGMOID && s->def->in[0].value == v; }
+static bool is_sigmoid_of(const qcc_value *s, const qcc_value *v) {
+  return s && s->def && s->def->op == QCC_OP_SIGMOID && s->def->in[0].value == v;
+}
 
 void qcc_useful_range(const qcc_placement *p, const qcc_value *v, double *lo, double *hi) {
   *lo = INFINITY, *hi = -INFINITY;

@@ -13,17 +13,17 @@ typedef struct qcc_placement {
   const qcc_graph *g;
   const qcc_target *target;
   qcc_arena arena;
-  qcc_mode *mode;          /* by node id */
-  const char **reason;     /* by node id: why a node that could compute in 8 bit does not; NULL: none */
-  bool *fused;             /* by node id: a Relu or Clip that became part of its producer */
-  bool *quantized;         /* by value id: activation with parameters (entry of the plan) */
-  uint32_t *group;         /* by value id: representative of the values that share parameters */
+  qcc_mode *mode;      /* by node id */
+  const char **reason; /* by node id: why a node that could compute in 8 bit does not; NULL: none */
+  bool *fused;         /* by node id: a Relu or Clip that became part of its producer */
+  bool *quantized;     /* by value id: activation with parameters (entry of the plan) */
+  uint32_t *group;     /* by value id: representative of the values that share parameters */
   uint32_t value_count, node_count;
 } qcc_placement;
 
 typedef struct qcc_place_options {
-  bool have_ranges;        /* calibration data is there: static ranges can be known */
-  bool dynamic;            /* prefer run-time ranges */
+  bool have_ranges;         /* calibration data is there: static ranges can be known */
+  bool dynamic;             /* prefer run-time ranges */
   const qcc_select *select; /* may be NULL */
 } qcc_place_options;
 

@@ -48,7 +48,10 @@ static bool matches(const selector *s, const qcc_node *n) {
   return matches_name(s, n->name) || matches_origin(s, n->graph->cx, n->origin);
 }
 
-typedef struct marking { selector s; bool *selected, value, any; } marking;
+typedef struct marking {
+  selector s;
+  bool *selected, value, any;
+} marking;
 
 static qcc_status mark_graph(qcc_graph *g, void *user) {
   marking *m = user;

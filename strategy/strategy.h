@@ -16,28 +16,36 @@ typedef enum qcc_estimator {
 } qcc_estimator;
 
 typedef struct qcc_select { /* --only / --exclude: "type:Conv", "name:glob", "re:regex"; names are origins of nodes */
-  const char *const *only; uint32_t only_count;
-  const char *const *exclude; uint32_t exclude_count;
+  const char *const *only;
+  uint32_t only_count;
+  const char *const *exclude;
+  uint32_t exclude_count;
 } qcc_select;
 
 typedef struct qcc_tune_options {
-  int level;                    /* 0..2 */
+  int level; /* 0..2 */
   qcc_estimator estimator;
-  bool dynamic;                 /* prefer run-time ranges */
+  bool dynamic; /* prefer run-time ranges */
   unsigned workers;
   uint64_t seed;
-  const qcc_samples *calib;     /* NULL: none */
+  const qcc_samples *calib; /* NULL: none */
   qcc_select select;
   const qcc_target *target;
   const qcc_eval *eval;
 } qcc_tune_options;
 
-typedef struct qcc_step { const char *name; double sqnr_before, sqnr_after; bool kept; double seconds; } qcc_step;
+typedef struct qcc_step {
+  const char *name;
+  double sqnr_before, sqnr_after;
+  bool kept;
+  double seconds;
+} qcc_step;
 
 typedef struct qcc_tune_result {
-  qcc_plan *plan;               /* owned by the caller */
-  qcc_step *steps; uint32_t step_count;    /* what was tried; owned */
-  double sqnr_db;               /* on held-out samples, of the worst output (median over samples); NAN: not measured */
+  qcc_plan *plan; /* owned by the caller */
+  qcc_step *steps;
+  uint32_t step_count; /* what was tried; owned */
+  double sqnr_db;      /* on held-out samples, of the worst output (median over samples); NAN: not measured */
   bool synthetic_data;
 } qcc_tune_result;
 

@@ -17,9 +17,16 @@ static qcc_status keep_reference(void *user, size_t sample, const qcc_tensor *ou
   return QCC_OK;
 }
 
-qcc_status qcc_trials_init(qcc_trials *t, const qcc_graph *g, const qcc_eval *eval, const qcc_target *target, qcc_runner *runner, unsigned workers,
-                           const qcc_samples *samples, size_t first, size_t count) {
-  *t = (qcc_trials){.cx = g->cx, .g = g, .eval = eval, .target = target, .workers = workers, .samples = samples, .first = first, .count = count,
+qcc_status qcc_trials_init(qcc_trials *t, const qcc_graph *g, const qcc_eval *eval, const qcc_target *target, qcc_runner *runner,
+                           unsigned workers, const qcc_samples *samples, size_t first, size_t count) {
+  *t = (qcc_trials){.cx = g->cx,
+                    .g = g,
+                    .eval = eval,
+                    .target = target,
+                    .workers = workers,
+                    .samples = samples,
+                    .first = first,
+                    .count = count,
                     .output_count = g->output_count};
   t->reference = qcc_zalloc_array(t->cx, count * t->output_count + 1, sizeof *t->reference);
   t->db = qcc_zalloc_array(t->cx, count * t->output_count + 1, sizeof *t->db);
@@ -72,7 +79,11 @@ static double median(double *x, size_t n) { /* sorts; n is a few dozen */
 
 qcc_status qcc_trial_graph(qcc_graph **out, const qcc_trials *t, const qcc_plan *plan) {
   QCC_TRY(qcc_graph_clone(out, t->g));
-  qcc_pass_run_options options = {.eval = t->eval, .plan = plan, .target = t->target, .given = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13, .no_verify = true};
+  qcc_pass_run_options options = {.eval = t->eval,
+                                  .plan = plan,
+                                  .target = t->target,
+                                  .given = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
+                                  .no_verify = true};
   qcc_status st = qcc_run_passes(*out, "@fakequant", &options);
   if (st == QCC_OK) return QCC_OK;
   qcc_graph_free(*out);

@@ -15,15 +15,15 @@ typedef struct qcc_trials {
   const qcc_target *target;
   unsigned workers;
   const qcc_samples *samples;
-  size_t first, count;     /* held-out samples */
+  size_t first, count; /* held-out samples */
   uint32_t output_count;
-  qcc_tensor *reference;   /* [sample][output], float outputs of the float graph; others are left out (data NULL) */
-  double *db;              /* [output][sample] of the plan on trial */
+  qcc_tensor *reference; /* [sample][output], float outputs of the float graph; others are left out (data NULL) */
+  double *db;            /* [output][sample] of the plan on trial */
 } qcc_trials;
 
 /* Runs the float graph on samples first..first+count-1 through `runner` (opened for `g`). */
-qcc_status qcc_trials_init(qcc_trials *t, const qcc_graph *g, const qcc_eval *eval, const qcc_target *target, qcc_runner *runner, unsigned workers,
-                           const qcc_samples *samples, size_t first, size_t count) QCC_MUST_USE;
+qcc_status qcc_trials_init(qcc_trials *t, const qcc_graph *g, const qcc_eval *eval, const qcc_target *target, qcc_runner *runner,
+                           unsigned workers, const qcc_samples *samples, size_t first, size_t count) QCC_MUST_USE;
 void qcc_trials_fini(qcc_trials *t);
 /* SQNR in dB: median over samples, of the output where it is worst. 0 dB for outputs that are not finite. */
 qcc_status qcc_trial(double *db, qcc_trials *t, const qcc_plan *plan) QCC_MUST_USE;

@@ -56,7 +56,10 @@ static qcc_status index_values(qcc_tuner *t) {
 
 /* ---- plans */
 
-typedef struct mode_walk { const qcc_tuner *t; qcc_plan *plan; } mode_walk;
+typedef struct mode_walk {
+  const qcc_tuner *t;
+  qcc_plan *plan;
+} mode_walk;
 
 static qcc_status write_modes(qcc_graph *g, void *user) {
   mode_walk *w = user;
@@ -114,7 +117,10 @@ static qcc_status measure(qcc_tuner *t) {
 /* ---- -O2 */
 
 static qcc_status vote(qcc_tuner *t, qcc_estimator *how) {
-  static const struct { qcc_estimator how; const char *name; } candidates[] = {
+  static const struct {
+    qcc_estimator how;
+    const char *name;
+  } candidates[] = {
       {QCC_EST_MINMAX, "ranges: minmax"}, {QCC_EST_MEAN_MINMAX, "ranges: mean-minmax"}, {QCC_EST_PERCENTILE, "ranges: percentile"}};
   for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
     qcc_plan *plan = NULL;

@@ -14,26 +14,26 @@ typedef struct qcc_tuner {
   const qcc_graph *g;
   const qcc_tune_options *o;
   qcc_placement place;
-  const qcc_value **values;     /* by id; NULL where no value of the main graph has the id */
-  size_t stat_count;            /* samples 0..stat_count-1 give statistics */
-  qcc_collector *stats;         /* NULL: no data */
-  qcc_runner *runner;           /* float */
-  qcc_trials trials;            /* held-out samples */
-  qcc_gram **gram;              /* by node id; NULL: none */
-  qcc_plan *plan;               /* best so far */
-  double score;                 /* dB of `plan`; NAN: not measured */
+  const qcc_value **values; /* by id; NULL where no value of the main graph has the id */
+  size_t stat_count;        /* samples 0..stat_count-1 give statistics */
+  qcc_collector *stats;     /* NULL: no data */
+  qcc_runner *runner;       /* float */
+  qcc_trials trials;        /* held-out samples */
+  qcc_gram **gram;          /* by node id; NULL: none */
+  qcc_plan *plan;           /* best so far */
+  double score;             /* dB of `plan`; NAN: not measured */
   qcc_tune_result *result;
 } qcc_tuner;
 
 /* ---- ranges.c: activation ranges into a plan */
-qcc_status qcc_tuner_watch(qcc_tuner *t) QCC_MUST_USE;                     /* before the first run */
+qcc_status qcc_tuner_watch(qcc_tuner *t) QCC_MUST_USE; /* before the first run */
 /* Parameters of every quantized activation by one estimator. */
 qcc_status qcc_tuner_ranges(const qcc_tuner *t, qcc_plan *plan, qcc_estimator how) QCC_MUST_USE;
 
 /* ---- layers.c: weights and biases into a plan */
 typedef enum qcc_layer_step {
-  QCC_LAYER_ROUND,       /* scales by search, nearest safe codes */
-  QCC_LAYER_RECONSTRUCT  /* codes by coordinate descent on the layer's Gram matrix */
+  QCC_LAYER_ROUND,      /* scales by search, nearest safe codes */
+  QCC_LAYER_RECONSTRUCT /* codes by coordinate descent on the layer's Gram matrix */
 } qcc_layer_step;
 /* Weights of every operator in 8-bit mode; `correct`: closed-form bias corrections too (needs statistics). Ranges must be in the plan. */
 qcc_status qcc_tuner_layers(qcc_tuner *t, qcc_plan *plan, qcc_layer_step step, bool correct) QCC_MUST_USE;

@@ -4,9 +4,15 @@
 
 #include <string.h>
 
-#define CAN(id, st, dy, we, fo, sq, nq, since)                                                                     \
-  [QCC_OP_##id] = {.op = QCC_OP_##id, .is_static = st, .dynamic = dy, .weight_only = we, .float_output = fo, \
-                   .same_q = sq, .needs_quantized_input = nq, .max_since = since},
+#define CAN(id, st, dy, we, fo, sq, nq, since)  \
+  [QCC_OP_##id] = {.op = QCC_OP_##id,           \
+                   .is_static = st,             \
+                   .dynamic = dy,               \
+                   .weight_only = we,           \
+                   .float_output = fo,          \
+                   .same_q = sq,                \
+                   .needs_quantized_input = nq, \
+                   .max_since = since},
 static const qcc_target_op ort_cpu_ops[QCC_OP_COUNT] = {
 #include "backends/target/ort_cpu.def"
 };
@@ -19,7 +25,8 @@ typedef struct row {
 } row;
 
 static const row rows[] = {
-#define TARGET(id, name, per_channel, pairs, opset_min, opset_max, ir_max, doc) {name, doc, per_channel, pairs, opset_min, opset_max, ir_max},
+#define TARGET(id, name, per_channel, pairs, opset_min, opset_max, ir_max, doc) \
+  {name, doc, per_channel, pairs, opset_min, opset_max, ir_max},
 #include "backends/target/targets.def"
 #undef TARGET
 };
@@ -34,8 +41,14 @@ qcc_status qcc_target_find(qcc_target *out, qcc_context *cx, const char *name) {
   for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     const row *r = &rows[i];
     if (strcmp(r->name, name) != 0) continue;
-    *out = (qcc_target){.name = r->name, .activation = qcc_grid_u8(), .weight = qcc_grid_weight(), .per_channel = r->per_channel,
-                        .pair_saturation = r->pair_saturation, .min_opset = r->min_opset, .max_opset = r->max_opset, .max_ir = r->max_ir};
+    *out = (qcc_target){.name = r->name,
+                        .activation = qcc_grid_u8(),
+                        .weight = qcc_grid_weight(),
+                        .per_channel = r->per_channel,
+                        .pair_saturation = r->pair_saturation,
+                        .min_opset = r->min_opset,
+                        .max_opset = r->max_opset,
+                        .max_ir = r->max_ir};
     memcpy(out->ops, ort_cpu_ops, sizeof ort_cpu_ops);
     return QCC_OK;
   }

@@ -97,9 +97,7 @@ void qcc_model_free(qcc_model *model) {
   qcc_free(model->cx, model);
 }
 
-qcc_status qcc_save(const qcc_model *model, const char *path) {
-  return model && path ? qcc_onnx_save(model->g, path, NULL) : QCC_ARG;
-}
+qcc_status qcc_save(const qcc_model *model, const char *path) { return model && path ? qcc_onnx_save(model->g, path, NULL) : QCC_ARG; }
 
 qcc_status qcc_save_memory(const qcc_model *model, void **out, size_t *n) {
   return model && out && n ? qcc_onnx_save_memory(out, n, model->g) : QCC_ARG;
@@ -202,7 +200,8 @@ qcc_status qcc_set_tensor(qcc_model *model, const char *name, const qcc_array *v
   if (!v || !v->data) return qcc_error(model->cx, QCC_ARG, "A-104", NULL, "the model has no constant \"%s\"", name);
   qcc_tensor t, copy;
   QCC_TRY(qcc_array_tensor(&t, model->cx, value, name));
-  if (!qcc_type_equal(&t.type, &v->data->type)) return qcc_error(model->cx, QCC_ARG, "A-105", NULL, "\"%s\" has another type or shape", name);
+  if (!qcc_type_equal(&t.type, &v->data->type))
+    return qcc_error(model->cx, QCC_ARG, "A-105", NULL, "\"%s\" has another type or shape", name);
   QCC_TRY(qcc_tensor_copy(&copy, model->cx, &t.type, t.data));
   qcc_set_const(v, &copy);
   return qcc_graph_status(model->g);

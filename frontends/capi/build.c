@@ -24,7 +24,8 @@ static qcc_status taken(const qcc_model *m, const char *name) {
 }
 
 qcc_status qcc_build_input(qcc_model *m, const char *name, const qcc_array *type) {
-  if (!m || !name || !type || type->rank < 0 || type->rank > QCC_MAX_RANK || type->dtype <= 0 || type->dtype >= QCC_DTYPE_COUNT) return QCC_ARG;
+  if (!m || !name || !type || type->rank < 0 || type->rank > QCC_MAX_RANK || type->dtype <= 0 || type->dtype >= QCC_DTYPE_COUNT)
+    return QCC_ARG;
   QCC_TRY(taken(m, name));
   qcc_type t = qcc_type_of((qcc_dtype)type->dtype, type->rank, type->dim);
   for (int i = 0; i < t.rank; i++) {
@@ -53,8 +54,8 @@ static qcc_status find_inputs(qcc_model *m, qcc_value **to, const char *const *n
   return QCC_OK;
 }
 
-qcc_status qcc_build_node(qcc_model *m, const char *domain, const char *op, const char *name, const char *const *inputs, uint32_t input_count,
-                          const char *const *outputs, uint32_t output_count) {
+qcc_status qcc_build_node(qcc_model *m, const char *domain, const char *op, const char *name, const char *const *inputs,
+                          uint32_t input_count, const char *const *outputs, uint32_t output_count) {
   if (!m || !domain || !op || (!inputs && input_count) || !outputs) return QCC_ARG;
   for (uint32_t i = 0; i < output_count; i++) {
     if (!outputs[i]) return QCC_ARG;

@@ -13,8 +13,8 @@ typedef struct job {
   qcc_context *cx;
   const qcc_compile_options *o;
   const qcc_graph *original;
-  qcc_graph *g;              /* being compiled; the facade frees it on failure */
-  qcc_graph *prepared;       /* after @prepare: what the plan speaks of */
+  qcc_graph *g;        /* being compiled; the facade frees it on failure */
+  qcc_graph *prepared; /* after @prepare: what the plan speaks of */
   qcc_target target;
   qcc_pass_run_options passes;
   qcc_tune_result tuned;
@@ -45,8 +45,13 @@ static qcc_status check_options(qcc_context *cx, const qcc_compile_options *o) {
 
 static qcc_status tune_options(qcc_tune_options *t, const job *j) {
   const qcc_compile_options *o = j->o;
-  *t = (qcc_tune_options){.level = o->level, .estimator = QCC_EST_AUTO, .dynamic = o->dynamic, .workers = o->threads ? o->threads : qcc_default_threads(),
-                          .seed = o->seed, .target = &j->target, .eval = j->passes.eval};
+  *t = (qcc_tune_options){.level = o->level,
+                          .estimator = QCC_EST_AUTO,
+                          .dynamic = o->dynamic,
+                          .workers = o->threads ? o->threads : qcc_default_threads(),
+                          .seed = o->seed,
+                          .target = &j->target,
+                          .eval = j->passes.eval};
   t->select = (qcc_select){o->only, o->only_count, o->exclude, o->exclude_count};
   if (!o->estimator) return QCC_OK;
 #define ESTIMATOR(id, name, doc) \
@@ -94,7 +99,8 @@ static qcc_status note_steps(qcc_model *m, const qcc_tune_result *r) {
   for (uint32_t i = 0; i < r->step_count; i++) {
     const qcc_step *s = &r->steps[i];
     char text[128];
-    qcc_format(text, sizeof text, "%.2f dB -> %.2f dB, %s, %.2f s", s->sqnr_before, s->sqnr_after, s->kept ? "kept" : "dropped", s->seconds);
+    qcc_format(text, sizeof text, "%.2f dB -> %.2f dB, %s, %.2f s", s->sqnr_before, s->sqnr_after, s->kept ? "kept" : "dropped",
+               s->seconds);
     QCC_TRY(qcc_model_note(m, "step", s->name, text));
   }
   return QCC_OK;

@@ -8,7 +8,7 @@
 
 typedef struct pair {
   const qcc_value *a, *b;
-  float *value;            /* of the current sample in the first model */
+  float *value; /* of the current sample in the first model */
   size_t count;
   double signal, noise, power_b, dot, max_abs;
 } pair;

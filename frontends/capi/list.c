@@ -13,7 +13,8 @@ static void list_passes(row_fn each, void *user) {
 }
 
 static void list_ops(row_fn each, void *user) {
-  static const char *const role[] = {"float", "weighted", "arithmetic", "table", "shared scale", "moves data", "clamp", "recurrent", "quantized"};
+  static const char *const role[] = {"float",      "weighted", "arithmetic", "table",    "shared scale",
+                                     "moves data", "clamp",    "recurrent",  "quantized"};
   for (qcc_op op = (qcc_op)1; op < QCC_OP_COUNT; op++) {
     const qcc_op_info *info = qcc_op_get(op);
     char name[96], doc[96];
@@ -36,7 +37,7 @@ static void list_estimators(row_fn each, void *user) {
 
 static void list_limits(row_fn each, void *user) {
   char text[160];
-#define LIMIT(name, value, option, doc)                                                       \
+#define LIMIT(name, value, option, doc)                                                 \
   qcc_format(text, sizeof text, "%s (default %llu)", doc, (unsigned long long)(value)); \
   each(user, option, text);
 #include "ir/support/limits.def"
@@ -52,7 +53,10 @@ static void list_levels(row_fn each, void *user) {
 
 static void list_tables(row_fn each, void *user);
 
-static const struct { const char *name, *doc; void (*list)(row_fn each, void *user); } tables[] = {
+static const struct {
+  const char *name, *doc;
+  void (*list)(row_fn each, void *user);
+} tables[] = {
     {"passes", "rewrites of the graph, for --passes", list_passes},
     {"ops", "operators that qcc knows", list_ops},
     {"targets", "what to compile for, for --target", list_targets},

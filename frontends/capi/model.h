@@ -12,26 +12,28 @@
 #include "passes/pass.h"
 #include "strategy/strategy.h"
 
-typedef struct qcc_row { char *kind, *subject, *text; } qcc_row; /* one line of qcc_explain; owned */
+typedef struct qcc_row {
+  char *kind, *subject, *text;
+} qcc_row; /* one line of qcc_explain; owned */
 
 struct qcc_model {
   qcc_context *cx;
   qcc_graph *g;
-  qcc_plan *plan;          /* of a compiled model; NULL otherwise */
+  qcc_plan *plan; /* of a compiled model; NULL otherwise */
   qcc_summary summary;
   qcc_row *rows;
   size_t row_count, row_cap;
-  qcc_node *last_built;    /* qcc_build_* */
+  qcc_node *last_built; /* qcc_build_* */
 };
 
 struct qcc_data {
   qcc_context *cx;
-  qcc_dataset *set;        /* from files; NULL for callbacks */
+  qcc_dataset *set; /* from files; NULL for callbacks */
   qcc_samples samples;
   qcc_status (*get)(void *user, size_t index, qcc_array *inputs);
   void *user;
   size_t input_count;
-  qcc_array *arrays;       /* of one callback sample */
+  qcc_array *arrays; /* of one callback sample */
   qcc_type *types;
 };
 

@@ -230,16 +230,17 @@ QCC_API qcc_status qcc_set_tensor(qcc_model *model, const char *name, const qcc_
 
 typedef struct qcc_pass_options {
   size_t size;
-  const char *print_after;  /* a pass name, "all", or NULL */
-  bool print_changed;       /* print after passes that changed something */
-  bool time;                /* table of times through the log */
-  uint64_t bisect;          /* stop after this many rewrites; 0: no limit */
-  const char *explain;      /* tell why this rule declined */
+  const char *print_after; /* a pass name, "all", or NULL */
+  bool print_changed;      /* print after passes that changed something */
+  bool time;               /* table of times through the log */
+  uint64_t bisect;         /* stop after this many rewrites; 0: no limit */
+  const char *explain;     /* tell why this rule declined */
   void (*print)(void *user, const char *text, size_t n);
   void *print_user;
-  const char *reproducer;   /* where a failing pass leaves IR and pipeline; NULL: nowhere */
+  const char *reproducer; /* where a failing pass leaves IR and pipeline; NULL: nowhere */
 } qcc_pass_options;
-#define QCC_PASS_OPTIONS_INIT {sizeof(qcc_pass_options), 0, 0, 0, 0, 0, 0, 0, 0}
+#define QCC_PASS_OPTIONS_INIT \
+  { sizeof(qcc_pass_options), 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Run a textual pipeline on the model, in place: "canonicalize,fuse-conv-bn", "@prepare". `options` may be NULL. QCC_ARG with a caret at
  * what is wrong in the text; QCC_INTERNAL when a pass broke the graph (the model must then be freed). */
@@ -268,21 +269,22 @@ QCC_API qcc_status qcc_array_write(qcc_context *cx, const qcc_array *array, cons
 
 typedef struct qcc_compile_options {
   size_t size;
-  int level;                 /* 0, 1, 2 (default) */
-  const char *target;        /* NULL: "ort-cpu" */
-  const qcc_data *calib;     /* NULL: none; -O2 then makes synthetic samples, and warns */
-  const char *estimator;     /* NULL: chosen by measured error; else a name of the table "estimators" */
-  bool dynamic;              /* ranges at run time instead of calibrated ones */
-  unsigned threads;          /* 0: as many as the machine has processors */
+  int level;             /* 0, 1, 2 (default) */
+  const char *target;    /* NULL: "ort-cpu" */
+  const qcc_data *calib; /* NULL: none; -O2 then makes synthetic samples, and warns */
+  const char *estimator; /* NULL: chosen by measured error; else a name of the table "estimators" */
+  bool dynamic;          /* ranges at run time instead of calibrated ones */
+  unsigned threads;      /* 0: as many as the machine has processors */
   uint64_t seed;
-  const char *const *only;   /* selectors "type:Conv", "name:glob", "re:regex"; NULL: everything */
+  const char *const *only; /* selectors "type:Conv", "name:glob", "re:regex"; NULL: everything */
   uint32_t only_count;
   const char *const *exclude;
   uint32_t exclude_count;
   const qcc_pass_options *passes; /* printing, bisecting; NULL: none */
-  const char *options_text;  /* recorded in the model's metadata; NULL: none */
+  const char *options_text;       /* recorded in the model's metadata; NULL: none */
 } qcc_compile_options;
-#define QCC_COMPILE_OPTIONS_INIT {sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+#define QCC_COMPILE_OPTIONS_INIT \
+  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Compile into a new model; `in` stays as it is. An already quantized model comes back unchanged with a note.
  * QCC_ARG, QCC_DATA, QCC_UNSUPPORTED, QCC_LIMIT, QCC_NOMEM, QCC_CANCELLED, QCC_INTERNAL. */
@@ -291,21 +293,23 @@ QCC_API qcc_status qcc_compile(qcc_model **out, const qcc_model *in, const qcc_c
 typedef struct qcc_summary { /* what a compiled model is made of */
   size_t size;
   uint32_t nodes, int8_nodes, dynamic_nodes, weight_only_nodes, float_nodes; /* of those that have weights or integer kernels */
-  double int8_macs;          /* share of multiply-accumulates in 8 bit, 0..1 */
-  uint64_t bytes_before, bytes_after;  /* of the constants */
-  double sqnr_db;            /* at the outputs, held-out samples, worst output; NAN: not measured */
+  double int8_macs;                                                          /* share of multiply-accumulates in 8 bit, 0..1 */
+  uint64_t bytes_before, bytes_after;                                        /* of the constants */
+  double sqnr_db; /* at the outputs, held-out samples, worst output; NAN: not measured */
   double seconds;
-  bool synthetic;            /* calibrated on random samples */
-  bool was_quantized;        /* the input model was already quantized and was left as it is */
+  bool synthetic;     /* calibrated on random samples */
+  bool was_quantized; /* the input model was already quantized and was left as it is */
 } qcc_summary;
 /* Zero where a model was not made by qcc_compile. */
 QCC_API qcc_status qcc_summary_of(const qcc_model *model, qcc_summary *out);
 /* What was tried and why nodes stayed float: `each` gets kind ("step", "float"), subject, text. */
-QCC_API void qcc_explain(const qcc_model *model, void (*each)(void *user, const char *kind, const char *subject, const char *text), void *user);
+QCC_API void qcc_explain(const qcc_model *model, void (*each)(void *user, const char *kind, const char *subject, const char *text),
+                         void *user);
 /* The plan (tune config) a compiled model came from, as JSON; give back with qcc_bytes_free. QCC_ARG: not a compiled model. */
 QCC_API qcc_status qcc_plan_json(const qcc_model *model, char **out, size_t *n);
 /* Compile by a plan instead of a strategy. */
-QCC_API qcc_status qcc_compile_plan(qcc_model **out, const qcc_model *in, const char *plan_json, size_t n, const qcc_compile_options *options);
+QCC_API qcc_status qcc_compile_plan(qcc_model **out, const qcc_model *in, const char *plan_json, size_t n,
+                                    const qcc_compile_options *options);
 
 /* ------------------------------------------------------------------ Run */
 
@@ -317,8 +321,8 @@ QCC_API qcc_status qcc_inspect_tensor(const qcc_model *model, const qcc_data *da
                                       qcc_status (*each)(void *user, size_t sample, const qcc_array *value), void *user);
 
 typedef struct qcc_diff_row {
-  const char *tensor;  /* name in the first model */
-  const char *op;      /* operator that makes it */
+  const char *tensor; /* name in the first model */
+  const char *op;     /* operator that makes it */
   double sqnr_db, cosine, max_abs;
   bool is_output;
 } qcc_diff_row;

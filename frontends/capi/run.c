@@ -46,13 +46,14 @@ static qcc_status pull(void *user, size_t index, qcc_tensor *inputs) {
   for (size_t i = 0; i < d->input_count; i++) {
     if (!d->arrays[i].dtype) continue; /* a constant that the model also lists as an input */
     QCC_TRY(qcc_array_tensor(&inputs[i], d->cx, &d->arrays[i], "sample"));
-    if (inputs[i].type.dtype != d->types[i].dtype) return qcc_error(d->cx, QCC_DATA, "D-010", NULL, "sample %zu: input %zu has another element type than the model", index, i);
+    if (inputs[i].type.dtype != d->types[i].dtype)
+      return qcc_error(d->cx, QCC_DATA, "D-010", NULL, "sample %zu: input %zu has another element type than the model", index, i);
   }
   return QCC_OK;
 }
 
-qcc_status qcc_data_pull(qcc_data **out, const qcc_model *model, size_t count, qcc_status (*get)(void *user, size_t index, qcc_array *inputs),
-                         void *user) {
+qcc_status qcc_data_pull(qcc_data **out, const qcc_model *model, size_t count,
+                         qcc_status (*get)(void *user, size_t index, qcc_array *inputs), void *user) {
   if (!out || !model || !get) return QCC_ARG;
   *out = NULL;
   qcc_data *d = NULL;

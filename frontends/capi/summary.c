@@ -54,7 +54,11 @@ static double macs_of(const qcc_node *n) {
   return weights * positions;
 }
 
-typedef struct counting { qcc_model *m; double macs, int8_macs; qcc_status status; } counting;
+typedef struct counting {
+  qcc_model *m;
+  double macs, int8_macs;
+  qcc_status status;
+} counting;
 
 static qcc_mode mode_of(const qcc_model *m, const qcc_node *n, const char **reason) {
   const qcc_plan_op *op = m->plan ? qcc_plan_op_of(m->plan, n->name) : NULL;

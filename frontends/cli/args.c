@@ -27,7 +27,11 @@ static const row rows[] = {
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
-typedef struct command { unsigned id; const char *name, *usage, *doc, *example; int least, most; } command;
+typedef struct command {
+  unsigned id;
+  const char *name, *usage, *doc, *example;
+  int least, most;
+} command;
 
 static const command commands[] = {
 #define COMMAND(id, name, usage, least, most, doc, example) {id, name, usage, doc, example, least, most},
@@ -38,7 +42,8 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void help_row(FILE *to, const row *r) {
   char left[64];
-  snprintf(left, sizeof left, "%s%c%s--%s%s%s", r->letter ? "-" : "", r->letter ? r->letter : ' ', r->letter ? ", " : "   ", r->name, *r->arg ? " " : "", r->arg);
+  snprintf(left, sizeof left, "%s%c%s--%s%s%s", r->letter ? "-" : "", r->letter ? r->letter : ' ', r->letter ? ", " : "   ", r->name,
+           *r->arg ? " " : "", r->arg);
   fprintf(to, "  %-28s %s\n", left, r->doc);
 }
 
@@ -51,11 +56,14 @@ void args_help(FILE *to, unsigned only) {
             c->usage, c->doc, c->example);
   }
   fprintf(to, "\n");
-  if (!only || only == COMPILE) fprintf(to, "  -O0 canonical float; -O1 needs no data; -O2 static ranges from samples, every step measured (default)\n");
+  if (!only || only == COMPILE)
+    fprintf(to, "  -O0 canonical float; -O1 needs no data; -O2 static ranges from samples, every step measured (default)\n");
   for (int i = 0; i < ROWS; i++) {
     if (!only || (rows[i].commands & only)) help_row(to, &rows[i]);
   }
-  fprintf(to, "\nExit codes: 0 done, 1 goal missed, 2 command line, 3 bad model, 4 unsupported, 5 bad data, 6 files, 7 limit, 8 memory, 9 bug of qcc\n");
+  fprintf(to,
+          "\nExit codes: 0 done, 1 goal missed, 2 command line, 3 bad model, 4 unsupported, 5 bad data, 6 files, 7 limit, 8 memory, 9 bug "
+          "of qcc\n");
 }
 
 static const row *find_row(const char *name, size_t n, char letter) {

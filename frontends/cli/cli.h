@@ -7,15 +7,19 @@
 
 #include "frontends/capi/qcc.h"
 
-enum {
-  COMPILE = 1, RUN = 2, DIFF = 4, DUMP = 8, OPT = 16, LIST = 32, ANY = 63
-};
+enum { COMPILE = 1, RUN = 2, DIFF = 4, DUMP = 8, OPT = 16, LIST = 32, ANY = 63 };
 
-typedef struct text_list { const char **at; uint32_t count; } text_list;
+typedef struct text_list {
+  const char **at;
+  uint32_t count;
+} text_list;
 
 typedef bool option_FLAG;
 typedef const char *option_TEXT;
-typedef struct { uint64_t value; bool given; } option_NUMBER;
+typedef struct {
+  uint64_t value;
+  bool given;
+} option_NUMBER;
 typedef text_list option_LIST;
 
 typedef struct args {
@@ -42,14 +46,14 @@ typedef struct terminal {
   char stage[32];
 } terminal;
 void terminal_host(qcc_host *host, terminal *t, const args *a);
-void terminal_clear(terminal *t);              /* take an unfinished progress line away */
+void terminal_clear(terminal *t); /* take an unfinished progress line away */
 qcc_status usage_error(const char *fmt, const char *what);
 double terminal_now(void);
-int terminal_signal(void);                     /* the signal that asked to stop, 0: none */
+int terminal_signal(void); /* the signal that asked to stop, 0: none */
 
 /* Load by suffix: .qir or ONNX. */
 qcc_status load_model(qcc_model **out, qcc_context *cx, const char *path);
-qcc_status read_text(char **out, size_t *n, const char *path);  /* free() it */
+qcc_status read_text(char **out, size_t *n, const char *path); /* free() it */
 qcc_status write_text(const char *path, const char *text, size_t n);
 void pass_options_of(qcc_pass_options *o, const args *a);
 

@@ -38,7 +38,10 @@ static void print_summary(const qcc_summary *s, int level) {
   printf("time              %.2f s, peak memory %.0f MB\n", s->seconds, peak_megabytes());
 }
 
-typedef struct explanation { bool verbose; unsigned hidden; } explanation;
+typedef struct explanation {
+  bool verbose;
+  unsigned hidden;
+} explanation;
 
 static void explain(void *user, const char *kind, const char *subject, const char *text) {
   explanation *e = user;

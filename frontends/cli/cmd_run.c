@@ -15,7 +15,7 @@ typedef struct call {
   qcc_context *cx;
   const args *a;
   const qcc_model *model;
-  qcc_array *inputs;  /* one per model input; data owned */
+  qcc_array *inputs; /* one per model input; data owned */
 } call;
 
 static qcc_status give(void *user, size_t index, qcc_array *inputs) {
@@ -44,7 +44,8 @@ static qcc_status read_inputs(call *c) {
   for (size_t i = 0; i < qcc_input_count(c->model); i++) {
     qcc_array type;
     bool has_value = qcc_tensor_of(c->model, qcc_input_name(c->model, i), &type) == QCC_OK && type.data;
-    if (!c->inputs[i].data && !has_value) return usage_error("input %s is missing; give it with --in NAME=FILE", qcc_input_name(c->model, i));
+    if (!c->inputs[i].data && !has_value)
+      return usage_error("input %s is missing; give it with --in NAME=FILE", qcc_input_name(c->model, i));
   }
   return QCC_OK;
 }

@@ -22,6 +22,9 @@ typedef struct qcc_hooks {
   /* Only when asked: data in row-major ONNX order instead, with its type (channel statistics, captures). */
   bool want_layout;
   void (*observe_typed)(void *user, unsigned worker, size_t sample, uint32_t observed_index, const qcc_tensor *t);
+  /* Optional, with want_layout: called instead of observe_typed when the runtime holds the value channels last, which saves a copy.
+   * `t` has the ONNX type [N, C, spatial..], its data lies as [N, spatial.., C]. */
+  void (*observe_last)(void *user, unsigned worker, size_t sample, uint32_t observed_index, const qcc_tensor *t);
   /* Outputs of one sample (order of g->outputs), borrowed; serialised, in ascending sample order. */
   qcc_status (*output)(void *user, size_t sample, const qcc_tensor *outputs);
   const char *stage; /* progress label; NULL: silent */

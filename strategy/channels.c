@@ -108,17 +108,61 @@ static void add_planes(qcc_channels *c, const float *x, size_t outer, size_t inn
     }
 }
 
-/* Channels last: every row holds one value of each. */
+/* Channels last: every row holds one value of each. Eight channels at a time over a strip of rows, so that their totals stay in registers
+ * and the strip in the cache. */
+INLINE void strip_body(plane *to, const float *x, size_t rows, size_t count) {
+  v4d sum0 = {0}, sum1 = {0}, sumsq0 = {0}, sumsq1 = {0};
+  v4f low0 = {INFINITY, INFINITY, INFINITY, INFINITY}, low1 = low0, high0 = -low0, high1 = -low0;
+  for (size_t r = 0; r < rows; r++, x += count) {
+    v4f a, b;
+    memcpy(&a, x, sizeof a);
+    memcpy(&b, x + 4, sizeof b);
+    v4d p = __builtin_convertvector(a, v4d), q = __builtin_convertvector(b, v4d);
+    sum0 += p, sum1 += q;
+    sumsq0 += p * p, sumsq1 += q * q;
+    low0 = (v4f)SELECT(a < low0, a, low0), low1 = (v4f)SELECT(b < low1, b, low1);
+    high0 = (v4f)SELECT(a > high0, a, high0), high1 = (v4f)SELECT(b > high1, b, high1);
+  }
+  for (size_t k = 0; k < 4; k++) {
+    to[k] = (plane){to[k].sum + sum0[k], to[k].sumsq + sumsq0[k], fminf(to[k].min, low0[k]), fmaxf(to[k].max, high0[k])};
+    to[k + 4] = (plane){to[k + 4].sum + sum1[k], to[k + 4].sumsq + sumsq1[k], fminf(to[k + 4].min, low1[k]), fmaxf(to[k + 4].max, high1[k])};
+  }
+}
+
+static void strip_base(plane *to, const float *x, size_t rows, size_t count) { strip_body(to, x, rows, count); }
+#if defined(__x86_64__) && defined(__GNUC__)
+__attribute__((target("avx2"))) static void strip_avx2(plane *to, const float *x, size_t rows, size_t count) { strip_body(to, x, rows, count); }
+#else
+#define strip_avx2 strip_base
+#endif
+
+static void add_strip(plane *p, const float *x, size_t rows, size_t count) {
+  size_t k = 0;
+  for (; k + 8 <= count; k += 8) (has_avx2() ? strip_avx2 : strip_base)(p + k, x + k, rows, count);
+  for (; k < count; k++)
+    for (size_t r = 0; r < rows; r++) value_slowly(&p[k], x[r * count + k]);
+}
+
+/* Channels that met a NaN or an infinity are done again. */
+static plane column_slowly(const float *x, size_t rows, size_t count) {
+  plane p = {0, 0, INFINITY, -INFINITY};
+  for (size_t r = 0; r < rows; r++) value_slowly(&p, x[r * count]);
+  return p;
+}
+
 static void add_rows(qcc_channels *c, const float *x, size_t rows) {
+  enum { STRIP = 64 };
   plane *p = qcc_alloc_array(c->cx, c->count, sizeof *p);
   if (!p) {
     c->failed = true;
     return;
   }
   for (uint32_t k = 0; k < c->count; k++) p[k] = (plane){0, 0, INFINITY, -INFINITY};
-  for (size_t r = 0; r < rows; r++, x += c->count)
-    for (uint32_t k = 0; k < c->count; k++) value_slowly(&p[k], x[k]);
-  for (uint32_t k = 0; k < c->count; k++) put(&c->total[k], &p[k]);
+  for (size_t r = 0; r < rows; r += STRIP) add_strip(p, x + r * c->count, rows - r < STRIP ? rows - r : STRIP, c->count);
+  for (uint32_t k = 0; k < c->count; k++) {
+    if (!isfinite(p[k].sumsq)) p[k] = column_slowly(x + k, rows, c->count);
+    put(&c->total[k], &p[k]);
+  }
   qcc_free(c->cx, p);
 }
 
@@ -138,6 +182,18 @@ void qcc_channels_add(qcc_channels *c, const qcc_tensor *t, int axis) {
   c->n += (uint64_t)(outer * inner);
   if (inner == 1) add_rows(c, t->data, (size_t)outer);
   else add_planes(c, t->data, (size_t)outer, (size_t)inner);
+}
+
+void qcc_channels_add_last(qcc_channels *c, const qcc_tensor *t) {
+  int64_t rows = t->type.rank >= 2 ? t->type.dim[0] : 0;
+  for (int d = 2; d < t->type.rank; d++) rows *= t->type.dim[d];
+  if (c->failed || t->type.dtype != QCC_F32 || rows <= 0 || t->type.dim[1] <= 0) return;
+  if (t->type.dim[1] > INT32_MAX || !make(c, (uint32_t)t->type.dim[1])) {
+    c->failed = true;
+    return;
+  }
+  c->n += (uint64_t)rows;
+  add_rows(c, t->data, (size_t)rows);
 }
 
 void qcc_channels_merge(qcc_channels *c, const qcc_channels *other) {

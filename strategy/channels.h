@@ -22,6 +22,8 @@ void qcc_channels_init(qcc_channels *c, qcc_context *cx);
 void qcc_channels_fini(qcc_channels *c);
 /* Add one sample: `t` is f32 in row-major order, channels along `axis` (negative: from the end). Other tensors are skipped. */
 void qcc_channels_add(qcc_channels *c, const qcc_tensor *t, int axis);
+/* The same for data that lies as [N, spatial.., C] under the type [N, C, spatial..]. */
+void qcc_channels_add_last(qcc_channels *c, const qcc_tensor *t);
 void qcc_channels_merge(qcc_channels *c, const qcc_channels *other);
 /* Fill mean, meansq, min and max. QCC_NOMEM. */
 qcc_status qcc_channels_finish(qcc_channels *c) QCC_MUST_USE;

@@ -3,6 +3,7 @@
  * so the hooks need no other synchronisation; finishing adds all rows into the first. */
 #include "strategy/collect.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "ir/support/vec.h"
@@ -121,21 +122,43 @@ static void add_converted(qcc_collector *c, worker *w, size_t sample, uint32_t k
   qcc_free(c->cx, x);
 }
 
-static void add_gram(const qcc_collector *c, worker *w, size_t sample, const qcc_tensor *t, qcc_gram *g) {
+static void add_gram(const qcc_collector *c, worker *w, size_t sample, const qcc_tensor *t, bool last, qcc_gram *g) {
   size_t samples = c->samples ? c->samples : 1, target = qcc_gram_target(qcc_gram_dim(g));
-  qcc_gram_add(g, w->gram, t, sample, (target + samples - 1) / samples, c->seed);
+  qcc_gram_add(g, w->gram, t, last, sample, (target + samples - 1) / samples, c->seed);
 }
 
-static void observe_typed(void *user, unsigned worker_index, size_t sample, uint32_t k, const qcc_tensor *t) {
-  qcc_collector *c = user;
+static void take(qcc_collector *c, unsigned worker_index, size_t sample, uint32_t k, const qcc_tensor *t, bool last) {
   worker *w = &c->workers[worker_index];
   const watch *what = &c->watches.at[k];
   if (what->what & QCC_WATCH_HIST) {
     if (t->type.dtype == QCC_F32) add_hist(c, w, sample, k, t->data, (size_t)qcc_tensor_count(t));
     else add_converted(c, w, sample, k, t);
   }
-  if (what->what & QCC_WATCH_CHANNELS) qcc_channels_add(&w->channels[k], t, what->axis);
-  for (size_t i = 0; i < what->grams.n; i++) add_gram(c, w, sample, t, what->grams.at[i]);
+  if (what->what & QCC_WATCH_CHANNELS) {
+    if (last) qcc_channels_add_last(&w->channels[k], t);
+    else qcc_channels_add(&w->channels[k], t, what->axis);
+  }
+  for (size_t i = 0; i < what->grams.n; i++) add_gram(c, w, sample, t, last, what->grams.at[i]);
+}
+
+static void observe_typed(void *user, unsigned worker_index, size_t sample, uint32_t k, const qcc_tensor *t) {
+  take(user, worker_index, sample, k, t, false);
+}
+
+static void observe_last(void *user, unsigned worker_index, size_t sample, uint32_t k, const qcc_tensor *t) {
+  take(user, worker_index, sample, k, t, true);
+}
+
+/* The first look at inputs of Gram matrices without a scale: twice the largest magnitude of one sample on 255 codes. */
+static void observe_size(void *user, unsigned worker_index, size_t sample, uint32_t k, const float *data, size_t count) {
+  (void)worker_index, (void)sample;
+  qcc_collector *c = user;
+  float most = 0;
+  for (size_t i = 0; i < count; i++) most = fabsf(data[i]) > most && isfinite(data[i]) ? fabsf(data[i]) : most;
+  for (size_t i = 0; i < c->watches.at[k].grams.n; i++) {
+    qcc_gram *g = c->watches.at[k].grams.at[i];
+    if (!(qcc_gram_scale(g) > 0)) qcc_gram_set_scale(g, most > 0 ? 2 * (double)most / 255 : 1);
+  }
 }
 
 static qcc_status output(void *user, size_t sample, const qcc_tensor *outputs) {
@@ -200,16 +223,37 @@ static bool wants_layout(const qcc_collector *c) {
   return false;
 }
 
+/* NULL-terminated; NULL: no memory. */
+static const qcc_value **watched(const qcc_collector *c) {
+  const qcc_value **values = qcc_zalloc_array(c->cx, c->watches.n + 1, sizeof *values);
+  for (size_t i = 0; values && i < c->watches.n; i++) values[i] = c->watches.at[i].value;
+  return values;
+}
+
+/* Run one sample for the scales that Gram matrices lack. */
+static qcc_status size_grams(qcc_collector *c, const qcc_eval *eval, qcc_runner *runner, const qcc_samples *samples, size_t first) {
+  bool any = false;
+  for (size_t i = 0; i < c->watches.n; i++)
+    for (size_t k = 0; k < c->watches.at[i].grams.n; k++) any |= !(qcc_gram_scale(c->watches.at[i].grams.at[k]) > 0);
+  if (!any) return QCC_OK;
+  const qcc_value **values = watched(c);
+  if (!values) return QCC_NOMEM;
+  qcc_hooks hooks = {.observed = values, .observe = observe_size, .user = c};
+  qcc_status status = eval->run(runner, samples, first, 1, &hooks);
+  qcc_free(c->cx, values);
+  return status;
+}
+
 qcc_status qcc_collector_run(qcc_collector *c, const qcc_eval *eval, qcc_runner *runner, const qcc_samples *samples, size_t first,
                              size_t count, const char *stage) {
   if (!c->workers) c->base = first;
   QCC_TRY(make_workers(c));
-  const qcc_value **values = qcc_zalloc_array(c->cx, c->watches.n + 1, sizeof *values);
+  if (count) QCC_TRY(size_grams(c, eval, runner, samples, first));
+  const qcc_value **values = watched(c);
   if (!values) return QCC_NOMEM;
-  for (size_t i = 0; i < c->watches.n; i++) values[i] = c->watches.at[i].value;
   bool layout = wants_layout(c);
   qcc_hooks hooks = {.observed = c->watches.n ? values : NULL, .want_layout = layout, .stage = stage, .user = c};
-  if (layout) hooks.observe_typed = observe_typed;
+  if (layout) hooks.observe_typed = observe_typed, hooks.observe_last = observe_last;
   else hooks.observe = observe;
   if (c->output) hooks.output = output;
   qcc_status status = eval->run(runner, samples, first, count, &hooks);

@@ -32,6 +32,7 @@ struct qcc_gram_scratch {
 typedef struct source { /* one sample of the input, with its own sizes */
   const float *x;
   size_t batch, in[3], out[3], plane, positions;
+  bool last;
 } source;
 
 size_t qcc_gram_dim(const qcc_gram *g) { return g->dim; }
@@ -44,6 +45,11 @@ size_t qcc_gram_target(size_t dim) {
   size_t n = 4 * dim;
   if (dim <= SMALL_DIM) return 512;
   return n < 1024 ? 1024 : n > QCC_GRAM_MAX_ROWS ? QCC_GRAM_MAX_ROWS : n;
+}
+
+void qcc_gram_set_scale(qcc_gram *g, double scale) {
+  g->scale = scale;
+  g->inverse = (float)(1 / scale);
 }
 
 static bool sizes(qcc_gram *g, const qcc_window *w, size_t channels) {
@@ -66,8 +72,7 @@ qcc_status qcc_gram_new(qcc_gram **out, qcc_context *cx, const qcc_window *w, si
   g->cx = cx;
   g->conv = w != NULL;
   if (w) g->w = *w;
-  g->scale = scale;
-  g->inverse = (float)(1 / scale);
+  if (scale > 0) qcc_gram_set_scale(g, scale);
   if (!sizes(g, w, channels) || pthread_mutex_init(&g->lock, NULL)) {
     qcc_free(cx, g);
     return QCC_LIMIT;
@@ -100,10 +105,10 @@ qcc_gram_scratch *qcc_gram_scratch_new(qcc_context *cx, size_t dim) {
 }
 
 /* ---- patches */
-static bool open_source(source *s, const qcc_gram *g, const qcc_tensor *t) {
+static bool open_source(source *s, const qcc_gram *g, const qcc_tensor *t, bool last) {
   const qcc_type *type = &t->type;
   *s = (source){.x = t->data, .batch = 1, .in = {1, 1, 1}, .out = {1, 1, 1}, .plane = 1};
-  if (type->dtype != QCC_F32) return false;
+  if (type->dtype != QCC_F32 || !(g->scale > 0)) return false;
   if (!g->conv) {
     if (type->rank < 1 || (size_t)type->dim[type->rank - 1] != g->channels) return false;
     for (int i = 0; i + 1 < type->rank; i++) s->batch *= (size_t)type->dim[i];
@@ -118,6 +123,7 @@ static bool open_source(source *s, const qcc_gram *g, const qcc_tensor *t) {
     s->in[i] = (size_t)type->dim[i + 2], s->out[i] = (size_t)out, s->plane *= s->in[i];
   }
   s->positions = s->batch * s->out[0] * s->out[1] * s->out[2];
+  s->last = last;
   return s->positions > 0;
 }
 
@@ -154,6 +160,12 @@ static void patch(const qcc_gram *g, const source *s, size_t position, float *ro
   for (int i = 3; i-- > 0; rest /= s->out[i]) at[i] = rest % s->out[i];
   offsets(g, s, at, offset);
   const float *x = s->x + rest * channels * s->plane;
+  if (s->last) {
+    for (size_t p = 0; p < g->positions; p++)
+      for (size_t c = 0; c < channels; c++)
+        row[c * g->positions + p] = offset[p] == SIZE_MAX ? 0 : code_of(x[offset[p] * channels + c], g->inverse);
+    return;
+  }
   for (size_t c = 0; c < channels; c++, x += s->plane)
     for (size_t p = 0; p < g->positions; p++) *row++ = offset[p] == SIZE_MAX ? 0 : code_of(x[offset[p]], g->inverse);
 }
@@ -197,9 +209,9 @@ static size_t reserve(qcc_gram *g, size_t n) {
   return n;
 }
 
-void qcc_gram_add(qcc_gram *g, qcc_gram_scratch *scratch, const qcc_tensor *x, size_t sample, size_t quota, uint64_t seed) {
+void qcc_gram_add(qcc_gram *g, qcc_gram_scratch *scratch, const qcc_tensor *x, bool last, size_t sample, size_t quota, uint64_t seed) {
   source s;
-  if (!open_source(&s, g, x)) return;
+  if (!open_source(&s, g, x, last)) return;
   size_t stride = g->groups * g->dim, most = CHUNK_FLOATS / stride, n = s.positions < quota ? s.positions : quota;
   if (most > CHUNK_ROWS) most = CHUNK_ROWS;
   uint64_t state = seed ^ ((uint64_t)sample + 1) * 0xd1342543de82ef95u;

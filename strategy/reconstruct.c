@@ -163,8 +163,9 @@ static void centre(solver *s, const qcc_gram *gram, size_t group, bool centred) 
     for (size_t j = 0; centred && j < d; j++) s->h[i * d + j] -= (float)(s->mean[i] * s->mean[j]);
     trace += (double)s->h[i * d + i];
   }
-  for (size_t i = 0; i < d; i++) /* damped, so that few rows or dead columns do no harm */
-    s->h[i * d + i] += (float)((centred ? 1e-2 : 1e-3) * trace / (double)d);
+  /* Damped: few rows and dead columns do no harm, and errors in directions that calibration hardly saw still cost something. Measured on
+   * MobileNets: the output gains most near 0.2 of the covariance, nothing from 0.01. */
+  for (size_t i = 0; i < d; i++) s->h[i * d + i] += (float)((centred ? .2 : .02) * trace / (double)d);
 }
 
 static void load_rows(solver *s, size_t first, size_t n, const int8_t *codes, const float *scale) {

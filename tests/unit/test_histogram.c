@@ -204,7 +204,7 @@ static qcc_status fake_run(qcc_runner *r, const qcc_samples *samples, size_t fir
   const fake *f = (const fake *)(const void *)r;
   const int64_t dims[] = {1, 3, 10, 100};
   for (size_t k = 0; k < count; k++) {
-    size_t i = first + f->order[k];
+    size_t i = first + (count > 1 ? f->order[k] : 0);
     qcc_tensor t = {.type = qcc_type_of(QCC_F32, 4, dims), .data = f->x + i * 3000, .bytes = 12000};
     for (uint32_t v = 0; hooks->observed[v]; v++) {
       if (hooks->want_layout) hooks->observe_typed(hooks->user, (unsigned)k % f->workers, i, v, &t);
@@ -222,6 +222,8 @@ static void collector_does_not_depend_on_workers(void **state) {
   qcc_samples samples = {.count = SAMPLES};
   fake f[2] = {{x, straight, 1}, {x, scrambled, 3}};
   qcc_collector *c[2];
+  qcc_gram *g[2];
+  float h[2][9];
   fill(x, SAMPLES * 3000, 0);
   x[100] = NAN;
   for (int k = 0; k < 2; k++) {
@@ -229,6 +231,9 @@ static void collector_does_not_depend_on_workers(void **state) {
     assert_int_equal(qcc_collector_watch(c[k], &a, QCC_WATCH_HIST, 1), QCC_OK);
     assert_int_equal(qcc_collector_watch(c[k], &b, QCC_WATCH_CHANNELS, -3), QCC_OK);
     assert_int_equal(qcc_collector_watch(c[k], &b, QCC_WATCH_HIST, 1), QCC_OK);
+    qcc_window w = {.rank = 2, .group = 1, .kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}};
+    assert_int_equal(qcc_gram_new(&g[k], *state, &w, 3, 0), QCC_OK); /* the collector finds the scale */
+    assert_int_equal(qcc_collector_gram(c[k], &b, g[k]), QCC_OK);
     assert_int_equal(qcc_collector_run(c[k], &eval, (qcc_runner *)(void *)&f[k], &samples, 0, SAMPLES, NULL), QCC_OK);
   }
   assert_same(qcc_collector_hist(c[0], &a), qcc_collector_hist(c[1], &a));
@@ -243,7 +248,12 @@ static void collector_does_not_depend_on_workers(void **state) {
   for (size_t i = 0; i < SAMPLES; i++)
     for (size_t k = 1000; k < 2000; k++) mean += (double)x[i * 3000 + k] / (1000 * SAMPLES);
   assert_true(fabs(mean - p->mean[1]) < 1e-12);
-  for (int k = 0; k < 2; k++) qcc_collector_free(c[k]);
+  for (int k = 0; k < 2; k++) qcc_gram_read(g[k], 0, h[k], NULL);
+  assert_memory_equal(h[0], h[1], sizeof h[0]);
+  double unit = qcc_gram_scale(g[0]);
+  assert_true(unit == qcc_gram_scale(g[1]) && qcc_gram_rows(g[0]) == qcc_gram_rows(g[1]) && qcc_gram_rows(g[0]) >= 500);
+  assert_true(fabs((double)h[0][4] * unit * unit / p->meansq[1] - 1) < .2);
+  for (int k = 0; k < 2; k++) qcc_gram_free(g[k]), qcc_collector_free(c[k]);
 }
 
 static void channels_last_and_first_agree(void **state) {

@@ -237,7 +237,7 @@ static void gram_is_exact(void **state) {
     make_input(&in, *state, 4, SIZE);
     assert_int_equal(qcc_gram_new(&g, *state, &v, 4, .02), QCC_OK);
     qcc_gram_scratch *s = qcc_gram_scratch_new(*state, qcc_gram_dim(g));
-    qcc_gram_add(g, s, &in.t, 0, 1000, 1);
+    qcc_gram_add(g, s, &in.t, false, 0, 1000, 1);
     size_t dim = qcc_gram_dim(g);
     assert_true(dim == 36 / groups && qcc_gram_rows(g) == SIZE * SIZE);
     float h[36 * 36];
@@ -272,7 +272,7 @@ static void gram_does_not_depend_on_order(void **state) {
   static float h[2][45 * 45];
   for (int k = 0; k < 2; k++) {
     assert_int_equal(qcc_gram_new(&g[k], *state, &v, 5, .013), QCC_OK);
-    for (size_t i = 0; i < 4; i++) qcc_gram_add(g[k], s, &in[k ? order[i] : i].t, k ? order[i] : i, 20, 7);
+    for (size_t i = 0; i < 4; i++) qcc_gram_add(g[k], s, &in[k ? order[i] : i].t, false, k ? order[i] : i, 20, 7);
     qcc_gram_read(g[k], 0, h[k], NULL);
     assert_int_equal(qcc_gram_rows(g[k]), 80);
     qcc_gram_free(g[k]);
@@ -280,6 +280,44 @@ static void gram_does_not_depend_on_order(void **state) {
   assert_memory_equal(h[0], h[1], sizeof h[0]);
   for (int i = 0; i < 4; i++) qcc_free(*state, in[i].x);
   qcc_free(*state, s);
+}
+
+static void layouts_give_the_same(void **state) {
+  enum { C = 11, SIZE = 9, P = SIZE * SIZE };
+  qcc_context *cx = *state;
+  input in;
+  qcc_window v = window3x3(C, 1, SIZE);
+  make_input(&in, cx, C, SIZE);
+  in.x[5] = NAN;
+  float *last = qcc_alloc_array(cx, C * P, sizeof *last);
+  for (size_t c = 0; c < C; c++)
+    for (size_t p = 0; p < P; p++) last[p * C + c] = in.x[c * P + p];
+  qcc_tensor t = in.t;
+  t.data = last;
+  qcc_gram *g[2];
+  qcc_channels c[2];
+  static float h[2][99 * 99];
+  qcc_gram_scratch *s = qcc_gram_scratch_new(cx, 99);
+  for (int k = 0; k < 2; k++) {
+    assert_int_equal(qcc_gram_new(&g[k], cx, &v, C, .02), QCC_OK);
+    qcc_gram_add(g[k], s, k ? &t : &in.t, k, 3, 30, 5);
+    qcc_gram_read(g[k], 0, h[k], NULL);
+    qcc_channels_init(&c[k], cx);
+    if (k) qcc_channels_add_last(&c[k], &t);
+    else qcc_channels_add(&c[k], &in.t, 1);
+    assert_int_equal(qcc_channels_finish(&c[k]), QCC_OK);
+    qcc_gram_free(g[k]);
+  }
+  assert_memory_equal(h[0], h[1], sizeof h[0]);
+  assert_int_equal(c[1].count, C);
+  for (size_t i = 0; i < C; i++) {
+    assert_true(fabs(c[0].mean[i] - c[1].mean[i]) < 1e-12 && fabs(c[0].meansq[i] - c[1].meansq[i]) < 1e-12);
+    assert_true(c[0].min[i] == c[1].min[i] && c[0].max[i] == c[1].max[i]);
+  }
+  for (int k = 0; k < 2; k++) qcc_channels_fini(&c[k]);
+  qcc_free(cx, s);
+  qcc_free(cx, last);
+  qcc_free(cx, in.x);
 }
 
 static double true_error(const qcc_weight *w, const qcc_gram *g, const int8_t *codes, const float *scale) {
@@ -314,7 +352,7 @@ static void reconstruction_lowers_the_error(void **state) {
       for (size_t i = 0; i < 4; i++) {
         input in;
         make_input(&in, cx, (int64_t)channels, 16);
-        qcc_gram_add(g, s, &in.t, i, 1000, 3);
+        qcc_gram_add(g, s, &in.t, false, i, 1000, 3);
         qcc_free(cx, in.x);
       }
       float scale[16];
@@ -347,7 +385,7 @@ static void identity_gram_keeps_the_nearest(void **state) {
   make(&w, cx, R, D, 1, 1, false);
   assert_int_equal(qcc_gram_new(&g, cx, NULL, D, .01), QCC_OK);
   qcc_gram_scratch *s = qcc_gram_scratch_new(cx, D);
-  qcc_gram_add(g, s, &t, 0, D, 1);
+  qcc_gram_add(g, s, &t, false, 0, D, 1);
   qcc_weight_options o = qcc_weight_defaults();
   assert_int_equal(qcc_weight_scales(scale, codes, NULL, &w, &o), QCC_OK);
   codes_of_nearest(nearest, &w, scale);
@@ -421,6 +459,7 @@ int main(void) {
       cmocka_unit_test(pairs_are_safe_in_random_layers), cmocka_unit_test(projection_is_optimal),
       cmocka_unit_test(biases_fit_and_dead_rows_live),   cmocka_unit_test(highest_codes),
       cmocka_unit_test(gram_is_exact),                   cmocka_unit_test(gram_does_not_depend_on_order),
+      cmocka_unit_test(layouts_give_the_same),
       cmocka_unit_test(reconstruction_lowers_the_error), cmocka_unit_test(identity_gram_keeps_the_nearest),
       cmocka_unit_test(bias_correction_centres_channels), cmocka_unit_test(metrics_are_the_definitions),
   };

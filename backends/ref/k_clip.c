@@ -3,22 +3,32 @@
 #include "backends/ref/kutil.h"
 
 /* ---- Clip. NaN goes through; where the bounds cross, the upper one wins. */
-#define CLIP(id, T)                                                                 \
+#define CLIP(id, T)                                                                              \
   static void clip_##id(int64_t n, const void *px, const void *plo, const void *phi, void *po) { \
-    const T *x = px, lo = *(const T *)plo, hi = *(const T *)phi;                    \
-    T *o = po;                                                                      \
-    for (int64_t i = 0; i < n; ++i) {                                               \
-      T v = x[i] < lo ? lo : x[i];                                                  \
-      o[i] = v > hi ? hi : v;                                                       \
-    }                                                                               \
+    const T *x = px, lo = *(const T *)plo, hi = *(const T *)phi;                                 \
+    T *o = po;                                                                                   \
+    for (int64_t i = 0; i < n; ++i) {                                                            \
+      T v = x[i] < lo ? lo : x[i];                                                               \
+      o[i] = v > hi ? hi : v;                                                                    \
+    }                                                                                            \
   }
-CLIP(f32, float) CLIP(f64, double) CLIP(s8, int8_t) CLIP(s16, int16_t) CLIP(s32, int32_t) CLIP(s64, int64_t)
-CLIP(u8, uint8_t) CLIP(u16, uint16_t) CLIP(u32, uint32_t) CLIP(u64, uint64_t)
+CLIP(f32, float)
+CLIP(f64, double)
+CLIP(s8, int8_t)
+CLIP(s16, int16_t)
+CLIP(s32, int32_t)
+CLIP(s64, int64_t)
+CLIP(u8, uint8_t)
+CLIP(u16, uint16_t)
+CLIP(u32, uint32_t)
+CLIP(u64, uint64_t)
 
 typedef void (*clip_loop)(int64_t n, const void *x, const void *lo, const void *hi, void *out);
 static clip_loop clip_of(qcc_dtype t) {
   switch (t) {
-    case QCC_F32: case QCC_F16: case QCC_BF16: return clip_f32;
+    case QCC_F32:
+    case QCC_F16:
+    case QCC_BF16: return clip_f32;
     case QCC_F64: return clip_f64;
     case QCC_S8: return clip_s8;
     case QCC_S16: return clip_s16;
@@ -36,8 +46,10 @@ static clip_loop clip_of(qcc_dtype t) {
 static qcc_status bound(qcc_kargs *k, uint32_t input, const char *attr, qcc_dtype t, bool upper, uint64_t *to) {
   const qcc_tensor *b = k->opset >= 11 ? qcc_kx_in(k, input) : NULL;
   if (b && qcc_tensor_count(b) > 0) {
-    if (qcc_dtype_is_int(t)) qcc_kx_put_s64(t, to, 0, qcc_tensor_get_s64(b, 0));
-    else qcc_kx_put(t, to, 0, qcc_tensor_get(b, 0));
+    if (qcc_dtype_is_int(t))
+      qcc_kx_put_s64(t, to, 0, qcc_tensor_get_s64(b, 0));
+    else
+      qcc_kx_put(t, to, 0, qcc_tensor_get(b, 0));
   } else if (k->opset < 11 && qcc_attr_find(k->node, attr)) {
     qcc_kx_put(t, to, 0, (double)qcc_attr_float(k->node, attr, 0));
   } else if (!qcc_dtype_is_int(t)) {
@@ -103,8 +115,10 @@ qcc_status qcc_kernel_prelu(qcc_kargs *k) {
     int64_t step = p.stride[1][last];
     for (int64_t i = 0; i < p.dim[last]; ++i) to[p.done + i] = pa[i] < 0 ? pa[i] * pb[i * step] : pa[i];
   } while (qcc_kx_bcast_next(&p));
-  if (is_float) qcc_kx_store_f32(k, 0, to);
-  else for (int64_t i = 0, n = qcc_tensor_count(x); i < n; ++i) qcc_kx_put(t.dtype, qcc_kout(k, 0), i, (double)to[i]);
+  if (is_float)
+    qcc_kx_store_f32(k, 0, to);
+  else
+    for (int64_t i = 0, n = qcc_tensor_count(x); i < n; ++i) qcc_kx_put(t.dtype, qcc_kout(k, 0), i, (double)to[i]);
   return QCC_OK;
 }
 
@@ -152,7 +166,8 @@ qcc_status qcc_kernel_pow(qcc_kargs *k) {
   if (!out || qcc_kx_product(t.dim, 0, t.rank) == 0) return QCC_OK;
   const float *exponent = plain ? qcc_kx_f32(k, 1) : NULL;
   if (plain && !exponent) return QCC_NOMEM;
-  if (!qcc_kx_bcast_init(&p, &t, (const qcc_type *const[]){&a->type, &b_type}, 2)) return qcc_kx_fail(k, QCC_DATA, "D-705", "shapes do not broadcast");
+  if (!qcc_kx_bcast_init(&p, &t, (const qcc_type *const[]){&a->type, &b_type}, 2))
+    return qcc_kx_fail(k, QCC_DATA, "D-705", "shapes do not broadcast");
   int last = p.rank - 1;
   do {
     int64_t sa = p.stride[0][last], sb = p.stride[1][last];

@@ -5,27 +5,41 @@
 
 typedef void (*pair_loop)(int64_t n, const void *a, int64_t a_step, const void *b, int64_t b_step, void *out);
 
-#define PAIR(name, T, R, EXPR)                                                                           \
+#define PAIR(name, T, R, EXPR)                                                                            \
   static void name(int64_t n, const void *pa, int64_t a_step, const void *pb, int64_t b_step, void *po) { \
-    const T *a = pa, *b = pb;                                                                            \
-    R *o = po;                                                                                           \
-    for (int64_t i = 0; i < n; ++i) {                                                                    \
-      T x = a[i * a_step], y = b[i * b_step];                                                            \
-      o[i] = (R)(EXPR);                                                                                  \
-    }                                                                                                    \
+    const T *a = pa, *b = pb;                                                                             \
+    R *o = po;                                                                                            \
+    for (int64_t i = 0; i < n; ++i) {                                                                     \
+      T x = a[i * a_step], y = b[i * b_step];                                                             \
+      o[i] = (R)(EXPR);                                                                                   \
+    }                                                                                                     \
   }
-#define COMPARE(id, T) \
-  PAIR(eq_##id, T, uint8_t, x == y) PAIR(gt_##id, T, uint8_t, x > y) PAIR(lt_##id, T, uint8_t, x < y) \
-  PAIR(ge_##id, T, uint8_t, x >= y) PAIR(le_##id, T, uint8_t, x <= y)
-#define BITS(id, T) PAIR(and_##id, T, T, x & y) PAIR(or_##id, T, T, x | y) PAIR(xor_##id, T, T, x ^ y)
-#define SHIFTS(id, T, BITS_)                          \
+#define COMPARE(id, T)              \
+  PAIR(eq_##id, T, uint8_t, x == y) \
+  PAIR(gt_##id, T, uint8_t, x > y) PAIR(lt_##id, T, uint8_t, x < y) PAIR(ge_##id, T, uint8_t, x >= y) PAIR(le_##id, T, uint8_t, x <= y)
+#define BITS(id, T) PAIR(and_##id, T, T, x &y) PAIR(or_##id, T, T, x | y) PAIR(xor_##id, T, T, x ^ y)
+#define SHIFTS(id, T, BITS_)                             \
   PAIR(shl_##id, T, T, y < BITS_ ? (uint64_t)x << y : 0) \
   PAIR(shr_##id, T, T, y < BITS_ ? (uint64_t)x >> y : 0)
 
-COMPARE(f32, float) COMPARE(f64, double) COMPARE(s8, int8_t) COMPARE(s16, int16_t) COMPARE(s32, int32_t) COMPARE(s64, int64_t)
-COMPARE(u8, uint8_t) COMPARE(u16, uint16_t) COMPARE(u32, uint32_t) COMPARE(u64, uint64_t)
-BITS(1, uint8_t) BITS(2, uint16_t) BITS(4, uint32_t) BITS(8, uint64_t)
-SHIFTS(1, uint8_t, 8) SHIFTS(2, uint16_t, 16) SHIFTS(4, uint32_t, 32) SHIFTS(8, uint64_t, 64)
+COMPARE(f32, float)
+COMPARE(f64, double)
+COMPARE(s8, int8_t)
+COMPARE(s16, int16_t)
+COMPARE(s32, int32_t)
+COMPARE(s64, int64_t)
+COMPARE(u8, uint8_t)
+COMPARE(u16, uint16_t)
+COMPARE(u32, uint32_t)
+COMPARE(u64, uint64_t)
+BITS(1, uint8_t)
+BITS(2, uint16_t)
+BITS(4, uint32_t)
+BITS(8, uint64_t)
+SHIFTS(1, uint8_t, 8)
+SHIFTS(2, uint16_t, 16)
+SHIFTS(4, uint32_t, 32)
+SHIFTS(8, uint64_t, 64)
 PAIR(both, uint8_t, uint8_t, x != 0 && y != 0)
 PAIR(either, uint8_t, uint8_t, x != 0 || y != 0)
 PAIR(differ, uint8_t, uint8_t, (x != 0) != (y != 0))
@@ -33,7 +47,8 @@ PAIR(differ, uint8_t, uint8_t, (x != 0) != (y != 0))
 typedef struct compare_op {
   pair_loop f32, f64, s8, s16, s32, s64, u8, u16, u32, u64;
 } compare_op;
-#define ROW(op) {op##_f32, op##_f64, op##_s8, op##_s16, op##_s32, op##_s64, op##_u8, op##_u16, op##_u32, op##_u64}
+#define ROW(op) \
+  { op##_f32, op##_f64, op##_s8, op##_s16, op##_s32, op##_s64, op##_u8, op##_u16, op##_u32, op##_u64 }
 static const compare_op eq_op = ROW(eq), gt_op = ROW(gt), lt_op = ROW(lt), ge_op = ROW(ge), le_op = ROW(le);
 static const pair_loop and_bits[] = {and_1, and_2, and_4, and_8}, or_bits[] = {or_1, or_2, or_4, or_8},
                        xor_bits[] = {xor_1, xor_2, xor_4, xor_8}, shl_bits[] = {shl_1, shl_2, shl_4, shl_8},
@@ -41,13 +56,16 @@ static const pair_loop and_bits[] = {and_1, and_2, and_4, and_8}, or_bits[] = {o
 
 static pair_loop compare_loop(const compare_op *op, qcc_dtype t) {
   switch (t) {
-    case QCC_F32: case QCC_F16: case QCC_BF16: return op->f32;
+    case QCC_F32:
+    case QCC_F16:
+    case QCC_BF16: return op->f32;
     case QCC_F64: return op->f64;
     case QCC_S8: return op->s8;
     case QCC_S16: return op->s16;
     case QCC_S32: return op->s32;
     case QCC_S64: return op->s64;
-    case QCC_U8: case QCC_BOOL: return op->u8;
+    case QCC_U8:
+    case QCC_BOOL: return op->u8;
     case QCC_U16: return op->u16;
     case QCC_U32: return op->u32;
     case QCC_U64: return op->u64;
@@ -120,12 +138,12 @@ qcc_status qcc_kernel_bit_shift(qcc_kargs *k) {
 }
 
 /* ---- Where */
-#define CHOOSE(T)                                                                                  \
-  {                                                                                                \
-    const T *x = xp, *y = yp;                                                                      \
-    T *o = out;                                                                                    \
-    for (int64_t i = 0; i < n; ++i) o[i] = c[i * step[0]] ? x[i * step[1]] : y[i * step[2]];       \
-    break;                                                                                         \
+#define CHOOSE(T)                                                                            \
+  {                                                                                          \
+    const T *x = xp, *y = yp;                                                                \
+    T *o = out;                                                                              \
+    for (int64_t i = 0; i < n; ++i) o[i] = c[i * step[0]] ? x[i * step[1]] : y[i * step[2]]; \
+    break;                                                                                   \
   }
 
 static void choose(int64_t n, const uint8_t *c, const void *xp, const void *yp, void *out, const int64_t *step, size_t elem) {
@@ -147,13 +165,15 @@ qcc_status qcc_kernel_where(qcc_kargs *k) {
   size_t size;
   qcc_kx_bcast p;
   void *out;
-  if (k->in[0]->type.dtype != QCC_BOOL || x.dtype != y.dtype) return qcc_kx_no_type(k, k->in[0]->type.dtype != QCC_BOOL ? k->in[0]->type.dtype : y.dtype);
+  if (k->in[0]->type.dtype != QCC_BOOL || x.dtype != y.dtype)
+    return qcc_kx_no_type(k, k->in[0]->type.dtype != QCC_BOOL ? k->in[0]->type.dtype : y.dtype);
   QCC_TRY(qcc_kx_elem(k, x.dtype, &size));
   QCC_TRY(qcc_kx_bcast_type(k, &first, &x, &y));
   QCC_TRY(qcc_kx_bcast_type(k, &t, &first, &condition));
   QCC_TRY(qcc_kx_out(k, 0, &t, &out));
   if (!out || qcc_kx_product(t.dim, 0, t.rank) == 0) return QCC_OK;
-  if (!qcc_kx_bcast_init(&p, &t, (const qcc_type *const[]){&k->in[0]->type, &x, &y}, 3)) return qcc_kx_fail(k, QCC_DATA, "D-705", "shapes do not broadcast");
+  if (!qcc_kx_bcast_init(&p, &t, (const qcc_type *const[]){&k->in[0]->type, &x, &y}, 3))
+    return qcc_kx_fail(k, QCC_DATA, "D-705", "shapes do not broadcast");
   int last = p.rank - 1;
   int64_t step[3] = {p.stride[0][last], p.stride[1][last], p.stride[2][last]}, elem = (int64_t)size;
   do {

@@ -32,7 +32,8 @@ qcc_status qcc_kernel_if(qcc_kargs *k) {
   QCC_TRY(read_flag(k, k->in[0], &yes));
   QCC_TRY(body_of(k, yes ? "then_branch" : "else_branch", &body));
   if (body->output_count < k->out_count || body->input_count) {
-    return qcc_kx_fail(k, QCC_DATA, "D-792", "the branch has %u inputs and %u outputs; 0 and %u are needed", body->input_count, body->output_count, k->out_count);
+    return qcc_kx_fail(k, QCC_DATA, "D-792", "the branch has %u inputs and %u outputs; 0 and %u are needed", body->input_count,
+                       body->output_count, k->out_count);
   }
   qcc_tensor *out = qcc_zalloc_array(k->cx, body->output_count, sizeof *out);
   if (!out) return QCC_NOMEM;
@@ -55,10 +56,13 @@ static qcc_status grow(qcc_kargs *k, growing *g, const qcc_tensor *slice) {
   size_t need, cap;
   if (slice->type.dtype == QCC_STRING) return qcc_kx_no_type(k, QCC_STRING);
   if (qcc_dtype_bits(slice->type.dtype) < 8 || slice->type.rank >= QCC_MAX_RANK) return qcc_kx_no_type(k, slice->type.dtype);
-  if (g->count == 0) g->slice = slice->type;
-  else if (!qcc_type_equal(&g->slice, &slice->type)) return qcc_kx_fail(k, QCC_DATA, "D-793", "iteration %lld gives another shape than the first", (long long)g->count);
+  if (g->count == 0)
+    g->slice = slice->type;
+  else if (!qcc_type_equal(&g->slice, &slice->type))
+    return qcc_kx_fail(k, QCC_DATA, "D-793", "iteration %lld gives another shape than the first", (long long)g->count);
   if (!qcc_add_size(g->bytes, slice->bytes, &need) || need > qcc_context_limits(k->cx)->run_bytes) {
-    return qcc_kx_fail(k, QCC_LIMIT, "L-794", "the collected outputs exceed %llu bytes (--max-run-bytes)", (unsigned long long)qcc_context_limits(k->cx)->run_bytes);
+    return qcc_kx_fail(k, QCC_LIMIT, "L-794", "the collected outputs exceed %llu bytes (--max-run-bytes)",
+                       (unsigned long long)qcc_context_limits(k->cx)->run_bytes);
   }
   if (need > g->cap) {
     cap = need > g->cap * 2 ? need : g->cap * 2;
@@ -101,8 +105,8 @@ static qcc_status stack_out(qcc_kargs *k, uint32_t i, const growing *g, const qc
 typedef struct iteration {
   const qcc_graph *body;
   uint32_t states, scans_in, scans_out, lead_in, lead_out; /* lead: Loop's counter and condition */
-  qcc_tensor *in, *out;   /* of the body */
-  qcc_tensor *state;      /* retained or owned */
+  qcc_tensor *in, *out;                                    /* of the body */
+  qcc_tensor *state;                                       /* retained or owned */
   growing *grown;
 } iteration;
 
@@ -118,7 +122,8 @@ static void end_iteration(qcc_kargs *k, iteration *it) {
 
 static qcc_status begin_iteration(qcc_kargs *k, iteration *it, uint32_t first_state) {
   if (it->body->input_count != it->lead_in + it->states + it->scans_in || it->body->output_count < it->lead_out + it->states) {
-    return qcc_kx_fail(k, QCC_DATA, "D-792", "the body has %u inputs and %u outputs, which do not fit the operator", it->body->input_count, it->body->output_count);
+    return qcc_kx_fail(k, QCC_DATA, "D-792", "the body has %u inputs and %u outputs, which do not fit the operator", it->body->input_count,
+                       it->body->output_count);
   }
   it->scans_out = it->body->output_count - it->lead_out - it->states;
   if (k->out_count > it->states + it->scans_out) return qcc_kx_fail(k, QCC_DATA, "D-792", "the body has too few outputs");
@@ -204,7 +209,8 @@ static void take_slice(const qcc_tensor *x, const scan_input *s, int64_t at, qcc
   int64_t elem = (int64_t)(qcc_dtype_bits(x->type.dtype) / 8), n = x->type.dim[s->axis];
   int64_t inner = qcc_kx_product(x->type.dim, s->axis + 1, x->type.rank) * elem, outer = qcc_kx_product(x->type.dim, 0, s->axis);
   if (s->reverse) at = n - 1 - at;
-  for (int64_t o = 0; o < outer; ++o) memcpy((char *)(uintptr_t)to->data + o * inner, (const char *)x->data + (o * n + at) * inner, (size_t)inner);
+  for (int64_t o = 0; o < outer; ++o)
+    memcpy((char *)(uintptr_t)to->data + o * inner, (const char *)x->data + (o * n + at) * inner, (size_t)inner);
 }
 
 static qcc_status scan_inputs(qcc_kargs *k, const iteration *it, scan_input *s, qcc_tensor *slices, int64_t *steps) {
@@ -221,7 +227,8 @@ static qcc_status scan_inputs(qcc_kargs *k, const iteration *it, scan_input *s, 
       if (d != s[i].axis) s[i].slice.dim[s[i].slice.rank++] = x->type.dim[d];
     }
     int64_t n = x->type.dim[s[i].axis];
-    if (*steps >= 0 && n != *steps) return qcc_kx_fail(k, QCC_DATA, "D-799", "scan inputs have %lld and %lld steps", (long long)*steps, (long long)n);
+    if (*steps >= 0 && n != *steps)
+      return qcc_kx_fail(k, QCC_DATA, "D-799", "scan inputs have %lld and %lld steps", (long long)*steps, (long long)n);
     *steps = n;
     QCC_TRY(qcc_tensor_new(&slices[i], k->cx, &s[i].slice));
   }
@@ -249,8 +256,10 @@ static qcc_status run_scan(qcc_kargs *k, iteration *it, scan_input *s, qcc_tenso
 qcc_status qcc_kernel_scan(qcc_kargs *k) {
   int64_t scans = qcc_attr_int(k->node, "num_scan_inputs", 0);
   iteration it = {0};
-  if (k->opset < 9) return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-800", "Scan of opset 8 (with a batch axis) has no kernel; opset 9 or newer is needed");
-  if (scans < 1 || scans > k->in_count) return qcc_kx_fail(k, QCC_DATA, "D-801", "num_scan_inputs is %lld of %u inputs", (long long)scans, k->in_count);
+  if (k->opset < 9)
+    return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-800", "Scan of opset 8 (with a batch axis) has no kernel; opset 9 or newer is needed");
+  if (scans < 1 || scans > k->in_count)
+    return qcc_kx_fail(k, QCC_DATA, "D-801", "num_scan_inputs is %lld of %u inputs", (long long)scans, k->in_count);
   it.scans_in = (uint32_t)scans;
   it.states = k->in_count - it.scans_in;
   QCC_TRY(body_of(k, "body", &it.body));

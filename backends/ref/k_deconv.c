@@ -73,7 +73,8 @@ static void start_with_bias(const deconv *g, float *y, const float *bias) {
 static qcc_status run(qcc_kargs *k, const deconv *g, float *y, const float *x, const float *w, const float *bias) {
   size_t size;
   int64_t rows = g->out_channels * g->taps;
-  if (!qcc_mul_size((size_t)rows * sizeof(float), (size_t)g->in_plane, &size)) return qcc_kx_fail(k, QCC_LIMIT, "L-786", "the products do not fit the memory");
+  if (!qcc_mul_size((size_t)rows * sizeof(float), (size_t)g->in_plane, &size))
+    return qcc_kx_fail(k, QCC_LIMIT, "L-786", "the products do not fit the memory");
   float *parts = qcc_kscratch(k, size ? size : 1);
   if (!parts) return QCC_NOMEM;
   start_with_bias(g, y, bias);
@@ -100,7 +101,8 @@ qcc_status qcc_kernel_conv_transpose(qcc_kargs *k) {
     return qcc_kx_fail(k, QCC_LIMIT, "L-786", "the products do not fit the memory");
   }
   if (qcc_kx_in(k, 2) && qcc_tensor_count(k->in[2]) != g.group * g.out_channels) {
-    return qcc_kx_fail(k, QCC_DATA, "D-770", "the bias has %lld elements for %lld channels", (long long)qcc_tensor_count(k->in[2]), (long long)(g.group * g.out_channels));
+    return qcc_kx_fail(k, QCC_DATA, "D-770", "the bias has %lld elements for %lld channels", (long long)qcc_tensor_count(k->in[2]),
+                       (long long)(g.group * g.out_channels));
   }
   qcc_type t = qcc_type_of(x->dtype, x->rank, x->dim);
   t.dim[1] = g.group * g.out_channels;

@@ -103,7 +103,8 @@ static qcc_status implicit_out(qcc_kargs *k, einsum *e, const char *equation) {
 
 static qcc_status parse(qcc_kargs *k, einsum *e) {
   const char *equation = qcc_attr_str(k->node, "equation", ""), *s = equation;
-  if (k->in_count > MAX_OPERANDS) return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-861", "%u operands; at most %d have a kernel", k->in_count, MAX_OPERANDS);
+  if (k->in_count > MAX_OPERANDS)
+    return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-861", "%u operands; at most %d have a kernel", k->in_count, MAX_OPERANDS);
   e->operands = (int)k->in_count;
   for (int i = 0; i < e->operands; ++i) {
     QCC_TRY(read_term(k, e, i, &s));
@@ -157,9 +158,7 @@ static void plain(qcc_kargs *k, const einsum *e, qcc_dtype t, void *to, int64_t 
   for (int64_t i = 0; i < count; ++i) {
     double sum = 0;
     if (!empty) {
-      do {
-        sum += term(e, k->in, offset);
-      } while (advance(e, sums, n, sum_at, offset));
+      do { sum += term(e, k->in, offset); } while (advance(e, sums, n, sum_at, offset));
     }
     qcc_kx_put(t, to, i, sum);
     advance(e, e->out, e->out_rank, out_at, offset);
@@ -180,9 +179,12 @@ static bool factor(const einsum *e, factors *f) {
     const label *l = &e->at[e->out[j]];
     bool both = l->has[0] && l->has[1];
     if (both && (l->size != 1) && (l->stride[0] == 0 || l->stride[1] == 0)) return false;
-    if (both) f->batch[f->batches++] = e->out[j], f->batch_size *= l->size;
-    else if (l->has[0]) f->m[f->ms++] = e->out[j], f->m_size *= l->size;
-    else f->n[f->ns++] = e->out[j], f->n_size *= l->size;
+    if (both)
+      f->batch[f->batches++] = e->out[j], f->batch_size *= l->size;
+    else if (l->has[0])
+      f->m[f->ms++] = e->out[j], f->m_size *= l->size;
+    else
+      f->n[f->ns++] = e->out[j], f->n_size *= l->size;
   }
   for (int i = 0; i < e->count; ++i) {
     const label *l = &e->at[i];
@@ -220,7 +222,8 @@ static qcc_status products(qcc_kargs *k, const einsum *e, const factors *f, floa
   if (!pa || !pb || !pc) return QCC_NOMEM;
   qcc_kx_copy(pa, k->in[0]->data, &a, sizeof(float));
   qcc_kx_copy(pb, k->in[1]->data, &b, sizeof(float));
-  for (int64_t i = 0; i < f->batch_size; ++i) qcc_kx_gemm(false, false, m, w, depth, pa + i * m * depth, pb + i * depth * w, pc + i * m * w, false);
+  for (int64_t i = 0; i < f->batch_size; ++i)
+    qcc_kx_gemm(false, false, m, w, depth, pa + i * m * depth, pb + i * depth * w, pc + i * m * w, false);
   for (int i = 0; i < f->batches; ++i) order[n++] = f->batch[i];
   for (int i = 0; i < f->ms; ++i) order[n++] = f->m[i];
   for (int i = 0; i < f->ns; ++i) order[n++] = f->n[i];

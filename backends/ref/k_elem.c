@@ -9,39 +9,49 @@
 typedef void (*binary_loop)(int64_t n, const void *a, int64_t a_step, const void *b, int64_t b_step, void *out);
 
 /* The four forms are written out so that each one becomes vector code. */
-#define BINARY(name, T, EXPR)                                                                            \
+#define BINARY(name, T, EXPR)                                                                             \
   static void name(int64_t n, const void *pa, int64_t a_step, const void *pb, int64_t b_step, void *po) { \
-    const T *a = pa, *b = pb;                                                                            \
-    T *o = po, x = *a, y = *b;                                                                           \
-    if (a_step && b_step) {                                                                              \
-      for (int64_t i = 0; i < n; ++i) { x = a[i]; y = b[i]; o[i] = (T)(EXPR); }                          \
-    } else if (a_step) {                                                                                 \
-      for (int64_t i = 0; i < n; ++i) { x = a[i]; o[i] = (T)(EXPR); }                                    \
-    } else if (b_step) {                                                                                 \
-      for (int64_t i = 0; i < n; ++i) { y = b[i]; o[i] = (T)(EXPR); }                                    \
-    } else {                                                                                             \
-      for (int64_t i = 0; i < n; ++i) o[i] = (T)(EXPR);                                                  \
-    }                                                                                                    \
+    const T *a = pa, *b = pb;                                                                             \
+    T *o = po, x = *a, y = *b;                                                                            \
+    if (a_step && b_step) {                                                                               \
+      for (int64_t i = 0; i < n; ++i) {                                                                   \
+        x = a[i];                                                                                         \
+        y = b[i];                                                                                         \
+        o[i] = (T)(EXPR);                                                                                 \
+      }                                                                                                   \
+    } else if (a_step) {                                                                                  \
+      for (int64_t i = 0; i < n; ++i) {                                                                   \
+        x = a[i];                                                                                         \
+        o[i] = (T)(EXPR);                                                                                 \
+      }                                                                                                   \
+    } else if (b_step) {                                                                                  \
+      for (int64_t i = 0; i < n; ++i) {                                                                   \
+        y = b[i];                                                                                         \
+        o[i] = (T)(EXPR);                                                                                 \
+      }                                                                                                   \
+    } else {                                                                                              \
+      for (int64_t i = 0; i < n; ++i) o[i] = (T)(EXPR);                                                   \
+    }                                                                                                     \
   }
 
 /* W: the unsigned type in which wrapping arithmetic is defined. */
-#define FLOAT_OPS(id, T, MOD)                       \
-  BINARY(add_##id, T, x + y)                        \
-  BINARY(sub_##id, T, x - y)                        \
-  BINARY(mul_##id, T, x * y)                        \
-  BINARY(div_##id, T, x / y)                        \
-  BINARY(max_##id, T, (x > y || x != x) ? x : y)    \
-  BINARY(min_##id, T, (x < y || x != x) ? x : y)    \
-  BINARY(mod_##id, T, MOD(x, y))                    \
+#define FLOAT_OPS(id, T, MOD)                    \
+  BINARY(add_##id, T, x + y)                     \
+  BINARY(sub_##id, T, x - y)                     \
+  BINARY(mul_##id, T, x *y)                      \
+  BINARY(div_##id, T, x / y)                     \
+  BINARY(max_##id, T, (x > y || x != x) ? x : y) \
+  BINARY(min_##id, T, (x < y || x != x) ? x : y) \
+  BINARY(mod_##id, T, MOD(x, y))                 \
   BINARY(fmod_##id, T, MOD(x, y))
-#define INT_OPS(id, T, W, DIV, MOD, REM)            \
-  BINARY(add_##id, T, (W)x + (W)y)                  \
-  BINARY(sub_##id, T, (W)x - (W)y)                  \
-  BINARY(mul_##id, T, (W)x * (W)y)                  \
-  BINARY(div_##id, T, DIV(x, y))                    \
-  BINARY(max_##id, T, x > y ? x : y)                \
-  BINARY(min_##id, T, x < y ? x : y)                \
-  BINARY(mod_##id, T, MOD(x, y))                    \
+#define INT_OPS(id, T, W, DIV, MOD, REM) \
+  BINARY(add_##id, T, (W)x + (W)y)       \
+  BINARY(sub_##id, T, (W)x - (W)y)       \
+  BINARY(mul_##id, T, (W)x *(W)y)        \
+  BINARY(div_##id, T, DIV(x, y))         \
+  BINARY(max_##id, T, x > y ? x : y)     \
+  BINARY(min_##id, T, x < y ? x : y)     \
+  BINARY(mod_##id, T, MOD(x, y))         \
   BINARY(fmod_##id, T, REM(x, y))
 
 static inline int64_t div_signed(int64_t x, int64_t y) { return y == -1 ? (int64_t)(0 - (uint64_t)x) : x / y; }
@@ -65,13 +75,17 @@ INT_OPS(u32, uint32_t, uint32_t, UDIV, UMOD, UMOD)
 INT_OPS(u64, uint64_t, uint64_t, UDIV, UMOD, UMOD)
 
 /* Loops for the processor at hand. The first operand may be the single one only where the order does not matter. */
-#define SIMD_LOOP(name, ARITH, COMMUTES)                                                                              \
-  static void simd_##name(int64_t n, const void *a, int64_t a_step, const void *b, int64_t b_step, void *o) {         \
-    const qcc_simd *s = qcc_simd_choose();                                                                            \
-    if (a_step && b_step) s->arith(ARITH, o, a, b, (size_t)n);                                                        \
-    else if (a_step) s->scalar(ARITH, o, a, *(const float *)b, (size_t)n);                                            \
-    else if (COMMUTES && b_step) s->scalar(ARITH, o, b, *(const float *)a, (size_t)n);                                \
-    else name##_f32(n, a, a_step, b, b_step, o);                                                                      \
+#define SIMD_LOOP(name, ARITH, COMMUTES)                                                                      \
+  static void simd_##name(int64_t n, const void *a, int64_t a_step, const void *b, int64_t b_step, void *o) { \
+    const qcc_simd *s = qcc_simd_choose();                                                                    \
+    if (a_step && b_step)                                                                                     \
+      s->arith(ARITH, o, a, b, (size_t)n);                                                                    \
+    else if (a_step)                                                                                          \
+      s->scalar(ARITH, o, a, *(const float *)b, (size_t)n);                                                   \
+    else if (COMMUTES && b_step)                                                                              \
+      s->scalar(ARITH, o, b, *(const float *)a, (size_t)n);                                                   \
+    else                                                                                                      \
+      name##_f32(n, a, a_step, b, b_step, o);                                                                 \
   }
 SIMD_LOOP(add, QCC_ARITH_ADD, true)
 SIMD_LOOP(sub, QCC_ARITH_SUB, false)
@@ -93,7 +107,9 @@ static const binary_op add_op = ROW(add, false), sub_op = ROW(sub, false), mul_o
 
 static binary_loop loop_of(const binary_op *op, qcc_dtype t) {
   switch (t) {
-    case QCC_F32: case QCC_F16: case QCC_BF16: return op->f32;
+    case QCC_F32:
+    case QCC_F16:
+    case QCC_BF16: return op->f32;
     case QCC_F64: return op->f64;
     case QCC_S8: return op->s8;
     case QCC_S16: return op->s16;
@@ -219,8 +235,10 @@ static qcc_status variadic(qcc_kargs *k, const binary_op *op, bool mean) {
     float count = (float)k->in_count;
     double count64 = (double)k->in_count;
     if (n == 0) return QCC_OK;
-    if (dtype == QCC_F64) div_f64(n, out, 1, &count64, 0, out);
-    else div_f32(n, out, 1, &count, 0, out);
+    if (dtype == QCC_F64)
+      div_f64(n, out, 1, &count64, 0, out);
+    else
+      div_f32(n, out, 1, &count, 0, out);
   }
   if (half) qcc_kx_store_f32(k, 0, wide);
   return QCC_OK;

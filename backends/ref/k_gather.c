@@ -49,8 +49,10 @@ static int64_t offset_without(const qcc_type *shape, int64_t i, const int64_t *s
   for (int d = shape->rank - 1; d >= 0; --d) {
     int64_t c = i % shape->dim[d];
     i /= shape->dim[d];
-    if (d == skip) *along = c;
-    else offset += c * stride[d];
+    if (d == skip)
+      *along = c;
+    else
+      offset += c * stride[d];
   }
   return offset;
 }
@@ -84,8 +86,8 @@ qcc_status qcc_kernel_gather_elements(qcc_kargs *k) {
 }
 
 /* Byte offset that `count` indices, starting at element `from` of the index tensor, name along the axes [first, first + count) of x. */
-static qcc_status tuple_offset(qcc_kargs *k, const qcc_type *x, const int64_t *stride, const qcc_tensor *index, int64_t from, int first, int count,
-                               int64_t *offset) {
+static qcc_status tuple_offset(qcc_kargs *k, const qcc_type *x, const int64_t *stride, const qcc_tensor *index, int64_t from, int first,
+                               int count, int64_t *offset) {
   int64_t at;
   *offset = 0;
   for (int d = 0; d < count; ++d) {
@@ -166,7 +168,8 @@ qcc_status qcc_kernel_scatter_nd(qcc_kargs *k) {
   qcc_kx_combine op;
   void *out;
   int64_t stride[QCC_MAX_RANK], offset, last = it->rank ? it->dim[it->rank - 1] : -1;
-  if (last < 0 || last > xt->rank) return qcc_kx_fail(k, QCC_DATA, "D-753", "indices of rank %d do not address data of rank %d", it->rank, xt->rank);
+  if (last < 0 || last > xt->rank)
+    return qcc_kx_fail(k, QCC_DATA, "D-753", "indices of rank %d do not address data of rank %d", it->rank, xt->rank);
   int tuple = (int)last;
   int64_t n = qcc_kx_product(it->dim, 0, it->rank - 1), block = qcc_kx_product(xt->dim, tuple, xt->rank);
   if (qcc_tensor_count(update) != n * block) return qcc_kx_fail(k, QCC_DATA, "D-754", "updates do not have one slice per index");
@@ -188,7 +191,8 @@ qcc_status qcc_kernel_one_hot(qcc_kargs *k) {
   size_t elem;
   void *out;
   QCC_TRY(qcc_kx_elem(k, values->type.dtype, &elem));
-  if (qcc_tensor_count(depth) < 1 || qcc_tensor_count(values) != 2) return qcc_kx_fail(k, QCC_DATA, "D-755", "depth must be one number, values two");
+  if (qcc_tensor_count(depth) < 1 || qcc_tensor_count(values) != 2)
+    return qcc_kx_fail(k, QCC_DATA, "D-755", "depth must be one number, values two");
   int64_t n = qcc_tensor_get_s64(depth, 0), count = qcc_tensor_count(index);
   if (n <= 0) return qcc_kx_fail(k, QCC_DATA, "D-755", "depth is %lld, it must be positive", (long long)n);
   if (index->type.rank >= QCC_MAX_RANK) return qcc_kx_fail(k, QCC_LIMIT, "L-726", "rank %d is above the limit", index->type.rank + 1);
@@ -254,7 +258,8 @@ qcc_status qcc_kernel_reverse_sequence(qcc_kargs *k) {
   int64_t b_step = batch == 0 ? nt * block : block, t_step = batch == 0 ? block : nb * block;
   for (int64_t b = 0; out && b < nb; ++b) {
     int64_t len = qcc_tensor_get_s64(lens, b);
-    if (len < 0 || len > nt) return qcc_kx_fail(k, QCC_DATA, "D-758", "sequence length %lld is outside [0, %lld]", (long long)len, (long long)nt);
+    if (len < 0 || len > nt)
+      return qcc_kx_fail(k, QCC_DATA, "D-758", "sequence length %lld is outside [0, %lld]", (long long)len, (long long)nt);
     for (int64_t t = 0; t < nt; ++t) {
       int64_t from = t < len ? len - 1 - t : t;
       memcpy((char *)out + b * b_step + t * t_step, (const char *)x->data + b * b_step + from * t_step, (size_t)block);

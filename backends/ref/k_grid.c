@@ -91,7 +91,8 @@ static int combine(const sampler *s, const taps *t, int64_t *offset, double *wei
   return n;
 }
 
-static void sample_all(const sampler *s, float *y, const float *x, const float *grid, int64_t batch, int64_t channels, int64_t points, int64_t plane) {
+static void sample_all(const sampler *s, float *y, const float *x, const float *grid, int64_t batch, int64_t channels, int64_t points,
+                       int64_t plane) {
   int64_t offset[64];
   double weight[64];
   taps t[3];
@@ -128,8 +129,11 @@ qcc_status qcc_kernel_grid_sample(qcc_kargs *k) {
   void *out;
   QCC_TRY(read_node(k, &s));
   bool fits = (x->rank == 4 || x->rank == 5) && g->rank == x->rank && g->dim[0] == x->dim[0] && g->dim[g->rank - 1] == s.axes;
-  if (!fits) return qcc_kx_fail(k, QCC_DATA, "D-850", "data of rank %d and grid of rank %d do not fit; [N,C,...] and [N,...,%d] are needed", x->rank, g->rank, s.axes);
-  if (qcc_dtype_kind(x->dtype) == QCC_KIND_STRING || !qcc_kx_is_float(g->dtype)) return qcc_kx_no_type(k, qcc_kx_is_float(g->dtype) ? x->dtype : g->dtype);
+  if (!fits)
+    return qcc_kx_fail(k, QCC_DATA, "D-850", "data of rank %d and grid of rank %d do not fit; [N,C,...] and [N,...,%d] are needed", x->rank,
+                       g->rank, s.axes);
+  if (qcc_dtype_kind(x->dtype) == QCC_KIND_STRING || !qcc_kx_is_float(g->dtype))
+    return qcc_kx_no_type(k, qcc_kx_is_float(g->dtype) ? x->dtype : g->dtype);
   qcc_type t = *x;
   for (int d = 2; d < t.rank; ++d) t.dim[d] = g->dim[d - 1];
   QCC_TRY(qcc_kx_out(k, 0, &t, &out));

@@ -22,7 +22,8 @@ int16_t *qcc_kx_centred(qcc_kargs *k, uint32_t input, uint32_t zero_at, int64_t 
   const uint8_t *from = x->data;
   *st = is_byte(x->type.dtype) ? QCC_OK : qcc_kx_no_type(k, x->type.dtype);
   if (*st == QCC_OK && zero && zeros != 1 && zeros != lines) {
-    *st = qcc_kx_fail(k, QCC_DATA, "D-870", "input %u has %lld zero points; 1 or %lld are needed", zero_at, (long long)zeros, (long long)lines);
+    *st = qcc_kx_fail(k, QCC_DATA, "D-870", "input %u has %lld zero points; 1 or %lld are needed", zero_at, (long long)zeros,
+                      (long long)lines);
   }
   int16_t *to = *st == QCC_OK ? qcc_kscratch(k, (size_t)(n + 1) * sizeof *to) : NULL;
   if (!to) {
@@ -32,15 +33,18 @@ int16_t *qcc_kx_centred(qcc_kargs *k, uint32_t input, uint32_t zero_at, int64_t 
   for (int64_t i = 0; i < n;) {
     int64_t line = lines ? i / run % lines : 0, end = zeros > 1 ? i + run : n;
     int32_t z = zeros ? (int32_t)qcc_tensor_get_s64(zero, zeros > 1 ? line : 0) : 0;
-    if (x->type.dtype == QCC_U8) for (; i < end; ++i) to[i] = (int16_t)(from[i] - z);
-    else for (; i < end; ++i) to[i] = (int16_t)((int8_t)from[i] - z);
+    if (x->type.dtype == QCC_U8)
+      for (; i < end; ++i) to[i] = (int16_t)(from[i] - z);
+    else
+      for (; i < end; ++i) to[i] = (int16_t)((int8_t)from[i] - z);
   }
   return to;
 }
 
 qcc_status qcc_kx_scales(qcc_kargs *k, uint32_t i, int64_t lines, const float **scale, int64_t *count) {
   *count = qcc_tensor_count(k->in[i]);
-  if (*count != 1 && *count != lines) return qcc_kx_fail(k, QCC_DATA, "D-871", "input %u has %lld scales; 1 or %lld are needed", i, (long long)*count, (long long)lines);
+  if (*count != 1 && *count != lines)
+    return qcc_kx_fail(k, QCC_DATA, "D-871", "input %u has %lld scales; 1 or %lld are needed", i, (long long)*count, (long long)lines);
   *scale = qcc_kx_f32(k, i);
   return *scale ? QCC_OK : QCC_NOMEM;
 }
@@ -59,10 +63,12 @@ static qcc_status plan(qcc_kargs *k, uint32_t a_at, uint32_t b_at, product *p) {
   p->m = ra > 1 ? ta->dim[ra - 2] : 1;
   p->k = ta->dim[ra - 1];
   p->n = rb > 1 ? tb->dim[rb - 1] : 1;
-  if (p->k != tb->dim[rb > 1 ? rb - 2 : 0]) return qcc_kx_fail(k, QCC_DATA, "D-872", "inner sizes differ: %lld and %lld", (long long)p->k, (long long)tb->dim[rb > 1 ? rb - 2 : 0]);
+  if (p->k != tb->dim[rb > 1 ? rb - 2 : 0])
+    return qcc_kx_fail(k, QCC_DATA, "D-872", "inner sizes differ: %lld and %lld", (long long)p->k, (long long)tb->dim[rb > 1 ? rb - 2 : 0]);
   qcc_type a = qcc_type_of(QCC_S32, ra > 2 ? ra - 2 : 0, ta->dim), b = qcc_type_of(QCC_S32, rb > 2 ? rb - 2 : 0, tb->dim);
   QCC_TRY(qcc_kx_bcast_type(k, &p->out, &a, &b));
-  if (!qcc_kx_bcast_init(&p->batch, &p->out, (const qcc_type *const[]){&a, &b}, 2)) return qcc_kx_fail(k, QCC_DATA, "D-705", "shapes do not broadcast");
+  if (!qcc_kx_bcast_init(&p->batch, &p->out, (const qcc_type *const[]){&a, &b}, 2))
+    return qcc_kx_fail(k, QCC_DATA, "D-705", "shapes do not broadcast");
   if (ra > 1) p->out.dim[p->out.rank++] = p->m;
   if (rb > 1) p->out.dim[p->out.rank++] = p->n;
   return QCC_OK;
@@ -108,7 +114,8 @@ qcc_status qcc_kernel_qlinear_matmul(qcc_kargs *k) {
   p.out.dtype = t;
   QCC_TRY(qcc_kx_out(k, 0, &p.out, &out));
   if (!out) return QCC_OK;
-  int64_t n = qcc_kx_product(p.out.dim, 0, p.out.rank), zero = qcc_tensor_get_s64(k->in[7], 0), lo = qcc_dtype_min(t), hi = qcc_dtype_max(t);
+  int64_t n = qcc_kx_product(p.out.dim, 0, p.out.rank), zero = qcc_tensor_get_s64(k->in[7], 0), lo = qcc_dtype_min(t),
+          hi = qcc_dtype_max(t);
   int32_t *acc = qcc_kscratch(k, (size_t)(n + 1) * sizeof *acc);
   if (!acc) return QCC_NOMEM;
   QCC_TRY(multiply(k, &p, 0, 2, 3, 5, acc));

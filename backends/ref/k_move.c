@@ -154,7 +154,8 @@ static void tile_axis(char *to, const char *from, const qcc_type *x, const int64
     memcpy(to, from, (size_t)in_run[axis]);
   } else {
     int64_t step = out_run[axis + 1] * repeat[axis + 1];
-    for (int64_t i = 0; i < x->dim[axis]; ++i) tile_axis(to + i * step, from + i * in_run[axis + 1], x, repeat, axis + 1, elem, in_run, out_run);
+    for (int64_t i = 0; i < x->dim[axis]; ++i)
+      tile_axis(to + i * step, from + i * in_run[axis + 1], x, repeat, axis + 1, elem, in_run, out_run);
   }
   qcc_kx_fill(to, to, (size_t)out_run[axis], repeat[axis]);
 }
@@ -258,10 +259,12 @@ qcc_status qcc_kernel_split(qcc_kargs *k) {
       return qcc_kx_fail(k, QCC_DATA, "D-736", "the parts are larger than the %lld elements of axis %d", (long long)x->dim[axis], axis);
     }
     QCC_TRY(qcc_kx_out(k, i, &t, &to));
-    if (to) copy_blocks(to, t.dim[axis] * inner, (const char *)k->in[0]->data + begin * inner, x->dim[axis] * inner, t.dim[axis] * inner, outer);
+    if (to)
+      copy_blocks(to, t.dim[axis] * inner, (const char *)k->in[0]->data + begin * inner, x->dim[axis] * inner, t.dim[axis] * inner, outer);
     begin += t.dim[axis];
   }
-  if (begin != x->dim[axis]) return qcc_kx_fail(k, QCC_DATA, "D-736", "the parts do not fill the %lld elements of axis %d", (long long)x->dim[axis], axis);
+  if (begin != x->dim[axis])
+    return qcc_kx_fail(k, QCC_DATA, "D-736", "the parts do not fill the %lld elements of axis %d", (long long)x->dim[axis], axis);
   return QCC_OK;
 }
 
@@ -269,7 +272,8 @@ qcc_status qcc_kernel_split(qcc_kargs *k) {
 static qcc_status block_of(qcc_kargs *k, int64_t *block) {
   *block = qcc_attr_int(k->node, "blocksize", 0);
   if (k->in[0]->type.rank == 4 && *block > 0 && *block <= INT32_MAX) return QCC_OK;
-  return qcc_kx_fail(k, QCC_DATA, "D-737", "blocksize %lld with rank %d; a positive one and rank 4 are needed", (long long)*block, k->in[0]->type.rank);
+  return qcc_kx_fail(k, QCC_DATA, "D-737", "blocksize %lld with rank %d; a positive one and rank 4 are needed", (long long)*block,
+                     k->in[0]->type.rank);
 }
 
 /* Output axes in order: `perm` of the view `dim`. */
@@ -296,7 +300,8 @@ qcc_status qcc_kernel_depth_to_space(qcc_kargs *k) {
   bool crd = !strcmp(qcc_attr_str(k->node, "mode", "DCR"), "CRD");
   QCC_TRY(block_of(k, &b));
   int64_t c = x->dim[1] / (b * b);
-  if (c * b * b != x->dim[1]) return qcc_kx_fail(k, QCC_DATA, "D-738", "%lld channels do not divide by the squared block size", (long long)x->dim[1]);
+  if (c * b * b != x->dim[1])
+    return qcc_kx_fail(k, QCC_DATA, "D-738", "%lld channels do not divide by the squared block size", (long long)x->dim[1]);
   qcc_type t = qcc_type_of(x->dtype, 4, (int64_t[]){x->dim[0], c, x->dim[2] * b, x->dim[3] * b});
   if (crd) return permute6(k, &t, (int64_t[]){x->dim[0], c, b, b, x->dim[2], x->dim[3]}, (int[]){0, 1, 4, 2, 5, 3});
   return permute6(k, &t, (int64_t[]){x->dim[0], b, b, c, x->dim[2], x->dim[3]}, (int[]){0, 3, 4, 1, 5, 2});

@@ -46,7 +46,8 @@ static qcc_status vector(qcc_kargs *k, uint32_t i, int64_t n, const float **to) 
   *to = NULL;
   if (!qcc_kx_in(k, i)) return QCC_OK;
   if (qcc_tensor_count(k->in[i]) != n) {
-    return qcc_kx_fail(k, QCC_DATA, "D-770", "input %u has %lld elements, %lld are needed", i, (long long)qcc_tensor_count(k->in[i]), (long long)n);
+    return qcc_kx_fail(k, QCC_DATA, "D-770", "input %u has %lld elements, %lld are needed", i, (long long)qcc_tensor_count(k->in[i]),
+                       (long long)n);
   }
   *to = qcc_kx_f32(k, i);
   return *to ? QCC_OK : QCC_NOMEM;
@@ -62,7 +63,8 @@ qcc_status qcc_kernel_batch_norm(qcc_kargs *k) {
   const float *x = NULL, *v[5] = {NULL};
   float *y, epsilon = qcc_attr_float(k->node, "epsilon", 1e-5f);
   QCC_TRY(need_rank(k, 1));
-  if (qcc_attr_int(k->node, "training_mode", 0)) return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-772", "training_mode = 1; qcc runs inference only");
+  if (qcc_attr_int(k->node, "training_mode", 0))
+    return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-772", "training_mode = 1; qcc runs inference only");
   for (uint32_t i = 1; i < k->out_count; ++i) {
     if (k->want[i]) return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-772", "output %u exists in training only; qcc runs inference", i);
   }
@@ -111,7 +113,8 @@ qcc_status qcc_kernel_group_norm(qcc_kargs *k) {
   int64_t groups = qcc_attr_int(k->node, "num_groups", 0);
   QCC_TRY(need_rank(k, 2));
   int64_t channels = t->dim[1], plane = qcc_kx_product(t->dim, 2, t->rank), n = qcc_tensor_count(k->in[0]);
-  if (groups <= 0 || channels % groups) return qcc_kx_fail(k, QCC_DATA, "D-773", "%lld channels do not divide into %lld groups", (long long)channels, (long long)groups);
+  if (groups <= 0 || channels % groups)
+    return qcc_kx_fail(k, QCC_DATA, "D-773", "%lld channels do not divide into %lld groups", (long long)channels, (long long)groups);
   int64_t per_group = channels / groups, run = per_group * plane, params = k->opset < 21 ? groups : channels;
   QCC_TRY(vector(k, 1, params, &scale));
   QCC_TRY(vector(k, 2, params, &bias));
@@ -134,7 +137,8 @@ static qcc_status spread(qcc_kargs *k, uint32_t i, const float **to) {
   qcc_kx_bcast b;
   *to = NULL;
   if (!p) return QCC_OK;
-  if (!qcc_kx_bcast_init(&b, t, (const qcc_type *const[]){&p->type}, 1)) return qcc_kx_fail(k, QCC_DATA, "D-705", "input %u does not broadcast to the data", i);
+  if (!qcc_kx_bcast_init(&b, t, (const qcc_type *const[]){&p->type}, 1))
+    return qcc_kx_fail(k, QCC_DATA, "D-705", "input %u does not broadcast to the data", i);
   const float *from = qcc_kx_f32(k, i);
   float *all = qcc_kscratch(k, (size_t)qcc_tensor_count(k->in[0]) * sizeof *all);
   if (!from || !all) return QCC_NOMEM;

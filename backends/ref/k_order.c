@@ -139,7 +139,8 @@ qcc_status qcc_kernel_topk(qcc_kargs *k) {
     for (int64_t j = 0; j < count; ++j) {
       int64_t at = to + j * l.inner;
       if (indices) ((int64_t *)indices)[at] = heap[j].index;
-      if (values) memcpy((char *)values + at * (int64_t)elem, (const char *)x->data + (base + heap[j].index * l.inner) * (int64_t)elem, elem);
+      if (values)
+        memcpy((char *)values + at * (int64_t)elem, (const char *)x->data + (base + heap[j].index * l.inner) * (int64_t)elem, elem);
     }
   }
   return QCC_OK;

@@ -37,7 +37,8 @@ static qcc_status pad_type(qcc_kargs *k, pad_work *w) {
     int64_t *dim = &w->out.dim[d];
     bool fits = qcc_add_s64(*dim, w->begin[d], dim) && qcc_add_s64(*dim, w->end[d], dim) && *dim >= 0;
     if (!fits || (*dim && !qcc_mul_s64(all, *dim, &all))) {
-      return qcc_kx_fail(k, QCC_DATA, "D-741", "pads %lld and %lld give axis %d no valid size", (long long)w->begin[d], (long long)w->end[d], d);
+      return qcc_kx_fail(k, QCC_DATA, "D-741", "pads %lld and %lld give axis %d no valid size", (long long)w->begin[d],
+                         (long long)w->end[d], d);
     }
   }
   return QCC_OK;
@@ -78,7 +79,8 @@ static qcc_status pad_by_index(qcc_kargs *k, const pad_work *w, const qcc_tensor
   for (int d = 0; d < x->type.rank; ++d) {
     int64_t *list = qcc_kscratch(k, (size_t)w->out.dim[d] * sizeof *list);
     if (!list) return QCC_NOMEM;
-    if (x->type.dim[d] == 0 && w->out.dim[d] > 0) return qcc_kx_fail(k, QCC_DATA, "D-742", "axis %d is empty, there is nothing to repeat", d);
+    if (x->type.dim[d] == 0 && w->out.dim[d] > 0)
+      return qcc_kx_fail(k, QCC_DATA, "D-742", "axis %d is empty, there is nothing to repeat", d);
     for (int64_t i = 0; i < w->out.dim[d]; ++i) list[i] = source_index(w->mode, i - w->begin[d], x->type.dim[d]) * stride[d];
     offset[d] = list;
   }
@@ -101,8 +103,10 @@ qcc_status qcc_kernel_pad(qcc_kargs *k) {
   if (value && (value->type.dtype != x->type.dtype || qcc_tensor_count(value) < 1)) {
     return qcc_kx_fail(k, QCC_DATA, "D-743", "the constant value must be one element of the data's type");
   }
-  if (value) memcpy(bytes, value->data, w.elem);
-  else if (k->opset < 11) qcc_kx_put(x->type.dtype, bytes, 0, (double)qcc_attr_float(k->node, "value", 0));
+  if (value)
+    memcpy(bytes, value->data, w.elem);
+  else if (k->opset < 11)
+    qcc_kx_put(x->type.dtype, bytes, 0, (double)qcc_attr_float(k->node, "value", 0));
   QCC_TRY(qcc_kx_out(k, 0, &w.out, &to));
   if (!to || qcc_tensor_count(&k->out[0]) == 0) return QCC_OK;
   if (w.mode != PAD_CONSTANT) return pad_by_index(k, &w, x, to);

@@ -73,7 +73,8 @@ static qcc_status convolve(qcc_kargs *k, const qconv *g, uint32_t x_zero, uint32
   if (!qcc_mul_size((size_t)g->depth, (size_t)g->out_plane, &cells) || cells > SIZE_MAX / 4) {
     return qcc_kx_fail(k, QCC_LIMIT, "L-786", "the patch matrix does not fit the memory");
   }
-  if (qcc_kx_in(k, x_zero) && qcc_tensor_count(k->in[x_zero]) != 1) return qcc_kx_fail(k, QCC_DATA, "D-870", "the input needs one zero point");
+  if (qcc_kx_in(k, x_zero) && qcc_tensor_count(k->in[x_zero]) != 1)
+    return qcc_kx_fail(k, QCC_DATA, "D-870", "the input needs one zero point");
   const int16_t *x = qcc_kx_centred(k, 0, x_zero, 1, 1, &st);
   if (!x) return st;
   const int16_t *w = qcc_kx_centred(k, w_at, w_zero, g->group * g->out_channels, g->depth, &st);
@@ -82,7 +83,8 @@ static qcc_status convolve(qcc_kargs *k, const qconv *g, uint32_t x_zero, uint32
   if (!patch) return QCC_NOMEM;
   for (int64_t i = 0; i < g->batch * g->group; ++i) {
     patches(g, patch, x + i * g->in_channels * g->in_plane);
-    qcc_kx_int_gemm(g->out_channels, g->out_plane, g->depth, w + i % g->group * g->out_channels * g->depth, patch, acc + i * g->out_channels * g->out_plane);
+    qcc_kx_int_gemm(g->out_channels, g->out_plane, g->depth, w + i % g->group * g->out_channels * g->depth, patch,
+                    acc + i * g->out_channels * g->out_plane);
   }
   return QCC_OK;
 }

@@ -8,62 +8,62 @@ typedef enum reduce_op { R_MEAN, R_SUM, R_PROD, R_SUM_SQUARE, R_L1, R_L2, R_LOG_
 
 enum { LANES = 8 };
 
-#define LANE_SUM(name, T, TERM)                                           \
-  static double name(const T *x, int64_t n) {                             \
-    double lane[LANES] = {0}, sum = 0;                                    \
-    int64_t i = 0;                                                        \
-    for (; i + LANES <= n; i += LANES) {                                  \
-      for (int j = 0; j < LANES; ++j) {                                   \
-        double v = (double)x[i + j];                                      \
-        lane[j] += (TERM);                                                \
-      }                                                                   \
-    }                                                                     \
-    for (; i < n; ++i) {                                                  \
-      double v = (double)x[i];                                            \
-      sum += (TERM);                                                      \
-    }                                                                     \
-    for (int j = 0; j < LANES; ++j) sum += lane[j];                       \
-    return sum;                                                           \
+#define LANE_SUM(name, T, TERM)                     \
+  static double name(const T *x, int64_t n) {       \
+    double lane[LANES] = {0}, sum = 0;              \
+    int64_t i = 0;                                  \
+    for (; i + LANES <= n; i += LANES) {            \
+      for (int j = 0; j < LANES; ++j) {             \
+        double v = (double)x[i + j];                \
+        lane[j] += (TERM);                          \
+      }                                             \
+    }                                               \
+    for (; i < n; ++i) {                            \
+      double v = (double)x[i];                      \
+      sum += (TERM);                                \
+    }                                               \
+    for (int j = 0; j < LANES; ++j) sum += lane[j]; \
+    return sum;                                     \
   }
 
-#define FLOAT_ROWS(id, T)                                                                     \
-  LANE_SUM(sum_##id, T, v)                                                                    \
-  LANE_SUM(square_##id, T, v * v)                                                             \
-  LANE_SUM(abs_##id, T, fabs(v))                                                              \
-  static double prod_##id(const T *x, int64_t n) {                                            \
-    double p = 1;                                                                             \
-    for (int64_t i = 0; i < n; ++i) p *= (double)x[i];                                        \
-    return p;                                                                                 \
-  }                                                                                           \
-  static double max_##id(const T *x, int64_t n) {                                             \
-    T m = (T)-INFINITY;                                                                       \
-    for (int64_t i = 0; i < n; ++i) m = (x[i] > m || x[i] != x[i]) ? x[i] : m;                \
-    return (double)m;                                                                         \
-  }                                                                                           \
-  static double min_##id(const T *x, int64_t n) {                                             \
-    T m = (T)INFINITY;                                                                        \
-    for (int64_t i = 0; i < n; ++i) m = (x[i] < m || x[i] != x[i]) ? x[i] : m;                \
-    return (double)m;                                                                         \
-  }                                                                                           \
-  static double log_sum_exp_##id(const T *x, int64_t n) {                                     \
-    double top = max_##id(x, n), sum = 0;                                                     \
-    if (isinf(top)) top = 0;                                                                  \
-    for (int64_t i = 0; i < n; ++i) sum += exp((double)x[i] - top);                           \
-    return log(sum) + top;                                                                    \
-  }                                                                                           \
-  static double row_##id(reduce_op op, const T *x, int64_t n) {                               \
-    switch (op) {                                                                             \
-      case R_MEAN: return sum_##id(x, n) / (double)n;                                         \
-      case R_SUM: return sum_##id(x, n);                                                      \
-      case R_PROD: return prod_##id(x, n);                                                    \
-      case R_SUM_SQUARE: return square_##id(x, n);                                            \
-      case R_L1: return abs_##id(x, n);                                                       \
-      case R_L2: return sqrt(square_##id(x, n));                                              \
-      case R_LOG_SUM: return log(sum_##id(x, n));                                             \
-      case R_LOG_SUM_EXP: return log_sum_exp_##id(x, n);                                      \
-      case R_MAX: return max_##id(x, n);                                                      \
-      default: return min_##id(x, n);                                                         \
-    }                                                                                         \
+#define FLOAT_ROWS(id, T)                                                      \
+  LANE_SUM(sum_##id, T, v)                                                     \
+  LANE_SUM(square_##id, T, v *v)                                               \
+  LANE_SUM(abs_##id, T, fabs(v))                                               \
+  static double prod_##id(const T *x, int64_t n) {                             \
+    double p = 1;                                                              \
+    for (int64_t i = 0; i < n; ++i) p *= (double)x[i];                         \
+    return p;                                                                  \
+  }                                                                            \
+  static double max_##id(const T *x, int64_t n) {                              \
+    T m = (T)-INFINITY;                                                        \
+    for (int64_t i = 0; i < n; ++i) m = (x[i] > m || x[i] != x[i]) ? x[i] : m; \
+    return (double)m;                                                          \
+  }                                                                            \
+  static double min_##id(const T *x, int64_t n) {                              \
+    T m = (T)INFINITY;                                                         \
+    for (int64_t i = 0; i < n; ++i) m = (x[i] < m || x[i] != x[i]) ? x[i] : m; \
+    return (double)m;                                                          \
+  }                                                                            \
+  static double log_sum_exp_##id(const T *x, int64_t n) {                      \
+    double top = max_##id(x, n), sum = 0;                                      \
+    if (isinf(top)) top = 0;                                                   \
+    for (int64_t i = 0; i < n; ++i) sum += exp((double)x[i] - top);            \
+    return log(sum) + top;                                                     \
+  }                                                                            \
+  static double row_##id(reduce_op op, const T *x, int64_t n) {                \
+    switch (op) {                                                              \
+      case R_MEAN: return sum_##id(x, n) / (double)n;                          \
+      case R_SUM: return sum_##id(x, n);                                       \
+      case R_PROD: return prod_##id(x, n);                                     \
+      case R_SUM_SQUARE: return square_##id(x, n);                             \
+      case R_L1: return abs_##id(x, n);                                        \
+      case R_L2: return sqrt(square_##id(x, n));                               \
+      case R_LOG_SUM: return log(sum_##id(x, n));                              \
+      case R_LOG_SUM_EXP: return log_sum_exp_##id(x, n);                       \
+      case R_MAX: return max_##id(x, n);                                       \
+      default: return min_##id(x, n);                                          \
+    }                                                                          \
   }
 
 FLOAT_ROWS(f32, float)
@@ -135,15 +135,19 @@ static void plan_move(reduce_plan *p, const qcc_type *x, uint32_t set, bool keep
       if (reduced != (pass == 1)) continue;
       p->move.dim[p->move.rank] = x->dim[d];
       p->move.from[p->move.rank++] = stride[d];
-      if (reduced) p->run *= x->dim[d];
-      else p->rows *= x->dim[d];
+      if (reduced)
+        p->run *= x->dim[d];
+      else
+        p->rows *= x->dim[d];
     }
   }
   qcc_kx_strides(p->move.to, p->move.dim, p->move.rank, elem);
   for (int d = 0; d < x->rank; ++d) {
     bool reduced = set >> d & 1;
-    if (!reduced) p->out.dim[p->out.rank++] = x->dim[d];
-    else if (keep) p->out.dim[p->out.rank++] = 1;
+    if (!reduced)
+      p->out.dim[p->out.rank++] = x->dim[d];
+    else if (keep)
+      p->out.dim[p->out.rank++] = 1;
   }
 }
 

@@ -6,7 +6,7 @@
 
 typedef struct resize {
   qcc_type out;
-  int count;                          /* axes in the lists */
+  int count; /* axes in the lists */
   qcc_resize_rule rule;
   qcc_resize_axis axis[QCC_MAX_RANK]; /* of every dim of the input; untouched ones have active == false */
   float extrapolation;
@@ -47,7 +47,8 @@ static qcc_status by_scales(qcc_kargs *k, resize *r, const int *dim, const doubl
     bool crop = r->rule.coordinate == QCC_RESIZE_CROP;
     /* Single precision as in the shape rule, so that both cut at the same size. */
     double size = crop ? (double)a->in * (a->end - a->start) * scale[i] : (double)((float)a->in * (float)scale[i]);
-    if (!(scale[i] > 0) || !(size >= 0) || size > 1e15) return qcc_kx_fail(k, QCC_DATA, "D-811", "scale %g of axis %d cannot be", scale[i], dim[i]);
+    if (!(scale[i] > 0) || !(size >= 0) || size > 1e15)
+      return qcc_kx_fail(k, QCC_DATA, "D-811", "scale %g of axis %d cannot be", scale[i], dim[i]);
     a->scale = scale[i];
     a->out = (int64_t)floor(size);
   }
@@ -62,7 +63,8 @@ static qcc_status by_sizes(qcc_kargs *k, resize *r, const int *dim, const double
   if (n != r->count) return qcc_kx_fail(k, QCC_DATA, "D-810", "%d sizes for %d axes", n, r->count);
   for (int i = 0; i < n; ++i) {
     qcc_resize_axis *a = &r->axis[dim[i]];
-    if (!(size[i] >= 0) || size[i] > 1e15 || (a->in == 0 && size[i] > 0)) return qcc_kx_fail(k, QCC_DATA, "D-811", "size %g of axis %d cannot be", size[i], dim[i]);
+    if (!(size[i] >= 0) || size[i] > 1e15 || (a->in == 0 && size[i] > 0))
+      return qcc_kx_fail(k, QCC_DATA, "D-811", "size %g of axis %d cannot be", size[i], dim[i]);
     a->out = (int64_t)size[i];
     a->scale = a->in ? size[i] / (double)a->in : 1;
     if (i == 0 || (policy == 1 ? a->scale < common : a->scale > common)) common = a->scale;
@@ -77,8 +79,8 @@ static qcc_status by_sizes(qcc_kargs *k, resize *r, const int *dim, const double
 
 static qcc_status read_rule(qcc_kargs *k, resize *r, bool old) {
   static const char *const modes[] = {"nearest", "linear", "cubic", "bilinear", NULL};
-  static const char *const coordinates[] = {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric",
-                                            "tf_crop_and_resize", "tf_half_pixel_for_nn", NULL};
+  static const char *const coordinates[] = {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel",   "align_corners",
+                                            "asymmetric", "tf_crop_and_resize",   "tf_half_pixel_for_nn", NULL};
   static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL};
   int mode, coordinate, round;
   QCC_TRY(qcc_kx_choice(k, "mode", modes, 0, &mode));

@@ -14,7 +14,8 @@ double qcc_resize_position(const qcc_resize_axis *a, qcc_resize_coordinate c, in
     case QCC_RESIZE_ALIGN: return a->out > 1 ? x * (in - 1) / (length - 1) : 0;
     case QCC_RESIZE_ASYMMETRIC: return x / a->scale;
     case QCC_RESIZE_CROP:
-      return a->out > 1 ? a->start * (in - 1) + x * (a->end - a->start) * (in - 1) / (double)(a->out - 1) : 0.5 * (a->start + a->end) * (in - 1);
+      return a->out > 1 ? a->start * (in - 1) + x * (a->end - a->start) * (in - 1) / (double)(a->out - 1)
+                        : 0.5 * (a->start + a->end) * (in - 1);
     case QCC_RESIZE_TF_NEAREST: return (x + 0.5) / a->scale;
     default: return (x + 0.5) / a->scale - 0.5;
   }
@@ -60,8 +61,10 @@ static void weigh(const qcc_resize_axis *a, const qcc_resize_rule *rule, int64_t
     for (int64_t t = 0; t < a->taps; ++t) {
       double w = weight_of(rule, ((double)(t - reach + 1) - ratio) * squeeze);
       if (rule->exclude_outside && (first + t < 0 || first + t >= a->in)) w = 0;
-      if (pass == 0) sum += w;
-      else weight[t] = (float)(sum != 0 ? w / sum : w);
+      if (pass == 0)
+        sum += w;
+      else
+        weight[t] = (float)(sum != 0 ? w / sum : w);
       source[t] = first + t < 0 ? 0 : first + t >= a->in ? a->in - 1 : first + t;
     }
   }
@@ -77,7 +80,8 @@ qcc_status qcc_resize_weights(qcc_kargs *k, qcc_resize_axis *a, const qcc_resize
     reach = (int64_t)wide;
   }
   a->taps = 2 * reach;
-  if (!qcc_mul_s64(a->out, a->taps, &cells) || cells > INT64_MAX / 16) return qcc_kx_fail(k, QCC_LIMIT, "L-786", "the weights do not fit the memory");
+  if (!qcc_mul_s64(a->out, a->taps, &cells) || cells > INT64_MAX / 16)
+    return qcc_kx_fail(k, QCC_LIMIT, "L-786", "the weights do not fit the memory");
   a->source = qcc_kscratch(k, (size_t)cells * sizeof *a->source);
   a->weight = qcc_kscratch(k, (size_t)cells * sizeof *a->weight);
   if (!a->source || !a->weight) return QCC_NOMEM;

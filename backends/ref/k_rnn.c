@@ -9,13 +9,19 @@ typedef struct act_row {
   const char *name;
   float alpha, beta;
 } act_row;
-static const act_row acts[] = { /* order of qcc_rnn_act */
-  {"relu", 0, 0}, {"tanh", 0, 0}, {"sigmoid", 0, 0}, {"affine", 1, 0}, {"leakyrelu", 0.01f, 0}, {"thresholdedrelu", 1, 0},
-  {"scaledtanh", 1, 1}, {"hardsigmoid", 0.2f, 0.5f}, {"elu", 1, 0}, {"softsign", 0, 0}, {"softplus", 0, 0},
+static const act_row acts[] = {
+    /* order of qcc_rnn_act */
+    {"relu", 0, 0},          {"tanh", 0, 0},
+    {"sigmoid", 0, 0},       {"affine", 1, 0},
+    {"leakyrelu", 0.01f, 0}, {"thresholdedrelu", 1, 0},
+    {"scaledtanh", 1, 1},    {"hardsigmoid", 0.2f, 0.5f},
+    {"elu", 1, 0},           {"softsign", 0, 0},
+    {"softplus", 0, 0},
 };
-static const bool act_has[][2] = { /* takes alpha, beta from the lists */
-  {false, false}, {false, false}, {false, false}, {true, true}, {true, false}, {true, false},
-  {true, true}, {true, true}, {true, false}, {false, false}, {false, false},
+static const bool act_has[][2] = {
+    /* takes alpha, beta from the lists */
+    {false, false}, {false, false}, {false, false}, {true, true},   {true, false},  {true, false},
+    {true, true},   {true, true},   {true, false},  {false, false}, {false, false},
 };
 
 static bool same_word(const qcc_bytes *s, const char *word) { /* models differ in the case of these names */
@@ -40,7 +46,8 @@ static qcc_status read_fns(qcc_kargs *k, qcc_rnn *l) {
     uint32_t f = (uint32_t)(l->fns == 1 ? QCC_RNN_TANH : usual[i % (uint32_t)l->fns]);
     if (names) {
       for (f = 0; f < sizeof acts / sizeof *acts && !same_word(&names->strings[i], acts[f].name);) ++f;
-      if (f == sizeof acts / sizeof *acts) return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-781", "unknown activation \"%.64s\"", names->strings[i].at);
+      if (f == sizeof acts / sizeof *acts)
+        return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-781", "unknown activation \"%.64s\"", names->strings[i].at);
     }
     qcc_rnn_fn *fn = &l->fn[i / (uint32_t)l->fns][i % (uint32_t)l->fns];
     *fn = (qcc_rnn_fn){(qcc_rnn_act)f, acts[f].alpha, acts[f].beta};
@@ -58,8 +65,8 @@ static qcc_status shaped(qcc_kargs *k, uint32_t i, int rank, int64_t d0, int64_t
   bool fits = t->type.rank == rank && qcc_kx_is_float(t->type.dtype);
   for (int d = 0; fits && d < rank; ++d) fits = t->type.dim[d] == want[d];
   if (!fits) {
-    return qcc_kx_fail(k, QCC_DATA, "D-782", "input %u must be a float tensor of %lld x %lld x %lld (rank %d)", i, (long long)d0, (long long)d1,
-                       (long long)d2, rank);
+    return qcc_kx_fail(k, QCC_DATA, "D-782", "input %u must be a float tensor of %lld x %lld x %lld (rank %d)", i, (long long)d0,
+                       (long long)d1, (long long)d2, rank);
   }
   *to = qcc_kx_f32(k, i);
   return *to ? QCC_OK : QCC_NOMEM;
@@ -77,13 +84,15 @@ static qcc_status read_sizes(qcc_kargs *k, qcc_rnn *l) {
   l->input_forget = qcc_attr_int(k->node, "input_forget", 0) != 0;
   l->clip = qcc_attr_find(k->node, "clip") ? qcc_attr_float(k->node, "clip", 0) : INFINITY;
   if (!(l->clip > 0)) l->clip = INFINITY;
-  if (x->rank != 3 || r->rank != 3) return qcc_kx_fail(k, QCC_DATA, "D-783", "X and R must have rank 3, they have %d and %d", x->rank, r->rank);
+  if (x->rank != 3 || r->rank != 3)
+    return qcc_kx_fail(k, QCC_DATA, "D-783", "X and R must have rank 3, they have %d and %d", x->rank, r->rank);
   l->steps = x->dim[l->batch_first ? 1 : 0];
   l->batch = x->dim[l->batch_first ? 0 : 1];
   l->input = x->dim[2];
   l->hidden = r->dim[2];
   if (qcc_attr_int(k->node, "hidden_size", l->hidden) != l->hidden) {
-    return qcc_kx_fail(k, QCC_DATA, "D-784", "hidden_size is %lld but R has %lld columns", (long long)qcc_attr_int(k->node, "hidden_size", 0), (long long)l->hidden);
+    return qcc_kx_fail(k, QCC_DATA, "D-784", "hidden_size is %lld but R has %lld columns",
+                       (long long)qcc_attr_int(k->node, "hidden_size", 0), (long long)l->hidden);
   }
   return QCC_OK;
 }
@@ -104,10 +113,12 @@ static qcc_status read_inputs(qcc_kargs *k, qcc_rnn *l) {
   if (l->gates == 4) QCC_TRY(shaped(k, 7, 2, l->directions, 3 * l->hidden, 0, &l->peep));
   l->lens = qcc_kx_in(k, 4);
   if (!l->lens) return QCC_OK;
-  if (qcc_tensor_count(l->lens) != l->batch) return qcc_kx_fail(k, QCC_DATA, "D-785", "sequence_lens needs one length per batch row (%lld)", (long long)l->batch);
+  if (qcc_tensor_count(l->lens) != l->batch)
+    return qcc_kx_fail(k, QCC_DATA, "D-785", "sequence_lens needs one length per batch row (%lld)", (long long)l->batch);
   for (int64_t b = 0; b < l->batch; ++b) {
     int64_t n = qcc_tensor_get_s64(l->lens, b);
-    if (n < 0 || n > l->steps) return qcc_kx_fail(k, QCC_DATA, "D-758", "sequence length %lld is outside [0, %lld]", (long long)n, (long long)l->steps);
+    if (n < 0 || n > l->steps)
+      return qcc_kx_fail(k, QCC_DATA, "D-758", "sequence length %lld is outside [0, %lld]", (long long)n, (long long)l->steps);
   }
   return QCC_OK;
 }
@@ -142,7 +153,8 @@ static int64_t state_at(const qcc_rnn *l, int dir, int64_t b) {
 }
 
 /* One step: rows whose sequence is over get their old state back. */
-static void step(const qcc_rnn *l, qcc_rnn_run *run, qcc_rnn_cell cell, const outputs *o, const float *all, float *old_c, int dir, int64_t s) {
+static void step(const qcc_rnn *l, qcc_rnn_run *run, qcc_rnn_cell cell, const outputs *o, const float *all, float *old_c, int dir,
+                 int64_t s) {
   const int64_t rows = l->gates * l->hidden;
   const size_t state = (size_t)l->hidden * sizeof(float);
   bool reverse = dir == 1 || l->reverse_first;
@@ -171,8 +183,10 @@ static void clear_tails(const qcc_rnn *l, const outputs *o, int dir) {
 
 static void load_state(const qcc_rnn *l, int dir, const float *from, float *to) {
   for (int64_t b = 0; b < l->batch; ++b) {
-    if (from) memcpy(to + b * l->hidden, from + state_at(l, dir, b), (size_t)l->hidden * sizeof(float));
-    else memset(to + b * l->hidden, 0, (size_t)l->hidden * sizeof(float));
+    if (from)
+      memcpy(to + b * l->hidden, from + state_at(l, dir, b), (size_t)l->hidden * sizeof(float));
+    else
+      memset(to + b * l->hidden, 0, (size_t)l->hidden * sizeof(float));
   }
 }
 

@@ -8,8 +8,17 @@
 #include "backends/ref/simd.h"
 
 typedef enum qcc_rnn_act {
-  QCC_RNN_RELU, QCC_RNN_TANH, QCC_RNN_SIGMOID, QCC_RNN_AFFINE, QCC_RNN_LEAKY_RELU, QCC_RNN_THRESHOLDED_RELU, QCC_RNN_SCALED_TANH,
-  QCC_RNN_HARD_SIGMOID, QCC_RNN_ELU, QCC_RNN_SOFTSIGN, QCC_RNN_SOFTPLUS
+  QCC_RNN_RELU,
+  QCC_RNN_TANH,
+  QCC_RNN_SIGMOID,
+  QCC_RNN_AFFINE,
+  QCC_RNN_LEAKY_RELU,
+  QCC_RNN_THRESHOLDED_RELU,
+  QCC_RNN_SCALED_TANH,
+  QCC_RNN_HARD_SIGMOID,
+  QCC_RNN_ELU,
+  QCC_RNN_SOFTSIGN,
+  QCC_RNN_SOFTPLUS
 } qcc_rnn_act;
 
 typedef struct qcc_rnn_fn {
@@ -23,8 +32,8 @@ typedef struct qcc_rnn {
   int64_t steps, batch, input, hidden; /* sizes T, B, I, H */
   int gates, fns, directions;          /* gates: 4 LSTM (i o f c), 3 GRU (z r h), 1 RNN */
   bool reverse_first, linear_before_reset, input_forget, batch_first;
-  float clip;                          /* infinity: none */
-  qcc_rnn_fn fn[2][QCC_RNN_FNS];       /* per direction */
+  float clip;                    /* infinity: none */
+  qcc_rnn_fn fn[2][QCC_RNN_FNS]; /* per direction */
   const float *x, *w, *r, *b, *h0, *c0, *peep;
   const qcc_tensor *lens;
 } qcc_rnn;
@@ -33,12 +42,12 @@ typedef struct qcc_rnn {
 typedef struct qcc_rnn_run {
   const qcc_rnn *rnn;
   const qcc_rnn_fn *fn;
-  const float *r, *rb, *peep;  /* recurrence weights [G*H, H], recurrence bias [G*H] or NULL, peepholes [3*H] or NULL */
-  float *gate;                 /* [B, G*H]: input part on entry of a cell */
-  float *extra;                /* [B, 3*H] scratch of GRU */
+  const float *r, *rb, *peep; /* recurrence weights [G*H, H], recurrence bias [G*H] or NULL, peepholes [3*H] or NULL */
+  float *gate;                /* [B, G*H]: input part on entry of a cell */
+  float *extra;               /* [B, 3*H] scratch of GRU */
   const qcc_simd *simd;
-  float *h, *c;                /* state [B, H] */
-  float *next;                 /* [B, H]: new h */
+  float *h, *c; /* state [B, H] */
+  float *next;  /* [B, H]: new h */
 } qcc_rnn_run;
 
 /* Advances `next` (and c) of all batch rows by one step. Rows past their sequence are dropped by the caller. */

@@ -88,7 +88,8 @@ void qcc_rnn_cell_gru(const qcc_rnn_run *run) {
   if (!late) qcc_kx_gemm(false, true, l->batch, h, h, run->next, run->r + 2 * h * h, product, false);
   for (int64_t b = 0; b < l->batch; ++b) {
     float *z = run->gate + b * 3 * h, *r = z + h, *g = r + h, *next = run->next + b * h;
-    const float *p = late ? product + b * width + 2 * h : product + b * h, *before = run->h + b * h, *bias = run->rb ? run->rb + 2 * h : NULL;
+    const float *p = late ? product + b * width + 2 * h : product + b * h, *before = run->h + b * h,
+                *bias = run->rb ? run->rb + 2 * h : NULL;
     if (!late) {
       for (int64_t j = 0; j < h; ++j) g[j] += p[j];
     } else if (bias) {

@@ -7,18 +7,22 @@ qcc_status qcc_kernel_range(qcc_kargs *k) {
   double count;
   void *out;
   for (uint32_t i = 0; i < 3; ++i) {
-    if (qcc_tensor_count(k->in[i]) != 1 || k->in[i]->type.dtype != t) return qcc_kx_fail(k, QCC_DATA, "D-830", "input %u must be one number of the common type", i);
+    if (qcc_tensor_count(k->in[i]) != 1 || k->in[i]->type.dtype != t)
+      return qcc_kx_fail(k, QCC_DATA, "D-830", "input %u must be one number of the common type", i);
   }
   if (!qcc_kx_is_float(t) && !qcc_dtype_is_int(t)) return qcc_kx_no_type(k, t);
   double start = qcc_tensor_get(k->in[0], 0), limit = qcc_tensor_get(k->in[1], 0), delta = qcc_tensor_get(k->in[2], 0);
   count = ceil((limit - start) / delta);
-  if (delta == 0 || count != count || count > 1e15) return qcc_kx_fail(k, QCC_DATA, "D-831", "a range from %g to %g by %g has no end", start, limit, delta);
+  if (delta == 0 || count != count || count > 1e15)
+    return qcc_kx_fail(k, QCC_DATA, "D-831", "a range from %g to %g by %g has no end", start, limit, delta);
   qcc_type type = qcc_type_of(t, 1, (int64_t[]){count > 0 ? (int64_t)count : 0});
   QCC_TRY(qcc_kx_out(k, 0, &type, &out));
   int64_t s = qcc_dtype_is_int(t) ? qcc_tensor_get_s64(k->in[0], 0) : 0, d = qcc_dtype_is_int(t) ? qcc_tensor_get_s64(k->in[2], 0) : 0;
   for (int64_t i = 0; out && i < type.dim[0]; ++i) {
-    if (qcc_dtype_is_int(t)) qcc_kx_put_s64(t, out, i, (int64_t)((uint64_t)s + (uint64_t)i * (uint64_t)d));
-    else qcc_kx_put(t, out, i, start + (double)i * delta);
+    if (qcc_dtype_is_int(t))
+      qcc_kx_put_s64(t, out, i, (int64_t)((uint64_t)s + (uint64_t)i * (uint64_t)d));
+    else
+      qcc_kx_put(t, out, i, start + (double)i * delta);
   }
   return QCC_OK;
 }
@@ -29,7 +33,8 @@ qcc_status qcc_kernel_eye_like(qcc_kargs *k) {
   size_t elem;
   void *out;
   if (x->rank != 2) return qcc_kx_fail(k, QCC_DATA, "D-771", "rank %d; a matrix is needed", x->rank);
-  if (dtype <= 0 || dtype >= QCC_DTYPE_COUNT) return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-760", "the target type %lld is unknown", (long long)dtype);
+  if (dtype <= 0 || dtype >= QCC_DTYPE_COUNT)
+    return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-760", "the target type %lld is unknown", (long long)dtype);
   qcc_type t = qcc_kx_like(x, (qcc_dtype)dtype);
   QCC_TRY(qcc_kx_elem(k, t.dtype, &elem));
   QCC_TRY(qcc_kx_out(k, 0, &t, &out));
@@ -56,8 +61,10 @@ qcc_status qcc_kernel_trilu(qcc_kargs *k) {
     int64_t cut, from = 0, to = w; /* kept columns [from, to) */
     char *row = (char *)out + r * w * (int64_t)elem;
     if (!qcc_add_s64(r % h, shift, &cut)) cut = shift > 0 ? INT64_MAX - 1 : INT64_MIN;
-    if (upper) from = cut < 0 ? 0 : cut > w ? w : cut;
-    else to = cut < 0 ? 0 : cut >= w ? w : cut + 1;
+    if (upper)
+      from = cut < 0 ? 0 : cut > w ? w : cut;
+    else
+      to = cut < 0 ? 0 : cut >= w ? w : cut + 1;
     memset(row, 0, (size_t)w * elem);
     memcpy(row + from * (int64_t)elem, (const char *)x->data + (r * w + from) * (int64_t)elem, (size_t)(to - from) * elem);
   }
@@ -74,7 +81,8 @@ qcc_status qcc_kernel_cum_sum(qcc_kargs *k) {
   if (qcc_tensor_count(k->in[1]) != 1) return qcc_kx_fail(k, QCC_DATA, "D-832", "the axis must be one number");
   QCC_TRY(qcc_kx_axis(k, qcc_tensor_get_s64(k->in[1], 0), x->type.rank, &axis));
   QCC_TRY(qcc_kx_out(k, 0, &x->type, &out));
-  int64_t n = x->type.dim[axis], inner = qcc_kx_product(x->type.dim, axis + 1, x->type.rank), lines = qcc_kx_product(x->type.dim, 0, axis) * inner;
+  int64_t n = x->type.dim[axis], inner = qcc_kx_product(x->type.dim, axis + 1, x->type.rank),
+          lines = qcc_kx_product(x->type.dim, 0, axis) * inner;
   for (int64_t l = 0; out && l < lines; ++l) {
     double sum = 0;
     uint64_t whole = 0;

@@ -45,10 +45,13 @@ qcc_status qcc_kernel_reshape(qcc_kargs *k) {
   for (int d = 0; d < rank; ++d) {
     if (dim[d] == 0 && !zero_is_zero) dim[d] = d < x->rank ? x->dim[d] : -2;
     if (dim[d] < -1 || (dim[d] == -1 && open >= 0)) {
-      return qcc_kx_fail(k, QCC_DATA, "D-722", "shape entry %d is %lld; at most one may be -1, 0 copies a size of the input", d, (long long)dim[d]);
+      return qcc_kx_fail(k, QCC_DATA, "D-722", "shape entry %d is %lld; at most one may be -1, 0 copies a size of the input", d,
+                         (long long)dim[d]);
     }
-    if (dim[d] == -1) open = d;
-    else if (!qcc_mul_s64(known, dim[d], &known)) return qcc_kx_fail(k, QCC_DATA, "D-723", "the shape has more elements than 64 bits count");
+    if (dim[d] == -1)
+      open = d;
+    else if (!qcc_mul_s64(known, dim[d], &known))
+      return qcc_kx_fail(k, QCC_DATA, "D-723", "the shape has more elements than 64 bits count");
   }
   if (open >= 0) dim[open] = known ? total / known : 0;
   if ((open >= 0 ? known * dim[open] : known) != total) {
@@ -80,7 +83,8 @@ qcc_status qcc_kernel_squeeze(qcc_kargs *k) {
   if (n >= 0) QCC_TRY(axis_set(k, axes, n, x->rank, &set));
   for (int d = 0; d < x->rank; ++d) {
     bool drop = n >= 0 ? set >> d & 1 : x->dim[d] == 1;
-    if (drop && x->dim[d] != 1) return qcc_kx_fail(k, QCC_DATA, "D-725", "axis %d has size %lld; only size 1 can be squeezed", d, (long long)x->dim[d]);
+    if (drop && x->dim[d] != 1)
+      return qcc_kx_fail(k, QCC_DATA, "D-725", "axis %d has size %lld; only size 1 can be squeezed", d, (long long)x->dim[d]);
     if (!drop) t.dim[t.rank++] = x->dim[d];
   }
   return same_bytes(k, &t);
@@ -151,7 +155,8 @@ qcc_status qcc_kernel_constant_of_shape(qcc_kargs *k) {
   if (value && qcc_tensor_count(value) < 1) return qcc_kx_fail(k, QCC_DATA, "D-728", "attribute value is empty, one element is needed");
   QCC_TRY(qcc_kx_ints(k, 0, NULL, dim, QCC_MAX_RANK, &rank));
   for (int d = 0; d < rank; ++d) {
-    if (dim[d] < 0 || !qcc_mul_s64(all, dim[d], &all)) return qcc_kx_fail(k, QCC_DATA, "D-729", "size %lld of axis %d cannot be", (long long)dim[d], d);
+    if (dim[d] < 0 || !qcc_mul_s64(all, dim[d], &all))
+      return qcc_kx_fail(k, QCC_DATA, "D-729", "size %lld of axis %d cannot be", (long long)dim[d], d);
   }
   qcc_type t = qcc_type_of(dtype, rank < 0 ? 0 : rank, dim);
   QCC_TRY(qcc_kx_out(k, 0, &t, &to));

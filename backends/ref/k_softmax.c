@@ -13,8 +13,10 @@ static qcc_status rows_of(qcc_kargs *k, rows *r) {
   int axis = 0;
   bool matrix = k->opset < 13;
   int64_t wanted = qcc_attr_int(k->node, "axis", matrix ? 1 : -1);
-  if (matrix && wanted == x->rank) axis = x->rank; /* a column of single elements */
-  else if (x->rank > 0 || wanted < -1 || wanted > 0) QCC_TRY(qcc_kx_axis(k, wanted, x->rank, &axis));
+  if (matrix && wanted == x->rank)
+    axis = x->rank; /* a column of single elements */
+  else if (x->rank > 0 || wanted < -1 || wanted > 0)
+    QCC_TRY(qcc_kx_axis(k, wanted, x->rank, &axis));
   r->outer = qcc_kx_product(x->dim, 0, axis);
   r->n = matrix ? qcc_kx_product(x->dim, axis, x->rank) : x->rank ? x->dim[axis] : 1;
   r->inner = matrix || x->rank == 0 ? 1 : qcc_kx_product(x->dim, axis + 1, x->rank);

@@ -118,7 +118,8 @@ static bool is_run(const int64_t *offset, int64_t n, size_t elem) {
 }
 
 static void pick_run(char *to, const char *from, const int64_t *offset, int64_t n, size_t elem) {
-#define PICK(T) for (int64_t i = 0; i < n; ++i) memcpy(to + i * (int64_t)sizeof(T), from + offset[i], sizeof(T));
+#define PICK(T) \
+  for (int64_t i = 0; i < n; ++i) memcpy(to + i * (int64_t)sizeof(T), from + offset[i], sizeof(T));
   switch (elem) {
     case 1: PICK(uint8_t) break;
     case 2: PICK(uint16_t) break;
@@ -140,8 +141,10 @@ void qcc_kx_pick(void *to, const void *from, int rank, const int64_t *dim, const
   for (int d = 0; d < rank - 1; ++d) src += offset[d][0];
   bool run = is_run(inner, n, elem);
   for (int d = 0; d >= 0; dst += n * (int64_t)elem) {
-    if (run) memcpy(dst, src + inner[0], (size_t)n * elem);
-    else pick_run(dst, src, inner, n, elem);
+    if (run)
+      memcpy(dst, src + inner[0], (size_t)n * elem);
+    else
+      pick_run(dst, src, inner, n, elem);
     for (d = rank - 2; d >= 0; --d) {
       src -= offset[d][at[d]];
       if (++at[d] < dim[d]) break;
@@ -152,11 +155,11 @@ void qcc_kx_pick(void *to, const void *from, int rank, const int64_t *dim, const
   }
 }
 
-#define COPY_RUN(T)                                                    \
-  for (int64_t i = 0; i < n; ++i) {                                    \
-    T word;                                                            \
-    memcpy(&word, from + i * from_step, sizeof word);                  \
-    memcpy(to + i * to_step, &word, sizeof word);                      \
+#define COPY_RUN(T)                                   \
+  for (int64_t i = 0; i < n; ++i) {                   \
+    T word;                                           \
+    memcpy(&word, from + i * from_step, sizeof word); \
+    memcpy(to + i * to_step, &word, sizeof word);     \
   }
 
 static void copy_run(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t n, size_t elem) {
@@ -212,8 +215,10 @@ void qcc_kx_copy(void *to, const void *from, const qcc_kx_move *move, size_t ele
   }
   int cross = cross_dim(&m, elem), last = m.rank - 1, d = 0;
   while (d >= 0) {
-    if (cross >= 0) copy_plane(dst, src, &m, cross, last, elem);
-    else copy_run(dst, m.to[last], src, m.from[last], m.dim[last], elem);
+    if (cross >= 0)
+      copy_plane(dst, src, &m, cross, last, elem);
+    else
+      copy_run(dst, m.to[last], src, m.from[last], m.dim[last], elem);
     for (d = last - 1; d >= 0; --d) {
       if (d == cross) continue;
       dst += m.to[d];

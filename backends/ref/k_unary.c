@@ -9,22 +9,22 @@
 typedef void (*loop32)(int64_t n, const float *a, float *o, const float *p);
 typedef void (*loop64)(int64_t n, const double *a, double *o, const float *p);
 
-#define UNARY(name, EXPR32, EXPR64)                                                   \
-  static void name##_f32(int64_t n, const float *a, float *o, const float *p) {       \
-    const float p0 = p[0], p1 = p[1];                                                 \
-    (void)p0, (void)p1;                                                               \
-    for (int64_t i = 0; i < n; ++i) {                                                 \
-      float x = a[i];                                                                 \
-      o[i] = (EXPR32);                                                                \
-    }                                                                                 \
-  }                                                                                   \
-  static void name##_f64(int64_t n, const double *a, double *o, const float *p) {     \
-    const double p0 = (double)p[0], p1 = (double)p[1];                                \
-    (void)p0, (void)p1;                                                               \
-    for (int64_t i = 0; i < n; ++i) {                                                 \
-      double x = a[i];                                                                \
-      o[i] = (EXPR64);                                                                \
-    }                                                                                 \
+#define UNARY(name, EXPR32, EXPR64)                                               \
+  static void name##_f32(int64_t n, const float *a, float *o, const float *p) {   \
+    const float p0 = p[0], p1 = p[1];                                             \
+    (void)p0, (void)p1;                                                           \
+    for (int64_t i = 0; i < n; ++i) {                                             \
+      float x = a[i];                                                             \
+      o[i] = (EXPR32);                                                            \
+    }                                                                             \
+  }                                                                               \
+  static void name##_f64(int64_t n, const double *a, double *o, const float *p) { \
+    const double p0 = (double)p[0], p1 = (double)p[1];                            \
+    (void)p0, (void)p1;                                                           \
+    for (int64_t i = 0; i < n; ++i) {                                             \
+      double x = a[i];                                                            \
+      o[i] = (EXPR64);                                                            \
+    }                                                                             \
   }
 
 static inline float softplus_f(float x) { return (x > 0 ? x : 0) + log1pf(expf(-fabsf(x))); }
@@ -35,17 +35,17 @@ static inline float gelu_tanh_f(float x) { return 0.5f * x * (1 + qcc_km_tanh(0.
 static inline double gelu_tanh_d(double x) { return 0.5 * x * (1 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))); }
 
 /* Functions with loops for the processor at hand. */
-#define UNARY_SIMD(name, ACT, EXPR64)                                                              \
-  static void name##_f32(int64_t n, const float *a, float *o, const float *p) {                    \
-    qcc_simd_choose()->act(ACT, o, a, (size_t)n, p[0], p[1]);                                      \
-  }                                                                                                \
-  static void name##_f64(int64_t n, const double *a, double *o, const float *p) {                  \
-    const double p0 = (double)p[0], p1 = (double)p[1];                                             \
-    (void)p0, (void)p1;                                                                            \
-    for (int64_t i = 0; i < n; ++i) {                                                              \
-      double x = a[i];                                                                             \
-      o[i] = (EXPR64);                                                                             \
-    }                                                                                              \
+#define UNARY_SIMD(name, ACT, EXPR64)                                             \
+  static void name##_f32(int64_t n, const float *a, float *o, const float *p) {   \
+    qcc_simd_choose()->act(ACT, o, a, (size_t)n, p[0], p[1]);                     \
+  }                                                                               \
+  static void name##_f64(int64_t n, const double *a, double *o, const float *p) { \
+    const double p0 = (double)p[0], p1 = (double)p[1];                            \
+    (void)p0, (void)p1;                                                           \
+    for (int64_t i = 0; i < n; ++i) {                                             \
+      double x = a[i];                                                            \
+      o[i] = (EXPR64);                                                            \
+    }                                                                             \
   }
 
 UNARY_SIMD(relu, QCC_ACT_RELU, x < 0 ? 0 : x)
@@ -54,18 +54,18 @@ UNARY_SIMD(tanh, QCC_ACT_TANH, tanh(x))
 UNARY_SIMD(exp, QCC_ACT_EXP, exp(x))
 UNARY_SIMD(leaky_relu, QCC_ACT_LEAKY_RELU, x < 0 ? p0 * x : x)
 UNARY(elu, x < 0 ? p0 * expm1f(x) : x, x < 0 ? p0 * expm1(x) : x)
-UNARY(selu, p1 * (x > 0 ? x : p0 * expm1f(x)), p1 * (x > 0 ? x : p0 * expm1(x)))
+UNARY(selu, p1 *(x > 0 ? x : p0 * expm1f(x)), p1 *(x > 0 ? x : p0 * expm1(x)))
 UNARY(celu, x > 0 ? x : p0 * expm1f(x / p0), x > 0 ? x : p0 * expm1(x / p0))
-UNARY_SIMD(hard_sigmoid, QCC_ACT_HARD_SIGMOID, unit_d(p0 * x + p1))
-UNARY_SIMD(hard_swish, QCC_ACT_HARD_SWISH, x * unit_d(x / 6 + 0.5))
+UNARY_SIMD(hard_sigmoid, QCC_ACT_HARD_SIGMOID, unit_d(p0 *x + p1))
+UNARY_SIMD(hard_swish, QCC_ACT_HARD_SWISH, x *unit_d(x / 6 + 0.5))
 UNARY(thresholded_relu, x > p0 ? x : x != x ? x : 0, x > p0 ? x : x != x ? x : 0)
 UNARY(softplus, softplus_f(x), softplus_d(x))
 UNARY(softsign, x / (1 + fabsf(x)), x / (1 + fabs(x)))
-UNARY(mish, x * qcc_km_tanh(softplus_f(x)), x * tanh(softplus_d(x)))
-UNARY(swish, x * qcc_km_sigmoid(p0 * x), x * sigmoid_d(p0 * x))
+UNARY(mish, x *qcc_km_tanh(softplus_f(x)), x *tanh(softplus_d(x)))
+UNARY(swish, x *qcc_km_sigmoid(p0 *x), x *sigmoid_d(p0 *x))
 UNARY(gelu_erf, 0.5f * x * (1 + erff(x * 0.70710678f)), 0.5 * x * (1 + erf(x * 0.70710678118654752)))
 UNARY(gelu_tanh, gelu_tanh_f(x), gelu_tanh_d(x))
-UNARY(shrink, x < -p0 ? x + p1 : x > p0 ? x - p1 : x != x ? x : 0, x < -p0 ? x + p1 : x > p0 ? x - p1 : x != x ? x : 0)
+UNARY(shrink, x<-p0 ? x + p1 : x> p0 ? x - p1 : x != x ? x : 0, x<-p0 ? x + p1 : x> p0 ? x - p1 : x != x ? x : 0)
 UNARY(log, logf(x), log(x))
 UNARY(sqrt, sqrtf(x), sqrt(x))
 UNARY(reciprocal, 1 / x, 1 / x)
@@ -111,14 +111,36 @@ static qcc_status unary(qcc_kargs *k, loop32 f32, loop64 f64, float p0, float p1
 
 #define KERNEL(name) \
   qcc_status qcc_kernel_##name(qcc_kargs *k) { return unary(k, name##_f32, name##_f64, 0, 0); }
-#define KERNEL_P(name, a0, d0, a1, d1) \
-  qcc_status qcc_kernel_##name(qcc_kargs *k) { \
+#define KERNEL_P(name, a0, d0, a1, d1)                                                                         \
+  qcc_status qcc_kernel_##name(qcc_kargs *k) {                                                                 \
     return unary(k, name##_f32, name##_f64, qcc_attr_float(k->node, a0, d0), qcc_attr_float(k->node, a1, d1)); \
   }
 
-KERNEL(sigmoid) KERNEL(tanh) KERNEL(exp) KERNEL(hard_swish) KERNEL(softplus) KERNEL(softsign) KERNEL(mish) KERNEL(log) KERNEL(sqrt)
-KERNEL(reciprocal) KERNEL(erf) KERNEL(sin) KERNEL(cos) KERNEL(tan) KERNEL(asin) KERNEL(acos) KERNEL(atan) KERNEL(sinh) KERNEL(cosh)
-KERNEL(asinh) KERNEL(acosh) KERNEL(atanh) KERNEL(floor) KERNEL(ceil) KERNEL(round)
+KERNEL(sigmoid)
+KERNEL(tanh)
+KERNEL(exp)
+KERNEL(hard_swish)
+KERNEL(softplus)
+KERNEL(softsign)
+KERNEL(mish)
+KERNEL(log)
+KERNEL(sqrt)
+KERNEL(reciprocal)
+KERNEL(erf)
+KERNEL(sin)
+KERNEL(cos)
+KERNEL(tan)
+KERNEL(asin)
+KERNEL(acos)
+KERNEL(atan)
+KERNEL(sinh)
+KERNEL(cosh)
+KERNEL(asinh)
+KERNEL(acosh)
+KERNEL(atanh)
+KERNEL(floor)
+KERNEL(ceil)
+KERNEL(round)
 KERNEL_P(leaky_relu, "alpha", 0.01f, "", 0)
 KERNEL_P(elu, "alpha", 1, "", 0)
 KERNEL_P(selu, "alpha", 1.67326319f, "gamma", 1.05070102f)

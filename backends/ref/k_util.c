@@ -80,7 +80,8 @@ int64_t qcc_kx_product(const int64_t *dim, int from, int to) {
 }
 
 qcc_status qcc_kx_no_type(qcc_kargs *k, qcc_dtype t) {
-  return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-701", "the built-in runtime has no %s kernel for element type %s", k->node->op_type, qcc_dtype_name(t));
+  return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-701", "the built-in runtime has no %s kernel for element type %s", k->node->op_type,
+                     qcc_dtype_name(t));
 }
 
 qcc_status qcc_kx_ints(qcc_kargs *k, uint32_t input, const char *attr, int64_t *to, int max, int *n) {

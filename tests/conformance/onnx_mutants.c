@@ -35,7 +35,8 @@ static uint64_t next(mutant *m) { /* splitmix64 */
 static uint64_t below(mutant *m, uint64_t n) { return next(m) % n; }
 
 static int64_t odd_int(mutant *m) {
-  static const int64_t list[] = {0, 1, -1, 2, -2, 3, 5, 7, 100, -100, 127, -128, 255, 32767, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, (int64_t)1 << 40};
+  static const int64_t list[] = {
+      0, 1, -1, 2, -2, 3, 5, 7, 100, -100, 127, -128, 255, 32767, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, (int64_t)1 << 40};
   return list[below(m, sizeof list / sizeof *list)];
 }
 
@@ -45,7 +46,9 @@ static double odd_float(mutant *m) {
   return i < sizeof list / sizeof *list ? list[i] : i % 3 == 0 ? (double)NAN : i % 3 == 1 ? (double)INFINITY : (double)-INFINITY;
 }
 
-static bool is_number(qcc_dtype t) { return qcc_dtype_bits(t) && qcc_dtype_kind(t) != QCC_KIND_COMPLEX && qcc_dtype_kind(t) != QCC_KIND_STRING; }
+static bool is_number(qcc_dtype t) {
+  return qcc_dtype_bits(t) && qcc_dtype_kind(t) != QCC_KIND_COMPLEX && qcc_dtype_kind(t) != QCC_KIND_STRING;
+}
 
 static void change_values(mutant *m, qcc_tensor *t) {
   int64_t n = qcc_tensor_count(t);
@@ -107,11 +110,16 @@ static void change_attr(mutant *m) {
 static void mutate(mutant *m) {
   for (uint64_t i = 1 + below(m, 3); i > 0; --i) {
     uint64_t kind = below(m, 12), at = m->in_count ? below(m, m->in_count) : 0;
-    if (m->in_count == 0 || kind < 3) change_attr(m);
-    else if (kind < 8) change_values(m, &m->in[at]);
-    else if (kind < 10) change_shape(m, &m->in[at]);
-    else if (kind < 11) change_type(m, &m->in[at]);
-    else m->absent[at] = true;
+    if (m->in_count == 0 || kind < 3)
+      change_attr(m);
+    else if (kind < 8)
+      change_values(m, &m->in[at]);
+    else if (kind < 10)
+      change_shape(m, &m->in[at]);
+    else if (kind < 11)
+      change_type(m, &m->in[at]);
+    else
+      m->absent[at] = true;
   }
 }
 

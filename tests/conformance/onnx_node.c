@@ -79,8 +79,10 @@ static qcc_status get_inputs(void *user, size_t index, qcc_tensor *inputs) {
   for (uint32_t i = 0; i < t->g->input_count; ++i) {
     const qcc_tensor *given = t->g->inputs[i]->data; /* an input with a default, when the test stores fewer */
     bool use_default = given && t->in_count < t->g->input_count;
-    if (use_default) inputs[i] = qcc_tensor_retain(given);
-    else if (next < t->in_count) inputs[i] = qcc_tensor_retain(&t->in[next++]);
+    if (use_default)
+      inputs[i] = qcc_tensor_retain(given);
+    else if (next < t->in_count)
+      inputs[i] = qcc_tensor_retain(&t->in[next++]);
   }
   return QCC_OK;
 }

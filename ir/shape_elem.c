@@ -7,10 +7,12 @@
 static qcc_status legacy_broadcast(qcc_infer *f, qcc_type *out) {
   const qcc_type *a = qcc_shape_ranked(f, 0), *b = qcc_shape_ranked(f, 1);
   *out = a ? *a : qcc_shape_type(qcc_shape_dtype(f, 0), -1);
-  if (!a || !b || !qcc_attr_int(f->node, "broadcast", 0)) return QCC_OK;
-  int64_t axis = qcc_attr_int(f->node, "axis", a->rank - b->rank);
+  if (!a || !b) return QCC_OK;
+  if (!qcc_attr_int(f->node, "broadcast", 0) && a->rank != b->rank)
+    return qcc_shape_bad(f, QCC_M_DIM, "ranks %d and %d differ, and broadcast is 0", a->rank, b->rank);
+  int64_t at_end = a->rank - b->rank, axis = at_end == 0 ? 0 : qcc_attr_int(f->node, "axis", at_end);
   if (axis < 0) axis += a->rank;
-  if (axis < 0 || axis + b->rank > a->rank)
+  if (axis < 0 || axis > at_end)
     return qcc_shape_bad(f, QCC_M_INDEX, "axis %lld does not place rank %d within rank %d", (long long)axis, b->rank, a->rank);
   for (int i = 0; i < b->rank; i++)
     if (b->dim[i] != 1) QCC_TRY(qcc_shape_fit(f, &out->dim[axis + i], b->dim[i], "operands"));

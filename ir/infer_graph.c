@@ -29,7 +29,7 @@ static qcc_status contradiction(qcc_context *cx, const qcc_node *n, const qcc_va
   qcc_print_type(&text, cx, &v->type);
   qcc_loc loc = n ? qcc_node_loc(n) : (qcc_loc){0};
   loc.tensor = v->name;
-  qcc_status status = text.failed ? QCC_NOMEM : qcc_error(cx, QCC_INVALID, "M-110", &loc, "its inputs make this %s", text.at);
+  qcc_status status = text.failed ? QCC_NOMEM : qcc_error(cx, QCC_INVALID, "M-030", &loc, "its inputs make this %s", text.at);
   qcc_text_free(&text);
   return status;
 }
@@ -163,7 +163,7 @@ static qcc_status visit(walker *w, qcc_node *n, int depth) {
 }
 
 static qcc_status walk(walker *w, qcc_graph *g, int depth) {
-  if (depth > MAX_DEPTH) return qcc_error(g->cx, QCC_LIMIT, "L-101", NULL, "subgraphs are nested deeper than %d", MAX_DEPTH);
+  if (depth > MAX_DEPTH) return qcc_error(g->cx, QCC_LIMIT, "L-021", NULL, "subgraphs are nested deeper than %d", MAX_DEPTH);
   QCC_FOR_NODES(n, g) QCC_TRY(visit(w, n, depth));
   return QCC_OK;
 }

@@ -33,7 +33,7 @@ qcc_type qcc_shape_type(qcc_dtype dtype, int rank) {
 qcc_status qcc_shape_make(qcc_infer *f, qcc_type *t, qcc_dtype dtype, int64_t rank) {
   if (rank > QCC_LIST_MAX) return qcc_shape_bad(f, QCC_M_RANK, "the result has rank %lld; at most 32 is allowed", (long long)rank);
   if (rank > QCC_MAX_RANK)
-    return qcc_error(f->cx, QCC_UNSUPPORTED, "U-101", (qcc_loc[]){qcc_node_loc(f->node)}, "the result has rank %lld; qcc holds at most %d",
+    return qcc_error(f->cx, QCC_UNSUPPORTED, "U-020", (qcc_loc[]){qcc_node_loc(f->node)}, "the result has rank %lld; qcc holds at most %d",
                      (long long)rank, QCC_MAX_RANK);
   *t = qcc_shape_type(dtype, (int)rank);
   return QCC_OK;

@@ -13,17 +13,17 @@
 #undef OP
 
 /* Message numbers of the rules. */
-#define QCC_M_ARITY "M-100" /* number of inputs, outputs, attributes that must be there */
-#define QCC_M_RANK "M-101"  /* rank of an input */
-#define QCC_M_ATTR "M-102"  /* value or length of an attribute or of a list input */
-#define QCC_M_DIM "M-103"   /* sizes that do not fit each other */
-#define QCC_M_DTYPE "M-104" /* element types that do not fit each other */
-#define QCC_M_INDEX "M-105" /* axis or index out of range */
-#define QCC_M_QUANT "M-106" /* scales and zero points */
+#define QCC_M_ARITY "M-020" /* number of inputs, outputs, attributes that must be there */
+#define QCC_M_RANK "M-021"  /* rank of an input */
+#define QCC_M_ATTR "M-022"  /* value or length of an attribute or of a list input */
+#define QCC_M_DIM "M-023"   /* sizes that do not fit each other */
+#define QCC_M_DTYPE "M-024" /* element types that do not fit each other */
+#define QCC_M_INDEX "M-025" /* axis or index out of range */
+#define QCC_M_QUANT "M-026" /* scales and zero points */
 
 /* One located error; evaluates to QCC_INVALID. */
 #define qcc_shape_bad(f, code, ...) qcc_error((f)->cx, QCC_INVALID, code, (qcc_loc[]){qcc_node_loc((f)->node)}, __VA_ARGS__)
-#define qcc_shape_limit(f, ...) qcc_error((f)->cx, QCC_LIMIT, "L-100", (qcc_loc[]){qcc_node_loc((f)->node)}, __VA_ARGS__)
+#define qcc_shape_limit(f, ...) qcc_error((f)->cx, QCC_LIMIT, "L-020", (qcc_loc[]){qcc_node_loc((f)->node)}, __VA_ARGS__)
 
 /* Input type; NULL when it is left out. */
 const qcc_type *qcc_shape_in(const qcc_infer *f, uint32_t k);

@@ -28,10 +28,10 @@ static qcc_status read_list(const geometry *q, const char *name, uint32_t n, int
   uint32_t count;
   const int64_t *at = qcc_attr_ints(q->node, name, &count);
   if (!qcc_attr_find(q->node, name)) return QCC_OK;
-  if (count != n) return bad(q, "M-102", "%s has %u entries, expected %u", name, count, n);
+  if (count != n) return bad(q, "M-022", "%s has %u entries, expected %u", name, count, n);
   for (uint32_t i = 0; i < n; i++) {
     if (at[i] < lo || at[i] > INT32_MAX)
-      return bad(q, "M-102", "%s[%u] is %lld; allowed is %lld to 2147483647", name, i, (long long)at[i], (long long)lo);
+      return bad(q, "M-022", "%s[%u] is %lld; allowed is %lld to 2147483647", name, i, (long long)at[i], (long long)lo);
     to[i] = at[i];
   }
   return QCC_OK;
@@ -54,10 +54,10 @@ static qcc_status find_rank(const geometry *q) {
     rank = (int)(count > QCC_MAX_RANK ? QCC_MAX_RANK : count);
   else
     return QCC_OK;
-  if (rank < 1) return bad(q, "M-101", "input has rank %d; a window needs rank 3 to 5", rank + 2);
-  if (q->w && q->w->rank >= 0 && q->w->rank != rank + 2) return bad(q, "M-101", "weight has rank %d, expected %d", q->w->rank, rank + 2);
+  if (rank < 1) return bad(q, "M-021", "input has rank %d; a window needs rank 3 to 5", rank + 2);
+  if (q->w && q->w->rank >= 0 && q->w->rank != rank + 2) return bad(q, "M-021", "weight has rank %d, expected %d", q->w->rank, rank + 2);
   if (rank > MAX_SPATIAL)
-    return qcc_error(q->cx, QCC_UNSUPPORTED, "U-102", (qcc_loc[]){qcc_node_loc(q->node)}, "%d spatial axes; qcc handles 1 to 3", rank);
+    return qcc_error(q->cx, QCC_UNSUPPORTED, "U-021", (qcc_loc[]){qcc_node_loc(q->node)}, "%d spatial axes; qcc handles 1 to 3", rank);
   q->to->rank = rank;
   return QCC_OK;
 }
@@ -69,11 +69,11 @@ static qcc_status read_kernel(const geometry *q) {
   for (int i = 0; i < t->rank; i++) {
     int64_t weight = q->w && q->w->rank >= 0 ? q->w->dim[i + 2] : -1;
     if (attr[i] > 0 && weight >= 0 && attr[i] != weight)
-      return bad(q, "M-103", "kernel_shape[%d] is %lld, but the weight has %lld", i, (long long)attr[i], (long long)weight);
+      return bad(q, "M-023", "kernel_shape[%d] is %lld, but the weight has %lld", i, (long long)attr[i], (long long)weight);
     t->kernel[i] = weight >= 0 ? weight : attr[i];
     if (t->kernel[i] == 0 || t->kernel[i] > INT32_MAX)
-      return bad(q, "M-103", "kernel size %lld; allowed is 1 to 2147483647", (long long)t->kernel[i]);
-    if (t->kernel[i] < 0 && q->is_pool) return bad(q, "M-100", "attribute kernel_shape is missing");
+      return bad(q, "M-023", "kernel size %lld; allowed is 1 to 2147483647", (long long)t->kernel[i]);
+    if (t->kernel[i] < 0 && q->is_pool) return bad(q, "M-020", "attribute kernel_shape is missing");
   }
   return QCC_OK;
 }
@@ -84,7 +84,7 @@ static qcc_status read_pads(geometry *q) {
   int mode = 0;
   while (mode < 4 && strcmp(s, names[mode]) != 0) mode++;
   if (mode == 4 && s[0] == 0) mode = 0; // some exporters write it empty
-  if (mode == 4) return bad(q, "M-102", "auto_pad is '%.128s'; allowed is NOTSET, VALID, SAME_UPPER, SAME_LOWER", s);
+  if (mode == 4) return bad(q, "M-022", "auto_pad is '%.128s'; allowed is NOTSET, VALID, SAME_UPPER, SAME_LOWER", s);
   q->mode = (pad_mode)mode;
   qcc_window *t = q->to;
   int64_t pads[2 * MAX_SPATIAL] = {0};
@@ -94,7 +94,7 @@ static qcc_status read_pads(geometry *q) {
     t->pad_end[i] = pads[t->rank + i];
     int64_t most = pads[i] > pads[t->rank + i] ? pads[i] : pads[t->rank + i];
     if (q->is_pool && most >= (t->kernel[i] - 1) * t->dilation[i] + 1)
-      return bad(q, "M-102", "padding %lld of axis %d is not smaller than the window", (long long)most, i);
+      return bad(q, "M-022", "padding %lld of axis %d is not smaller than the window", (long long)most, i);
   }
   return QCC_OK;
 }
@@ -108,7 +108,7 @@ static qcc_status read_attrs(geometry *q) {
   }
   t->group = qcc_attr_int(q->node, "group", 1);
   if (t->group < 1 || t->group > INT32_MAX)
-    return bad(q, "M-102", "group is %lld; allowed is 1 to the number of channels", (long long)t->group);
+    return bad(q, "M-022", "group is %lld; allowed is 1 to the number of channels", (long long)t->group);
   QCC_TRY(find_rank(q));
   if (t->rank == 0) return QCC_OK;
   QCC_TRY(read_kernel(q));
@@ -123,11 +123,11 @@ static qcc_status check_channels(const geometry *q) {
   int64_t group = q->to->group, c = q->x && q->x->rank >= 0 ? q->x->dim[1] : -1, w0 = q->w->dim[0], w1 = q->w->dim[1];
   const int64_t per = q->is_transpose ? w0 : w1;
   if (w0 >= 0 && w0 % group != 0)
-    return bad(q, "M-103", "group %lld does not divide the %lld channels of the weight", (long long)group, (long long)w0);
+    return bad(q, "M-023", "group %lld does not divide the %lld channels of the weight", (long long)group, (long long)w0);
   int64_t expected;
   if (c < 0 || per < 0) return QCC_OK;
   if (!qcc_mul_s64(per, q->is_transpose ? 1 : group, &expected) || expected != c)
-    return bad(q, "M-103", "input has %lld channels; the weight takes %lld with group %lld", (long long)c, (long long)per,
+    return bad(q, "M-023", "input has %lld channels; the weight takes %lld with group %lld", (long long)c, (long long)per,
                (long long)group);
   return QCC_OK;
 }
@@ -149,7 +149,7 @@ static qcc_status slide(const geometry *q, int i) {
   }
   int64_t room = t->in[i] + t->pad_begin[i] + t->pad_end[i] - span;
   if (room < 0)
-    return bad(q, "M-103", "a window of %lld does not fit axis %d of size %lld with padding %lld", (long long)span, i, (long long)t->in[i],
+    return bad(q, "M-023", "a window of %lld does not fit axis %d of size %lld with padding %lld", (long long)span, i, (long long)t->in[i],
                (long long)(t->pad_begin[i] + t->pad_end[i]));
   t->out[i] = room / t->stride[i] + 1;
   if (q->is_pool && qcc_attr_int(q->node, "ceil_mode", 0) && room % t->stride[i] && t->out[i] * t->stride[i] < t->in[i] + t->pad_begin[i])
@@ -162,7 +162,7 @@ static qcc_status unslide(const geometry *q, int i, int64_t wanted) {
   qcc_window *t = q->to;
   int64_t full, span = (t->kernel[i] - 1) * t->dilation[i] + 1;
   if (t->in[i] < 1 || !qcc_mul_s64(t->in[i] - 1, t->stride[i], &full) || full > max_size || span > max_size)
-    return bad(q, "M-103", "input size %lld with stride %lld", (long long)t->in[i], (long long)t->stride[i]);
+    return bad(q, "M-023", "input size %lld with stride %lld", (long long)t->in[i], (long long)t->stride[i]);
   full += span;
   if (wanted < 0 && q->mode >= PAD_SAME_UPPER) wanted = t->in[i] * t->stride[i];
   if (wanted >= 0) {
@@ -172,7 +172,7 @@ static qcc_status unslide(const geometry *q, int i, int64_t wanted) {
   } else {
     t->out[i] = full + t->out_pad[i] - t->pad_begin[i] - t->pad_end[i];
   }
-  if (t->out[i] < 1) return bad(q, "M-103", "axis %d of the output has size %lld; padding is too large", i, (long long)t->out[i]);
+  if (t->out[i] < 1) return bad(q, "M-023", "axis %d of the output has size %lld; padding is too large", i, (long long)t->out[i]);
   return QCC_OK;
 }
 
@@ -185,7 +185,7 @@ static qcc_status read_output_shape(const geometry *q, int64_t *wanted) {
   QCC_TRY(read_list(q, "output_shape", (uint32_t)q->to->rank + (whole ? 2 : 0), whole ? -1 : 1, all));
   for (int i = 0; i < q->to->rank; i++) {
     wanted[i] = all[whole ? i + 2 : i];
-    if (wanted[i] < 1) return bad(q, "M-102", "output_shape asks for size %lld", (long long)wanted[i]);
+    if (wanted[i] < 1) return bad(q, "M-022", "output_shape asks for size %lld", (long long)wanted[i]);
   }
   return QCC_OK;
 }
@@ -202,7 +202,7 @@ qcc_status qcc_window_of(qcc_window *out, qcc_context *cx, const qcc_node *n, co
   for (int i = 0; i < out->rank; i++) {
     out->in[i] = x && x->rank >= 0 && x->dim[i + 2] >= 0 ? x->dim[i + 2] : -1;
     if (out->in[i] > max_size)
-      return qcc_error(cx, QCC_LIMIT, "L-100", (qcc_loc[]){qcc_node_loc(n)}, "axis of size %lld; at most 2^48", (long long)out->in[i]);
+      return qcc_error(cx, QCC_LIMIT, "L-020", (qcc_loc[]){qcc_node_loc(n)}, "axis of size %lld; at most 2^48", (long long)out->in[i]);
     if (wanted[i] > 0) out->out[i] = wanted[i];
     if (out->in[i] >= 0 && out->kernel[i] > 0) QCC_TRY(q.is_transpose ? unslide(&q, i, wanted[i]) : slide(&q, i));
   }

@@ -12,23 +12,13 @@
 
 #include "strategy/tuner.h"
 
-enum { TRY_ALL = 12, TRY_ENDS = 2, GOOD_DB = 18 };
+enum { TRY_ALL = 12, TRY_ENDS = 1, GOOD_DB = 18 };
 
 typedef struct islands {
   qcc_tuner *t;
   const qcc_node **accepted;
   size_t count;
 } islands;
-
-/* Multiply-accumulates of a Conv, Gemm or MatMul; unknown sizes count as 1. */
-static double macs_of(const qcc_node *n) {
-  const qcc_type *w = &n->in[1].value->type, *y = &n->out[0]->type;
-  double macs = 1;
-  for (int i = 0; i < w->rank; i++) macs *= w->dim[i] > 0 ? (double)w->dim[i] : 1;
-  bool is_conv = n->op == QCC_OP_CONV;
-  for (int i = is_conv ? 2 : 0; i < y->rank - (is_conv ? 0 : 1); i++) macs *= y->dim[i] > 0 ? (double)y->dim[i] : 1;
-  return macs;
-}
 
 static bool is_candidate(const qcc_tuner *t, const qcc_node *n) {
   return qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED && t->place.mode[n->id] == QCC_MODE_STATIC;
@@ -225,7 +215,7 @@ qcc_status qcc_tuner_islands(qcc_tuner *t) {
   size_t count = 0, index = 0;
   QCC_FOR_NODES(n, t->g) {
     if (!is_candidate(t, n)) continue;
-    total += macs_of(n);
+    total += qcc_node_macs(n);
     count++;
   }
   s.accepted = qcc_zalloc_array(t->cx, count + 1, sizeof *s.accepted);
@@ -234,7 +224,7 @@ qcc_status qcc_tuner_islands(qcc_tuner *t) {
     if (!is_candidate(t, n)) continue;
     bool at_end = index < TRY_ENDS || index + TRY_ENDS >= count;
     index++;
-    double db, least = t->score + 2.0 + 6.0 * macs_of(n) / total;
+    double db, least = t->score + 2.0 + 6.0 * qcc_node_macs(n) / total;
     if (count <= TRY_ALL || (at_end && t->score >= GOOD_DB)) st = try_nodes(&s, &n, 1, least, &db);
   }
   if (st == QCC_OK && t->score < GOOD_DB && count > TRY_ALL) st = rescue(&s, count);

@@ -15,6 +15,8 @@ static double now(void) {
   return clock_gettime(CLOCK_MONOTONIC, &t) == 0 ? (double)t.tv_sec + (double)t.tv_nsec * 1e-9 : 0;
 }
 
+static const double TRIAL_MACS = 3e9;
+
 /* ---- bookkeeping */
 
 static qcc_status add_step(qcc_tuner *t, const char *name, double before, double after, bool kept, double seconds) {
@@ -91,13 +93,17 @@ static qcc_status make_plan(qcc_plan **out, qcc_tuner *t, qcc_estimator how, qcc
 
 /* ---- measuring */
 
-/* The last fifth (1..32 samples) is held out; with fewer than 4 samples everything serves both ends. */
-static void split(const qcc_samples *s, size_t *stat, size_t *first, size_t *held) {
-  *held = s->count / 5 < 1 ? 1 : s->count / 5 > 32 ? 32 : s->count / 5;
-  *stat = s->count - *held;
+/* The last fifth (1..32 samples) is held out, fewer of them where one costs much: at most TRIAL_MACS per trial, but 8 samples. With fewer than 4
+ * samples everything serves both ends. */
+static void split(const qcc_tuner *t, size_t *stat, size_t *first, size_t *held) {
+  const size_t count = t->o->calib->count;
+  double affordable = TRIAL_MACS / (qcc_graph_macs(t->g) + 1);
+  *held = count / 5 < 1 ? 1 : count / 5 > 32 ? 32 : count / 5;
+  if ((double)*held > affordable && *held > 8) *held = affordable < 8 ? 8 : (size_t)affordable;
+  *stat = count - *held;
   *first = *stat;
-  if (s->count >= 4) return;
-  *stat = *held = s->count;
+  if (count >= 4) return;
+  *stat = *held = count;
   *first = 0;
 }
 
@@ -105,7 +111,7 @@ static qcc_status measure(qcc_tuner *t) {
   const qcc_tune_options *o = t->o;
   size_t first, held;
   if (o->calib->count == 0) return qcc_error(t->cx, QCC_DATA, "D-020", NULL, "the calibration data has no samples");
-  split(o->calib, &t->stat_count, &first, &held);
+  split(t, &t->stat_count, &first, &held);
   if (o->calib->count < 4) qcc_warn(t->cx, "D-021", NULL, "only %zu calibration samples: 100 are usual", o->calib->count);
   QCC_TRY(o->eval->open(&t->runner, t->cx, t->g, o->workers));
   QCC_TRY(qcc_collector_new(&t->stats, t->cx, o->workers, t->stat_count, o->seed));
@@ -115,6 +121,13 @@ static qcc_status measure(qcc_tuner *t) {
 }
 
 /* ---- -O2 */
+
+enum { GRAM_SAMPLES = 16 };
+
+static void close_runner(qcc_tuner *t) {
+  if (t->runner) t->o->eval->close(t->runner);
+  t->runner = NULL;
+}
 
 static qcc_status vote(qcc_tuner *t, qcc_estimator *how) {
   static const struct {
@@ -133,14 +146,15 @@ static qcc_status vote(qcc_tuner *t, qcc_estimator *how) {
 }
 
 static qcc_status reconstruct(qcc_tuner *t, qcc_estimator how) {
-  size_t samples = t->stat_count < 16 ? t->stat_count : 16;
-  QCC_TRY(qcc_tuner_grams(t, t->plan, samples));
   qcc_plan *plan = NULL;
   QCC_TRY(make_plan(&plan, t, how, QCC_LAYER_RECONSTRUCT, true));
   return qcc_tuner_try(t, plan, "weights: reconstruct", 0);
 }
 
+/* All that needs the float graph comes first, so that its packed weights are gone when trials pack theirs. */
 static qcc_status improve(qcc_tuner *t, qcc_estimator how) {
+  QCC_TRY(qcc_tuner_grams(t, t->plan, t->stat_count < GRAM_SAMPLES ? t->stat_count : GRAM_SAMPLES));
+  close_runner(t);
   qcc_plan *plan = NULL;
   QCC_TRY(make_plan(&plan, t, how, QCC_LAYER_ROUND, true));
   QCC_TRY(qcc_tuner_try(t, plan, "bias correction", 0));
@@ -171,7 +185,7 @@ static qcc_status tune(qcc_tuner *t) {
 }
 
 static void fini(qcc_tuner *t) {
-  if (t->runner) t->o->eval->close(t->runner);
+  close_runner(t);
   qcc_collector_free(t->stats);
   qcc_trials_fini(&t->trials);
   for (uint32_t i = 0; t->gram && i < t->place.node_count; i++) qcc_gram_free(t->gram[i]);

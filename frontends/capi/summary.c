@@ -42,18 +42,6 @@ qcc_status qcc_summary_of(const qcc_model *model, qcc_summary *out) {
   return QCC_OK;
 }
 
-/* Multiply-accumulates of one weighted node at the shapes in the graph; an unknown size counts as 1. */
-static double macs_of(const qcc_node *n) {
-  const qcc_value *w = qcc_in(n, 1), *y = qcc_out(n, 0);
-  if (!w || !y || w->type.rank < 2) return 0;
-  double weights = 1, positions = 1;
-  for (int i = 0; i < w->type.rank; i++) weights *= w->type.dim[i] > 0 ? (double)w->type.dim[i] : 1;
-  bool is_conv = n->op == QCC_OP_CONV || n->op == QCC_OP_CONV_TRANSPOSE;
-  const qcc_type *t = n->op == QCC_OP_CONV_TRANSPOSE ? &n->in[0].value->type : &y->type;
-  for (int i = is_conv ? 2 : 0; i < t->rank - (is_conv ? 0 : 1); i++) positions *= t->dim[i] > 0 ? (double)t->dim[i] : 1;
-  return weights * positions;
-}
-
 typedef struct counting {
   qcc_model *m;
   double macs, int8_macs;
@@ -77,7 +65,7 @@ static qcc_status count_node(counting *c, const qcc_node *n) {
   s->dynamic_nodes += mode == QCC_MODE_DYNAMIC;
   s->weight_only_nodes += mode == QCC_MODE_WEIGHT;
   s->float_nodes += weighted && mode == QCC_MODE_FLOAT;
-  double macs = role == QCC_ROLE_WEIGHTED ? macs_of(n) : 0;
+  double macs = qcc_node_macs(n);
   c->macs += macs;
   if (mode == QCC_MODE_STATIC || mode == QCC_MODE_DYNAMIC) c->int8_macs += macs;
   if (!weighted || mode != QCC_MODE_FLOAT || !c->m->plan) return QCC_OK;

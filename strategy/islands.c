@@ -225,6 +225,7 @@ qcc_status qcc_tuner_islands(qcc_tuner *t) {
     bool at_end = index < TRY_ENDS || index + TRY_ENDS >= count;
     index++;
     double db, least = t->score + 2.0 + 6.0 * qcc_node_macs(n) / total;
+    if (s.count + 1 == count) break; /* an island needs a sea: one operator stays in 8 bit */
     if (count <= TRY_ALL || (at_end && t->score >= GOOD_DB)) st = try_nodes(&s, &n, 1, least, &db);
   }
   if (st == QCC_OK && t->score < GOOD_DB && count > TRY_ALL) st = rescue(&s, count);

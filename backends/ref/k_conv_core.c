@@ -96,58 +96,64 @@ typedef struct walk { /* state of one convolution */
   const float *x, *zeros;
   size_t taps, depth;   /* depth: input channels of one group */
   size_t pixels;        /* of one image */
+  const float **base;   /* by row of the kernel, for one output line */
   bool plain;           /* 1x1, stride 1: pixel by pixel */
 } walk;
 
 /* Tap range along axis d that lies inside for output coordinate `o`. */
 static void inside(const qcc_conv *c, int d, int64_t o, int64_t *start, int64_t *from, int64_t *to) {
   const int64_t first = o * c->stride[d] - c->pad[d], dil = c->dilation[d];
-  int64_t lo = first >= 0 ? 0 : (-first + dil - 1) / dil;
-  int64_t hi = first >= c->in[d] ? 0 : (c->in[d] - first + dil - 1) / dil;
+  int64_t lo = first >= 0 ? 0 : -first, hi = first >= c->in[d] ? 0 : c->in[d] - first;
+  if (dil > 1) lo = (lo + dil - 1) / dil, hi = (hi + dil - 1) / dil;
   if (hi > c->kernel[d]) hi = c->kernel[d];
   if (lo > hi) lo = hi;
   *start = first, *from = lo, *to = hi;
 }
 
-/* Calls for each tap of pixel `p` of image `x`: position of its channels, or NULL outside. */
-static void tap_pointers(const walk *s, const float *x, size_t p, const float **to, size_t step) {
+/* Where the rows of the kernel start for output line `line` (z and y together), at input column 0; NULL: outside. */
+static void aim(const walk *s, const float *x, int64_t line) {
   const qcc_conv *c = s->c;
-  const int64_t ow = c->out[2], oh = c->out[1], o[3] = {(int64_t)p / (ow * oh), (int64_t)p / ow % oh, (int64_t)p % ow};
-  int64_t start[3], lo[3], hi[3];
-  for (int d = 0; d < 3; ++d) inside(c, d, o[d], &start[d], &lo[d], &hi[d]);
+  int64_t start[2], lo[2], hi[2];
+  const float **to = s->base;
+  inside(c, 0, line / c->out[1], &start[0], &lo[0], &hi[0]);
+  inside(c, 1, line % c->out[1], &start[1], &lo[1], &hi[1]);
   for (int64_t kz = 0; kz < c->kernel[0]; ++kz) {
     for (int64_t ky = 0; ky < c->kernel[1]; ++ky) {
-      const bool row = kz >= lo[0] && kz < hi[0] && ky >= lo[1] && ky < hi[1];
+      const bool in = kz >= lo[0] && kz < hi[0] && ky >= lo[1] && ky < hi[1];
       const int64_t z = start[0] + kz * c->dilation[0], y = start[1] + ky * c->dilation[1];
-      for (int64_t kx = 0; kx < c->kernel[2]; ++kx, to += step) {
-        const bool in = row && kx >= lo[2] && kx < hi[2];
-        *to = in ? x + ((z * c->in[1] + y) * c->in[2] + start[2] + kx * c->dilation[2]) * c->cin : s->zeros;
-      }
+      *to++ = in ? x + (z * c->in[1] + y) * c->in[2] * c->cin : NULL;
     }
   }
 }
 
-/* The same when a tap is a row of the kernel: one run of taps x channels. Rows cut by the edge are put together at `cut`. */
-static float *row_pointers(const walk *s, const float *x, size_t p, const float **to, float *cut) {
+/* One pointer per tap of the pixel in column `ox` of the line. */
+static void tap_pointers(const walk *s, int64_t ox, const float **to) {
   const qcc_conv *c = s->c;
-  const int64_t ow = c->out[2], oh = c->out[1], o[3] = {(int64_t)p / (ow * oh), (int64_t)p / ow % oh, (int64_t)p % ow};
-  int64_t start[3], lo[3], hi[3];
-  for (int d = 0; d < 3; ++d) inside(c, d, o[d], &start[d], &lo[d], &hi[d]);
-  const bool whole = lo[2] == 0 && hi[2] == c->kernel[2];
-  for (int64_t kz = 0; kz < c->kernel[0]; ++kz) {
-    for (int64_t ky = 0; ky < c->kernel[1]; ++ky, to += QCC_MR) {
-      const bool row = kz >= lo[0] && kz < hi[0] && ky >= lo[1] && ky < hi[1] && lo[2] < hi[2];
-      const int64_t z = start[0] + kz * c->dilation[0], y = start[1] + ky * c->dilation[1];
-      *to = s->zeros;
-      if (!row) continue;
-      const float *at = x + ((z * c->in[1] + y) * c->in[2] + start[2] + lo[2]) * c->cin;
-      *to = at;
-      if (whole) continue;
-      *to = cut;
-      memset(cut, 0, s->depth * sizeof *cut);
-      memcpy(cut + lo[2] * c->cin, at, (size_t)((hi[2] - lo[2]) * c->cin) * sizeof *cut);
-      cut += s->depth;
-    }
+  const int64_t rows = c->kernel[0] * c->kernel[1];
+  int64_t start, lo, hi;
+  inside(c, 2, ox, &start, &lo, &hi);
+  for (int64_t r = 0; r < rows; ++r) {
+    const float *base = s->base[r];
+    for (int64_t kx = 0; kx < c->kernel[2]; ++kx, to += QCC_MR)
+      *to = base && kx >= lo && kx < hi ? base + (start + kx * c->dilation[2]) * c->cin : s->zeros;
+  }
+}
+
+/* The same when a tap is a row of the kernel: one run of taps x channels. Rows cut by the edge are put together at `cut`. */
+static float *row_pointers(const walk *s, int64_t ox, const float **to, float *cut) {
+  const qcc_conv *c = s->c;
+  const int64_t rows = c->kernel[0] * c->kernel[1];
+  int64_t start, lo, hi;
+  inside(c, 2, ox, &start, &lo, &hi);
+  const bool whole = lo == 0 && hi == c->kernel[2];
+  for (int64_t r = 0; r < rows; ++r, to += QCC_MR) {
+    const float *base = lo < hi ? s->base[r] : NULL;
+    *to = base ? base + (start + lo) * c->cin : s->zeros;
+    if (whole || !base) continue;
+    memset(cut, 0, s->depth * sizeof *cut);
+    memcpy(cut + lo * c->cin, *to, (size_t)((hi - lo) * c->cin) * sizeof *cut);
+    *to = cut;
+    cut += s->depth;
   }
   return cut;
 }
@@ -181,11 +187,17 @@ static void point_block(dense_walk *d, const float *x, size_t p0, size_t n) {
     return;
   }
   float *cut = d->cut;
-  for (size_t i = 0; i < n; ++i) {
+  int64_t line = (int64_t)p0 / s->c->out[2], ox = (int64_t)p0 % s->c->out[2];
+  aim(s, x, line);
+  for (size_t i = 0; i < n; ++i, ++ox) {
+    if (ox == s->c->out[2]) {
+      ox = 0;
+      aim(s, x, ++line);
+    }
     const size_t slot = qcc_row_slot(n, i);
     const float **to = d->pointers + slot / QCC_MR * QCC_MR * s->taps + slot % QCC_MR;
-    if (cut) cut = row_pointers(s, x, p0 + i, to, cut);
-    else tap_pointers(s, x, p0 + i, to, QCC_MR);
+    if (cut) cut = row_pointers(s, ox, to, cut);
+    else tap_pointers(s, ox, to);
   }
 }
 
@@ -207,13 +219,14 @@ static void dense_block(dense_walk *d, size_t image, size_t p0, size_t n) {
 }
 
 static qcc_status run_dense(dense_walk *d, bool by_rows, const qcc_posts *posts) {
-  const walk *s = &d->s;
+  walk *s = &d->s;
   const size_t cout = (size_t)s->c->cout;
+  s->base = qcc_scratch(d->w, (size_t)(s->c->kernel[0] * s->c->kernel[1]) * sizeof *s->base);
   d->rows = block_rows(s->pixels, s->depth, cout, s->taps);
   const size_t groups = (d->rows + QCC_MR - 1) / QCC_MR * QCC_MR;
   d->pointers = qcc_scratch(d->w, groups * s->taps * sizeof *d->pointers);
   if (by_rows) d->cut = qcc_scratch(d->w, d->rows * s->taps * s->depth * sizeof *d->cut);
-  if (!d->pointers || (by_rows && !d->cut)) return QCC_NOMEM;
+  if (!s->base || !d->pointers || (by_rows && !d->cut)) return QCC_NOMEM;
   for (size_t image = 0; image < (size_t)s->c->batch; ++image) {
     for (size_t p = 0; p < s->pixels; p += d->rows) {
       const size_t n = s->pixels - p < d->rows ? s->pixels - p : d->rows, offset = (image * s->pixels + p) * cout;

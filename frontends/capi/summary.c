@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "frontends/capi/model.h"
+#include "ir/check.h"
 
 static char *copy_text(char **at, const char *text) {
   size_t n = strlen(text) + 1;

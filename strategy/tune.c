@@ -15,7 +15,7 @@ static double now(void) {
   return clock_gettime(CLOCK_MONOTONIC, &t) == 0 ? (double)t.tv_sec + (double)t.tv_nsec * 1e-9 : 0;
 }
 
-static const double TRIAL_MACS = 3e9;
+static const double TRIAL_MACS = 3e9, RUINED_DB = 12;
 
 /* ---- bookkeeping */
 
@@ -162,7 +162,20 @@ static qcc_status improve(qcc_tuner *t, qcc_estimator how) {
   QCC_TRY(reconstruct(t, how));
   double before = t->score, start = now();
   QCC_TRY(qcc_tuner_islands(t));
-  return add_step(t, "float islands", before, t->score, t->score > before, now() - start);
+  QCC_TRY(add_step(t, "float islands", before, t->score, t->score > before, now() - start));
+  return fall_back(t);
+}
+
+/* A network that static ranges ruin gets what -O1 without samples would have given, when that is better. */
+static qcc_status fall_back(qcc_tuner *t) {
+  if (t->score >= RUINED_DB) return QCC_OK;
+  qcc_placement p;
+  qcc_plan *plan = NULL;
+  QCC_TRY(qcc_place(&p, t->g, t->o->target, &(qcc_place_options){.select = &t->o->select}));
+  qcc_placement_fini(&t->place);
+  t->place = p;
+  QCC_TRY(make_plan(&plan, t, QCC_EST_MINMAX, QCC_LAYER_ROUND, false));
+  return qcc_tuner_try(t, plan, "no static ranges", 0);
 }
 
 /* ---- all of it */

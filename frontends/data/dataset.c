@@ -7,7 +7,7 @@
 
 struct qcc_dataset {
   qcc_context *cx;
-  qcc_source *sources;  /* one per graph input; read NULL: the input is a constant */
+  qcc_source *sources; /* one per graph input; read NULL: the input is a constant */
   uint32_t count;
   qcc_samples samples;
 };
@@ -104,7 +104,8 @@ static qcc_status target_input(uint32_t *index, const char **path, const qcc_gra
   }
   *path = text;
   if (open_inputs == 1) return QCC_OK;
-  return qcc_error(g->cx, QCC_ARG, "A-150", NULL, "the model has %u inputs: give each source as INPUT=PATH (\"%s\" names none)", open_inputs, text);
+  return qcc_error(g->cx, QCC_ARG, "A-150", NULL, "the model has %u inputs: give each source as INPUT=PATH (\"%s\" names none)",
+                   open_inputs, text);
 }
 
 static qcc_status open_source(qcc_source *s, const char *transform) {
@@ -152,7 +153,8 @@ static qcc_status dataset_new(qcc_dataset **out, const qcc_graph *g) {
   d->sources = qcc_zalloc_array(g->cx, g->input_count + 1u, sizeof *d->sources);
   if (!d->sources) return QCC_NOMEM;
   d->count = g->input_count;
-  for (uint32_t i = 0; i < d->count; i++) d->sources[i] = (qcc_source){.cx = g->cx, .input = g->inputs[i]->name, .want = g->inputs[i]->type};
+  for (uint32_t i = 0; i < d->count; i++)
+    d->sources[i] = (qcc_source){.cx = g->cx, .input = g->inputs[i]->name, .want = g->inputs[i]->type};
   return QCC_OK;
 }
 
@@ -204,7 +206,9 @@ uint64_t qcc_dataset_digest(qcc_dataset *d) {
 
 /* ---- synthetic samples: approximately normal numbers, smooth over the last two axes as images and features are */
 
-typedef struct synthetic { uint64_t seed; } synthetic;
+typedef struct synthetic {
+  uint64_t seed;
+} synthetic;
 
 static uint64_t next(uint64_t *s) { /* splitmix64 */
   uint64_t z = *s += 0x9e3779b97f4a7c15u;
@@ -223,7 +227,8 @@ static qcc_status read_synthetic(qcc_source *s, size_t index, qcc_tensor *out) {
   const synthetic *state = s->state;
   qcc_type type = s->want;
   if (type.rank < 0) type = qcc_type_of(type.dtype, 1, (int64_t[]){1});
-  for (int i = 0; i < type.rank; i++) type.dim[i] = type.dim[i] < 0 ? (i == 0 ? 1 : 64) : type.dim[i];
+  const int64_t free_size = type.rank == 4 ? 224 : 512; /* images, or frames of sound and text: sizes that networks expect */
+  for (int i = 0; i < type.rank; i++) type.dim[i] = type.dim[i] < 0 ? (i == 0 ? 1 : free_size) : type.dim[i];
   if (type.dtype == QCC_NONE) type.dtype = QCC_F32;
   QCC_TRY(qcc_tensor_new(out, s->cx, &type));
   uint64_t r = state->seed ^ (index + 1) * 0xd1b54a32d192ed03u;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Shape inference on damaged models. Usage: shape_mutants ROOT [ROUNDS], where ROOT holds one folder per operator test.
  *
- * Every model is inferred ROUNDS times with random changes that a file could hold: sizes, ranks and element types of inputs, integers in constants
- * and attributes, list lengths, inputs left out, another opset; then raised to opset 21. Whatever happens, an error status comes with exactly one message,
- * success with none, nothing is our own fault (INTERNAL), and the graph still verifies. 77 when ROOT is not there. */
+ * Every model is inferred ROUNDS times with random changes that a file could hold: sizes, ranks and element types of inputs, integers in
+ * constants and attributes, list lengths, inputs left out, another opset; then raised to opset 21. Whatever happens, an error status comes with
+ * exactly one message, success with none, nothing is our own fault (INTERNAL), and the graph still verifies. 77 when ROOT is not there. */
 #define _DEFAULT_SOURCE
 #include <dirent.h>
 #include <stdio.h>

@@ -151,6 +151,18 @@ static qcc_status reconstruct(qcc_tuner *t, qcc_estimator how) {
   return qcc_tuner_try(t, plan, "weights: reconstruct", 0);
 }
 
+/* A network that static ranges ruin gets what -O1 without samples would have given, when that is better. */
+static qcc_status fall_back(qcc_tuner *t) {
+  if (t->score >= RUINED_DB) return QCC_OK;
+  qcc_placement p;
+  qcc_plan *plan = NULL;
+  QCC_TRY(qcc_place(&p, t->g, t->o->target, &(qcc_place_options){.select = &t->o->select}));
+  qcc_placement_fini(&t->place);
+  t->place = p;
+  QCC_TRY(make_plan(&plan, t, QCC_EST_MINMAX, QCC_LAYER_ROUND, false));
+  return qcc_tuner_try(t, plan, "no static ranges", 0);
+}
+
 /* All that needs the float graph comes first, so that its packed weights are gone when trials pack theirs. */
 static qcc_status improve(qcc_tuner *t, qcc_estimator how) {
   QCC_TRY(qcc_tuner_grams(t, t->plan, t->stat_count < GRAM_SAMPLES ? t->stat_count : GRAM_SAMPLES));
@@ -164,18 +176,6 @@ static qcc_status improve(qcc_tuner *t, qcc_estimator how) {
   QCC_TRY(qcc_tuner_islands(t));
   QCC_TRY(add_step(t, "float islands", before, t->score, t->score > before, now() - start));
   return fall_back(t);
-}
-
-/* A network that static ranges ruin gets what -O1 without samples would have given, when that is better. */
-static qcc_status fall_back(qcc_tuner *t) {
-  if (t->score >= RUINED_DB) return QCC_OK;
-  qcc_placement p;
-  qcc_plan *plan = NULL;
-  QCC_TRY(qcc_place(&p, t->g, t->o->target, &(qcc_place_options){.select = &t->o->select}));
-  qcc_placement_fini(&t->place);
-  t->place = p;
-  QCC_TRY(make_plan(&plan, t, QCC_EST_MINMAX, QCC_LAYER_ROUND, false));
-  return qcc_tuner_try(t, plan, "no static ranges", 0);
 }
 
 /* ---- all of it */

@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 packages="build-essential cmake ninja-build pkg-config libprotobuf-c-dev protobuf-c-compiler protobuf-compiler libyaml-dev
 libopenblas-pthread-dev libjpeg-dev libpng-dev zlib1g-dev libjansson-dev"
 test_packages="libcmocka-dev libonnx-dev clang clang-format python3 python3-venv"
-python_packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 opencv-python-headless==5.0.0.93"
+python_packages="numpy==2.4.6 onnx==1.23.2 onnxruntime==1.31.1 opencv-python-headless==5.0.0.93 pillow==13.0.0"
 
 install_packages() {
   missing=""

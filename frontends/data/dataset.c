@@ -5,10 +5,13 @@
 #include "frontends/data/source.h"
 #include "ir/support/vec.h"
 
+enum { DIGEST_MOST = 1 << 20 };
+
 struct qcc_dataset {
   qcc_context *cx;
   qcc_source *sources; /* one per graph input; read NULL: the input is a constant */
   uint32_t count;
+  qcc_transform *transform;
   qcc_samples samples;
 };
 
@@ -38,7 +41,7 @@ static qcc_status misfit(const qcc_source *s, size_t index, const qcc_type *have
   char want_text[256], have_text[256];
   shape_text(want_text, sizeof want_text, s->cx, &s->want);
   shape_text(have_text, sizeof have_text, s->cx, have);
-  qcc_loc loc = {.file = s->path};
+  qcc_loc loc = {.file = s->file ? s->file : s->path};
   return qcc_error(s->cx, QCC_DATA, "D-040", &loc, "sample %zu is %s, input \"%s\" wants %s", index, have_text, s->input, want_text);
 }
 
@@ -82,50 +85,68 @@ static qcc_status get(void *user, size_t index, qcc_tensor *inputs) {
 
 /* ---- opening */
 
-static bool ends_with(const char *s, const char *end) {
-  size_t n = strlen(s), m = strlen(end);
-  return n >= m && strcmp(s + n - m, end) == 0;
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
+
+bool qcc_ends_with(const char *text, const char *end) {
+  size_t n = strlen(text), m = strlen(end);
+  for (size_t i = 0; i < m; i++) {
+    if (n < m || lower(text[n - m + i]) != end[i]) return false;
+  }
+  return true;
 }
 
-/* The input that a source text names, and the path behind it. "INPUT=PATH" only when INPUT is one. */
-static qcc_status target_input(uint32_t *index, const char **path, const qcc_graph *g, const char *text) {
-  const char *eq = strchr(text, '=');
-  for (; eq; eq = strchr(eq + 1, '=')) {
-    const char *name = qcc_intern_n(g->cx, text, (size_t)(eq - text));
-    for (uint32_t i = 0; i < g->input_count; i++) {
-      if (g->inputs[i]->name == name) return *index = i, *path = eq + 1, QCC_OK;
+/* The input that "INPUT=PATH" names, and the path behind it; UINT32_MAX when the text names none: then all of it is a path. */
+static uint32_t named_input(const char **path, const qcc_dataset *d, const char *text) {
+  for (const char *eq = strchr(text, '='); eq; eq = strchr(eq + 1, '=')) {
+    size_t n = (size_t)(eq - text);
+    for (uint32_t i = 0; i < d->count; i++) {
+      const char *name = d->sources[i].input;
+      if (strlen(name) == n && memcmp(name, text, n) == 0) return *path = eq + 1, i;
     }
   }
-  uint32_t open_inputs = 0;
-  for (uint32_t i = 0; i < g->input_count; i++) {
-    if (g->inputs[i]->data) continue;
-    *index = i;
-    open_inputs++;
-  }
   *path = text;
-  if (open_inputs == 1) return QCC_OK;
-  return qcc_error(g->cx, QCC_ARG, "A-150", NULL, "the model has %u inputs: give each source as INPUT=PATH (\"%s\" names none)",
-                   open_inputs, text);
+  return UINT32_MAX;
 }
 
-static qcc_status open_source(qcc_source *s, const char *transform) {
-  if (ends_with(s->path, ".npy")) return qcc_source_npy(s);
-  return qcc_source_other(s, transform);
-}
-
-static qcc_status add_source(qcc_dataset *d, const qcc_graph *g, const char *text, const char *transform) {
-  uint32_t index = 0;
-  const char *path = NULL;
-  if (ends_with(text, ".npz") || !strchr(text, '=')) {
-    bool all = false;
-    QCC_TRY(qcc_sources_of_all(&all, d->sources, g, text, transform));
-    if (all) return QCC_OK;
-  }
-  QCC_TRY(target_input(&index, &path, g, text));
-  qcc_source *s = &d->sources[index];
+static qcc_status open_source(qcc_dataset *d, uint32_t i, const char *path) {
+  qcc_source *s = &d->sources[i];
+  if (!s->places) return qcc_error(d->cx, QCC_ARG, "A-152", NULL, "input \"%s\" is a constant of the model and takes no samples", s->input);
   if (s->read) return qcc_error(d->cx, QCC_ARG, "A-151", NULL, "input \"%s\" has two sources", s->input);
   s->path = qcc_intern(d->cx, path);
-  return s->path ? open_source(s, transform) : QCC_NOMEM;
+  if (!s->path) return QCC_NOMEM;
+  if (qcc_ends_with(path, ".npy")) return qcc_source_npy(s);
+  return qcc_ends_with(path, ".npz") ? qcc_source_npz(s) : qcc_source_folder(s);
+}
+
+/* A path that names no input: for the only input, or for every input that it has something for. */
+static qcc_status open_for_all(qcc_dataset *d, const char *path) {
+  bool npz = qcc_ends_with(path, ".npz"), all = npz;
+  uint32_t places = 0, fed = 0;
+  for (uint32_t i = 0; i < d->count; i++) places = d->sources[i].places ? d->sources[i].places : places;
+  if (!npz && places > 1) QCC_TRY(qcc_folder_feeds_all(&all, d->cx, path));
+  if (!all && places != 1)
+    return qcc_error(d->cx, QCC_ARG, "A-150", NULL, "the model has %u inputs: give each source as INPUT=PATH (%-s names none)", places,
+                     path);
+  for (uint32_t i = 0; i < d->count; i++) {
+    bool feeds = d->sources[i].places != 0;
+    if (feeds && npz && places > 1) QCC_TRY(qcc_npz_feeds(&feeds, &d->sources[i], path));
+    if (feeds) QCC_TRY(open_source(d, i, path));
+    fed += feeds;
+  }
+  qcc_loc loc = {.file = path};
+  return fed ? QCC_OK : qcc_error(d->cx, QCC_DATA, "D-045", &loc, "none of its arrays is named like one of the model's %u inputs", places);
+}
+
+static qcc_status add_source(qcc_dataset *d, const char *text) {
+  const char *path = NULL;
+  uint32_t i = named_input(&path, d, text);
+  return i == UINT32_MAX ? open_for_all(d, path) : open_source(d, i, path);
+}
+
+static qcc_status check_transform(const qcc_dataset *d) {
+  bool images = !d->transform;
+  for (uint32_t i = 0; i < d->count; i++) images = images || d->sources[i].images;
+  return images ? QCC_OK : qcc_error(d->cx, QCC_ARG, "A-153", NULL, "a transform is for images, and no source has any (.jpg, .jpeg, .png)");
 }
 
 static qcc_status check_counts(qcc_dataset *d, const qcc_graph *g, size_t limit) {
@@ -148,21 +169,35 @@ static qcc_status check_counts(qcc_dataset *d, const qcc_graph *g, size_t limit)
 
 static qcc_status dataset_new(qcc_dataset **out, const qcc_graph *g) {
   qcc_dataset *d = *out = qcc_zalloc_array(g->cx, 1, sizeof *d);
+  uint32_t places = 0, place = 0;
   if (!d) return QCC_NOMEM;
   d->cx = g->cx;
   d->sources = qcc_zalloc_array(g->cx, g->input_count + 1u, sizeof *d->sources);
   if (!d->sources) return QCC_NOMEM;
   d->count = g->input_count;
-  for (uint32_t i = 0; i < d->count; i++)
+  for (uint32_t i = 0; i < d->count; i++) places += !g->inputs[i]->data;
+  for (uint32_t i = 0; i < d->count; i++) {
     d->sources[i] = (qcc_source){.cx = g->cx, .input = g->inputs[i]->name, .want = g->inputs[i]->type};
+    if (g->inputs[i]->data) continue;
+    d->sources[i].place = place++;
+    d->sources[i].places = places;
+  }
   return QCC_OK;
+}
+
+static qcc_status open_all(qcc_dataset *d, const qcc_graph *g, const char *const *sources, uint32_t n, const char *transform,
+                           size_t limit) {
+  if (transform) QCC_TRY(qcc_transform_parse(&d->transform, d->cx, transform));
+  for (uint32_t i = 0; i < d->count; i++) d->sources[i].transform = d->transform;
+  for (uint32_t i = 0; i < n; i++) QCC_TRY(add_source(d, sources[i]));
+  QCC_TRY(check_transform(d));
+  return check_counts(d, g, limit);
 }
 
 qcc_status qcc_dataset_open(qcc_dataset **out, const qcc_graph *g, const char *const *sources, uint32_t source_count, const char *transform,
                             size_t limit) {
   qcc_status st = dataset_new(out, g);
-  for (uint32_t i = 0; st == QCC_OK && i < source_count; i++) st = add_source(*out, g, sources[i], transform);
-  if (st == QCC_OK) st = check_counts(*out, g, limit);
+  if (st == QCC_OK) st = open_all(*out, g, sources, source_count, transform, limit);
   if (st == QCC_OK) return QCC_OK;
   qcc_dataset_free(*out);
   *out = NULL;
@@ -174,13 +209,14 @@ void qcc_dataset_free(qcc_dataset *d) {
   for (uint32_t i = 0; d->sources && i < d->count; i++) {
     if (d->sources[i].close) d->sources[i].close(&d->sources[i]);
   }
+  qcc_transform_free(d->cx, d->transform);
   qcc_free(d->cx, d->sources);
   qcc_free(d->cx, d);
 }
 
 const qcc_samples *qcc_dataset_samples(qcc_dataset *d) { return &d->samples; }
 
-/* ---- digest: FNV-1a over the first and the last sample and the count */
+/* ---- digest: FNV-1a over the names, the count, and the first MiB of the first and the last sample */
 
 static uint64_t mix(uint64_t h, const void *bytes, size_t n) {
   const uint8_t *p = bytes;
@@ -197,7 +233,7 @@ uint64_t qcc_dataset_digest(qcc_dataset *d) {
     for (int last = 0; last < 2; last++) {
       qcc_tensor t = {0};
       if (read_one(s, last ? d->samples.count - 1 : 0, &t) != QCC_OK) return 0;
-      h = mix(h, t.data, t.bytes);
+      h = mix(h, t.data, t.bytes < DIGEST_MOST ? t.bytes : DIGEST_MOST);
       qcc_tensor_release(&t);
     }
   }
@@ -227,8 +263,7 @@ static qcc_status read_synthetic(qcc_source *s, size_t index, qcc_tensor *out) {
   const synthetic *state = s->state;
   qcc_type type = s->want;
   if (type.rank < 0) type = qcc_type_of(type.dtype, 1, (int64_t[]){1});
-  const int64_t free_size = type.rank == 4 ? 224 : 512; /* images, or frames of sound and text: sizes that networks expect */
-  for (int i = 0; i < type.rank; i++) type.dim[i] = type.dim[i] < 0 ? (i == 0 ? 1 : free_size) : type.dim[i];
+  for (int i = 0; i < type.rank; i++) type.dim[i] = type.dim[i] < 0 ? (i == 0 ? 1 : 64) : type.dim[i];
   if (type.dtype == QCC_NONE) type.dtype = QCC_F32;
   QCC_TRY(qcc_tensor_new(out, s->cx, &type));
   uint64_t r = state->seed ^ (index + 1) * 0xd1b54a32d192ed03u;

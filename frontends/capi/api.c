@@ -106,8 +106,12 @@ qcc_status qcc_save_memory(const qcc_model *model, void **out, size_t *n) {
 qcc_status qcc_print(const qcc_model *model, const char *around, char **out, size_t *n) {
   if (!model || !out || !n) return QCC_ARG;
   *out = NULL;
+  *n = 0;
   qcc_text text = {.cx = model->cx};
   qcc_print_options options = {.around = around ? qcc_intern(model->cx, around) : NULL, .radius = 2};
+  if (around && !options.around) return QCC_NOMEM;
+  if (around && !qcc_find_value(model->g, options.around) && !qcc_find_node(model->g, options.around))
+    return qcc_error(model->cx, QCC_ARG, "A-141", NULL, "the model has no node or tensor \"%-s\"", around);
   qcc_print_graph(&text, model->g, &options);
   if (text.failed) {
     qcc_text_free(&text);

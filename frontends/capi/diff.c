@@ -5,6 +5,7 @@
 
 #include "backends/ref/ref.h"
 #include "frontends/capi/model.h"
+#include "ir/check.h"
 
 typedef struct pair {
   const qcc_value *a, *b;
@@ -54,14 +55,14 @@ static bool comparable(const qcc_value *a, const qcc_value *b) {
   return a && b && !a->data && !b->data && a->type.dtype == QCC_F32 && b->type.dtype == QCC_F32;
 }
 
-static qcc_status find_pairs(comparison *c, const qcc_model *a, const qcc_model *b) {
+static qcc_status find_pairs(comparison *c, const qcc_graph *a, const qcc_graph *b) {
   size_t room = 0;
-  QCC_FOR_NODES(n, a->g) room += n->out_count;
+  QCC_FOR_NODES(n, a) room += n->out_count;
   c->pairs = qcc_zalloc_array(c->cx, room + 1, sizeof *c->pairs);
   if (!c->pairs) return QCC_NOMEM;
-  QCC_FOR_NODES(n, a->g) {
+  QCC_FOR_NODES(n, a) {
     for (uint32_t k = 0; k < n->out_count; k++) {
-      const qcc_value *v = n->out[k], *w = v ? qcc_find_value(b->g, v->name) : NULL;
+      const qcc_value *v = n->out[k], *w = v ? qcc_find_value(b, v->name) : NULL;
       if (comparable(v, w)) c->pairs[c->count++] = (pair){.a = v, .b = w};
     }
   }
@@ -81,7 +82,7 @@ static qcc_status run_pair(comparison *c, qcc_runner *const runner[2], const qcc
   return QCC_OK;
 }
 
-static qcc_status run_both(comparison *c, const qcc_model *a, const qcc_model *b, const qcc_data *data) {
+static qcc_status run_both(comparison *c, const qcc_graph *a, const qcc_graph *b, const qcc_data *data) {
   const qcc_eval *eval = qcc_ref_eval();
   const qcc_value **list = qcc_zalloc_array(c->cx, 2 * (c->count + 1), sizeof *list);
   if (!list) return QCC_NOMEM;
@@ -90,8 +91,8 @@ static qcc_status run_both(comparison *c, const qcc_model *a, const qcc_model *b
     list[c->count + 1 + i] = c->pairs[i].b;
   }
   qcc_runner *runner[2] = {NULL, NULL};
-  qcc_status st = eval->open(&runner[0], c->cx, a->g, 1);
-  if (st == QCC_OK) st = eval->open(&runner[1], c->cx, b->g, 1);
+  qcc_status st = eval->open(&runner[0], c->cx, a, 1);
+  if (st == QCC_OK) st = eval->open(&runner[1], c->cx, b, 1);
   if (st == QCC_OK) st = run_pair(c, runner, data, (const qcc_value *const *const[2]){list, list + c->count + 1});
   for (int k = 0; k < 2; k++) {
     if (runner[k]) eval->close(runner[k]);
@@ -108,19 +109,34 @@ static qcc_diff_row row_of(const pair *p) {
   return r;
 }
 
+/* Files seldom say the types of inner tensors: a copy that shares the weights, with all of them inferred. */
+static qcc_status typed(qcc_graph **out, const qcc_graph *g) {
+  QCC_TRY(qcc_graph_clone(out, g));
+  return qcc_infer_graph(*out, NULL);
+}
+
+static qcc_status diff(comparison *c, const qcc_graph *a, const qcc_graph *b, const qcc_data *data) {
+  QCC_TRY(find_pairs(c, a, b));
+  if (c->count == 0) return qcc_error(c->cx, QCC_ARG, "A-140", NULL, "the two models have no float tensor of the same name");
+  return run_both(c, a, b, data);
+}
+
 qcc_status qcc_diff(const qcc_model *a, const qcc_model *b, const qcc_data *data, unsigned threads,
                     void (*each)(void *user, const qcc_diff_row *row), void *user) {
   if (!a || !b || !data || !each || a->cx != b->cx) return QCC_ARG;
   (void)threads; /* one sample at a time through both models: the tensors of two samples would not fit the memory promise */
   comparison c = {.cx = a->cx};
-  qcc_status st = find_pairs(&c, a, b);
-  if (st == QCC_OK && c.count == 0) st = qcc_error(a->cx, QCC_ARG, "A-140", NULL, "the two models have no float tensor of the same name");
-  if (st == QCC_OK) st = run_both(&c, a, b, data);
+  qcc_graph *first = NULL, *second = NULL;
+  qcc_status st = typed(&first, a->g);
+  if (st == QCC_OK) st = typed(&second, b->g);
+  if (st == QCC_OK) st = diff(&c, first, second, data);
   for (size_t i = 0; i < c.count; i++) {
     qcc_diff_row r = row_of(&c.pairs[i]);
     if (st == QCC_OK) each(user, &r);
     qcc_free(a->cx, c.pairs[i].value);
   }
   qcc_free(a->cx, c.pairs);
+  qcc_graph_free(second);
+  qcc_graph_free(first);
   return st;
 }

@@ -84,7 +84,7 @@ static qcc_status set_number(option_NUMBER *to, const char *value, const char *n
 
 static qcc_status add_text(text_list *list, const char *value) {
   const char **at = realloc(list->at, (list->count + 1) * sizeof *at);
-  if (!at) return QCC_NOMEM;
+  if (!at) return no_memory();
   list->at = at;
   list->at[list->count++] = value;
   return QCC_OK;
@@ -135,7 +135,7 @@ static qcc_status remember(args *a) {
   for (uint32_t i = 0; i < a->only.count; i++) n += strlen(a->only.at[i]) + 8;
   for (uint32_t i = 0; i < a->exclude.count; i++) n += strlen(a->exclude.at[i]) + 12;
   a->line = calloc(1, n + 128);
-  if (!a->line) return QCC_NOMEM;
+  if (!a->line) return no_memory();
   int at = snprintf(a->line, n, "-O%d%s", a->level, a->dynamic ? " --dynamic" : "");
   for (uint32_t i = 0; i < a->only.count; i++) at += snprintf(a->line + at, n - (size_t)at, " --only %s", a->only.at[i]);
   for (uint32_t i = 0; i < a->exclude.count; i++) at += snprintf(a->line + at, n - (size_t)at, " --exclude %s", a->exclude.at[i]);

@@ -51,9 +51,22 @@ qcc_status usage_error(const char *fmt, const char *what);
 double terminal_now(void);
 int terminal_signal(void); /* the signal that asked to stop, 0: none */
 
+/* A name or path from outside: control bytes as \xNN, cut at 1024 bytes. */
+void print_safe(FILE *to, const char *text);
+qcc_status no_memory(void);                                   /* one message and QCC_NOMEM */
+qcc_status file_error(const char *path, const char *what); /* one message with errno and QCC_IO */
+
 /* Load by suffix: .qir or ONNX. */
 qcc_status load_model(qcc_model **out, qcc_context *cx, const char *path);
 qcc_status read_text(char **out, size_t *n, const char *path); /* free() it */
+
+/* A text file on its way: prepared under another name, then finished: renamed when all went well so far, removed otherwise. */
+typedef struct text_out {
+  const char *path;
+  char *temporary; /* NULL: nothing to finish */
+} text_out;
+qcc_status text_prepare(text_out *o, const char *path, const char *text, size_t n);
+qcc_status text_finish(text_out *o, qcc_status so_far);
 qcc_status write_text(const char *path, const char *text, size_t n);
 void pass_options_of(qcc_pass_options *o, const args *a);
 

@@ -48,7 +48,11 @@ static void explain(void *user, const char *kind, const char *subject, const cha
   bool is_step = strcmp(kind, "step") == 0;
   if (is_step && !e->verbose) return;
   if (!is_step && !e->verbose && e->hidden++ >= 8) return;
-  printf("%-17s %s: %s\n", is_step ? "step" : "kept float", subject, text);
+  printf("%-17s ", is_step ? "step" : "kept float");
+  print_safe(stdout, subject);
+  printf(": ");
+  print_safe(stdout, text);
+  printf("\n");
 }
 
 static void report(const qcc_model *m, const args *a) {
@@ -75,25 +79,27 @@ static qcc_status compile(qcc_model **out, const qcc_model *model, const qcc_com
   return st;
 }
 
-static qcc_status save_plan(qcc_context *cx, const qcc_model *m, const char *path) {
+static qcc_status prepare_plan(text_out *to, qcc_context *cx, const qcc_model *m, const char *path) {
   char *text = NULL;
   size_t n = 0;
   qcc_status st = qcc_plan_json(m, &text, &n);
-  if (st == QCC_OK) st = write_text(path, text, n);
+  if (st == QCC_OK) st = text_prepare(to, path, text, n);
   qcc_bytes_free(cx, text);
   return st;
 }
 
-static qcc_status save(qcc_context *cx, const qcc_model *m, const args *a) {
+/* Model and plan, or neither. */
+static qcc_status save(qcc_context *cx, qcc_model *m, const args *a) {
+  qcc_status st = QCC_OK;
+  text_out plan = {0};
   if (a->passes) {
     qcc_pass_options passes;
     pass_options_of(&passes, a);
-    qcc_status st = qcc_passes((qcc_model *)(uintptr_t)m, a->passes, &passes);
-    if (st != QCC_OK) return st;
+    st = qcc_passes(m, a->passes, &passes);
   }
-  qcc_status st = qcc_save(m, a->output);
-  if (st == QCC_OK && a->save_plan) st = save_plan(cx, m, a->save_plan);
-  return st;
+  if (st == QCC_OK && a->save_plan) st = prepare_plan(&plan, cx, m, a->save_plan);
+  if (st == QCC_OK) st = qcc_save(m, a->output);
+  return text_finish(&plan, st);
 }
 
 qcc_status cmd_compile(qcc_context *cx, const args *a) {

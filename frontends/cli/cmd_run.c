@@ -50,33 +50,46 @@ static qcc_status read_inputs(call *c) {
   return QCC_OK;
 }
 
+/* Where output `i` goes: '/' would leave the folder, control bytes make names that nobody can type. */
+static qcc_status path_of(char path[4096], const call *c, size_t i) {
+  const char *name = qcc_output_name(c->model, i);
+  int n = snprintf(path, 4096, "%s/%s.npy", c->a->out, name);
+  if (n < 0 || n >= 4096) return usage_error("the path of output %s is too long", name);
+  for (char *p = path + strlen(c->a->out) + 1; *p; p++) {
+    if (*p == '/' || (unsigned char)*p < 32 || *p == 127) *p = '_';
+  }
+  return QCC_OK;
+}
+
+/* The folder is made when there is something to put into it. */
 static qcc_status write_outputs(void *user, size_t sample, const qcc_array *outputs) {
   (void)sample;
   call *c = user;
+  if (mkdir(c->a->out, 0777) != 0 && errno != EEXIST) return file_error(c->a->out, "cannot make the folder");
   for (size_t i = 0; i < qcc_output_count(c->model); i++) {
     char path[4096];
-    const char *name = qcc_output_name(c->model, i);
-    int n = snprintf(path, sizeof path, "%s/%s.npy", c->a->out, name);
-    if (n < 0 || (size_t)n >= sizeof path) return usage_error("the path of output %s is too long", name);
-    for (char *p = path + strlen(c->a->out) + 1; *p; p++) {
-      if (*p == '/') *p = '_';
-    }
-    qcc_status st = qcc_array_write(c->cx, &outputs[i], path);
+    qcc_status st = path_of(path, c, i);
+    if (st == QCC_OK) st = qcc_array_write(c->cx, &outputs[i], path);
     if (st != QCC_OK) return st;
-    if (!c->a->quiet) printf("%s\n", path);
   }
   return QCC_OK;
+}
+
+static void print_paths(const call *c) {
+  for (size_t i = 0; i < qcc_output_count(c->model); i++) {
+    char path[4096];
+    if (path_of(path, c, i) != QCC_OK) return;
+    print_safe(stdout, path);
+    printf("\n");
+  }
 }
 
 static qcc_status run(call *c) {
   qcc_status st = read_inputs(c);
   qcc_data *data = NULL;
-  if (st == QCC_OK && mkdir(c->a->out, 0777) != 0 && errno != EEXIST) {
-    fprintf(stderr, "qcc: error[F-003]: %s: cannot make the folder: %s\n", c->a->out, strerror(errno));
-    st = QCC_IO;
-  }
   if (st == QCC_OK) st = qcc_data_pull(&data, c->model, 1, give, c);
   if (st == QCC_OK) st = qcc_run(c->model, data, (unsigned)c->a->threads.value, write_outputs, c);
+  if (st == QCC_OK && !c->a->quiet) print_paths(c);
   qcc_data_free(data);
   return st;
 }
@@ -86,7 +99,7 @@ qcc_status cmd_run(qcc_context *cx, const args *a) {
   qcc_model *m = NULL;
   qcc_status st = load_model(&m, cx, a->pos[0]);
   call c = {.cx = cx, .a = a, .model = m};
-  if (st == QCC_OK && !(c.inputs = calloc(qcc_input_count(m) + 1, sizeof *c.inputs))) st = QCC_NOMEM;
+  if (st == QCC_OK && !(c.inputs = calloc(qcc_input_count(m) + 1, sizeof *c.inputs))) st = no_memory();
   if (st == QCC_OK) st = run(&c);
   for (size_t i = 0; c.inputs && i < qcc_input_count(m); i++) qcc_bytes_free(cx, (void *)(uintptr_t)c.inputs[i].data);
   free(c.inputs);
@@ -121,7 +134,12 @@ static int worse(const void *a, const void *b) {
 }
 
 static void print_row(const qcc_diff_row *r) {
-  printf("%8.2f  %8.5f  %10.4g  %-18s %s%s\n", r->sqnr_db, r->cosine, r->max_abs, r->op, r->tensor, r->is_output ? "  (output)" : "");
+  size_t n = strlen(r->op);
+  printf("%8.2f  %8.5f  %10.4g  ", r->sqnr_db, r->cosine, r->max_abs);
+  print_safe(stdout, r->op);
+  printf("%*s", n < 18 ? 19 - (int)n : 1, "");
+  print_safe(stdout, r->tensor);
+  printf("%s\n", r->is_output ? "  (output)" : "");
 }
 
 static void print_table(table *t) {
@@ -141,7 +159,7 @@ qcc_status cmd_diff(qcc_context *cx, const args *a) {
   if (st == QCC_OK) st = load_model(&second, cx, a->pos[1]);
   if (st == QCC_OK) st = qcc_data_open(&data, first, a->calib.at, a->calib.count, a->transform, a->samples.value);
   if (st == QCC_OK) st = qcc_diff(first, second, data, (unsigned)a->threads.value, add_row, &t);
-  if (st == QCC_OK && t.failed) st = QCC_NOMEM;
+  if (st == QCC_OK && t.failed) st = no_memory();
   if (st == QCC_OK) print_table(&t);
   free(t.rows);
   qcc_data_free(data);

@@ -2,11 +2,9 @@
  * Messages and progress on stderr. A progress line with ETA on a terminal, nothing when piped; SIGINT, SIGTERM and SIGHUP end long work
  * through the progress callback. */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -66,61 +64,33 @@ void terminal_host(qcc_host *host, terminal *t, const args *a) {
   signal(SIGPIPE, SIG_IGN);
 }
 
-qcc_status usage_error(const char *fmt, const char *what) {
-  char shown[129];
+/* Bytes that could steer a terminal: C0, DEL, and C1 in UTF-8. */
+static bool is_control(const char *s) {
+  unsigned char c = (unsigned char)s[0], d = c ? (unsigned char)s[1] : 0;
+  return c < 32 || c == 127 || (c == 0xC2 && d >= 0x80 && d < 0xA0);
+}
+
+void print_safe(FILE *to, const char *s) {
   size_t n = 0;
-  for (; what[n] && n < 128; n++) shown[n] = (unsigned char)what[n] < 32 || what[n] == 127 ? '?' : what[n];
-  shown[n] = 0;
+  for (; s[n] && n < 1024; n++) {
+    if (is_control(s + n)) {
+      fprintf(to, "\\x%02x", (unsigned)(unsigned char)s[n]);
+    } else {
+      fputc(s[n], to);
+    }
+  }
+  if (s[n]) fprintf(to, "...");
+}
+
+qcc_status usage_error(const char *fmt, const char *what) {
   const char *at = strstr(fmt, "%s");
-  fprintf(stderr, "qcc: error[A-001]: %.*s%s%s\n", at ? (int)(at - fmt) : (int)strlen(fmt), fmt, at ? shown : "", at ? at + 2 : "");
+  fprintf(stderr, "qcc: error[A-001]: %.*s", at ? (int)(at - fmt) : (int)strlen(fmt), fmt);
+  if (at) print_safe(stderr, what);
+  fprintf(stderr, "%s\n", at ? at + 2 : "");
   return QCC_ARG;
 }
 
-static qcc_status file_error(const char *path, const char *what) {
-  fprintf(stderr, "qcc: error[F-001]: %s: %s: %s\n", path, what, strerror(errno));
-  return QCC_IO;
-}
-
-/* ---- small text files: .qir and plans */
-
-qcc_status read_text(char **out, size_t *n, const char *path) {
-  FILE *f = fopen(path, "rb");
-  if (!f) return file_error(path, "cannot open");
-  struct stat info;
-  if (fstat(fileno(f), &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > (1 << 30)) {
-    fclose(f);
-    errno = EINVAL;
-    return file_error(path, "not a regular file of at most 1 GiB");
-  }
-  char *text = malloc((size_t)info.st_size + 1);
-  *n = text ? fread(text, 1, (size_t)info.st_size, f) : 0;
-  bool bad = !text || ferror(f);
-  fclose(f);
-  if (text) text[*n] = 0;
-  if (!bad) *out = text;
-  if (bad) free(text);
-  return text == NULL ? QCC_NOMEM : bad ? file_error(path, "cannot read") : QCC_OK;
-}
-
-qcc_status write_text(const char *path, const char *text, size_t n) {
-  FILE *f = fopen(path, "wb");
-  if (!f) return file_error(path, "cannot create");
-  bool ok = fwrite(text, 1, n, f) == n;
-  ok = fclose(f) == 0 && ok;
-  return ok ? QCC_OK : file_error(path, "cannot write");
-}
-
-static bool is_text_ir(const char *path) {
-  size_t n = strlen(path);
-  return n > 4 && strcmp(path + n - 4, ".qir") == 0;
-}
-
-qcc_status load_model(qcc_model **out, qcc_context *cx, const char *path) {
-  if (!is_text_ir(path)) return qcc_load(out, cx, path);
-  char *text = NULL;
-  size_t n = 0;
-  qcc_status st = read_text(&text, &n, path);
-  if (st == QCC_OK) st = qcc_parse(out, cx, text, n, path);
-  free(text);
-  return st;
+qcc_status no_memory(void) {
+  fprintf(stderr, "qcc: error[N-001]: out of memory\n");
+  return QCC_NOMEM;
 }

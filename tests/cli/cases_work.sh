@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+# What works: compiling, running, comparing, text in and out, the same bytes every time.
+
+t_compile_O1() {
+  net
+  expect 0 qcc -O1 net.onnx -o out.onnx
+  prints '^level +-O1$'
+  prints '^weights .* -> '
+  expect 0 qcc compile -q -O1 net.onnx -o again.onnx
+  [ -s "$top/stdout" ] && fail "--quiet prints"
+  cmp out.onnx again.onnx || fail "the word compile changes the result"
+}
+t_compile_O2() {
+  net
+  samples calib.npy 6
+  expect 0 qcc -O2 net.onnx -o out.onnx --calib calib.npy
+  prints '^multiply-adds +[1-9][0-9.]* % in int8'
+  prints '^output SQNR +[0-9.]+ dB'
+  expect 0 qcc dump out.onnx
+  prints 'QuantizeLinear'
+}
+t_no_data() {
+  net
+  expect 0 qcc -O2 net.onnx -o out.onnx
+  says 'warning.*NO CALIBRATION DATA'
+  prints 'SYNTHETIC'
+  expect 0 qcc -q -O2 net.onnx -o out.onnx
+  says 'warning.*NO CALIBRATION DATA'
+}
+t_deterministic() {
+  net
+  samples calib.npy 6
+  expect 0 qcc -q -O2 net.onnx -o one.onnx --calib calib.npy --threads 1
+  expect 0 qcc -q -O2 net.onnx -o two.onnx --calib calib.npy --threads 2
+  expect 0 qcc -q -O2 net.onnx -o again.onnx --calib calib.npy --threads 2
+  cmp one.onnx two.onnx && cmp two.onnx again.onnx || fail "not the same bytes"
+  cp calib.npy elsewhere.npy
+  expect 0 qcc -q -O2 net.onnx -o moved.onnx --calib elsewhere.npy
+  cmp one.onnx moved.onnx || fail "the result depends on where the samples lie"
+}
+t_quantized_stays() {
+  net
+  samples calib.npy 6
+  expect 0 qcc -q -O2 net.onnx -o once.onnx --calib calib.npy
+  expect 0 qcc -O2 once.onnx -o twice.onnx --calib calib.npy
+  says 'quantized already'
+  expect 0 qcc dump once.onnx
+  grep -v '^  file' "$top/stdout" >once.qir
+  expect 0 qcc dump twice.onnx
+  grep -v '^  file' "$top/stdout" | cmp - once.qir || fail "a quantized model was changed"
+}
+t_plan() {
+  net
+  samples calib.npy 6
+  expect 0 qcc -q -O2 net.onnx -o one.onnx --calib calib.npy --save-plan plan.json
+  expect 0 qcc -q -O2 net.onnx -o two.onnx --calib calib.npy --plan plan.json --save-plan again.json
+  cmp plan.json again.json || fail "a plan changes when it is used"
+  cmp one.onnx two.onnx || fail "the plan does not give the same model"
+}
+t_run_and_diff() {
+  net
+  samples calib.npy 6
+  samples x.npy 1 "3, 8, 8"
+  expect 0 qcc -q -O2 net.onnx -o out.onnx --calib calib.npy
+  expect 0 qcc run net.onnx --in x=x.npy --out float
+  prints '^float/y.npy$'
+  expect 0 qcc run out.onnx --in x=x.npy --out small
+  [ "$(wc -c <small/y.npy)" = 168 ] || fail "y.npy is not 1 x 10 floats"
+  cmp -s float/y.npy small/y.npy && fail "the quantized model computes in float"
+  expect 0 qcc diff net.onnx out.onnx --calib calib.npy
+  prints 'worst tensors'
+  prints '\(output\)'
+}
+t_lists() {
+  for table in passes ops targets estimators levels limits tables; do
+    expect 0 qcc list "$table"
+    [ "$(wc -l <"$top/stdout")" -ge 1 ] || fail "table $table is empty"
+  done
+  expect 0 qcc list
+  golden
+}
+t_list_levels() {
+  expect 0 qcc list levels
+  golden
+}
+t_dump() {
+  net
+  expect 0 qcc dump net.qir
+  golden
+}
+t_dump_around() {
+  net
+  expect 0 qcc dump net.qir --around relu2
+  golden
+  expect 0 qcc dump net.onnx --around conv1
+  prints 'conv1'
+  expect 2 qcc dump net.onnx --around nobody
+  says 'nobody'
+}
+t_opt() {
+  printf '%s\n' 'graph @two(%x: f32[2,3]) -> (%z) opset 13 {' '  %a = Identity(%x) "same"' '  %y = Relu(%a) "r1"' \
+    '  %z = Relu(%y) "r2"' '  %dead = Abs(%x) "dead"' '}' >two.qir
+  expect 0 qcc opt two.qir --passes=infer-shapes,canonicalize,eliminate,dce
+  golden
+  expect 0 qcc opt two.qir --passes=infer-shapes,canonicalize,eliminate,dce -o out.qir
+  expect 0 qcc opt out.qir --passes=dce -o again.qir
+  cmp out.qir again.qir || fail "text does not survive a second reading"
+}
+t_standard_output_full() {
+  [ -w /dev/full ] || exit 77
+  net
+  qcc dump net.qir >/dev/full 2>"$top/stderr" && fail "writing to a full disk succeeds"
+  says 'error\['
+}

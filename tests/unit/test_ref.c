@@ -13,6 +13,7 @@
 #include "backends/ref/ref.h"
 #include "backends/ref/run.h"
 #include "ir/check.h"
+#include "tests/oom.h"
 
 /* ---- helpers */
 static qcc_context *new_context(void) {
@@ -203,6 +204,51 @@ static net small_net(qcc_context *cx) {
   return t;
 }
 
+/* ---- memory that runs out: everything is given back, whatever fails */
+static qcc_status oom_get(void *user, size_t index, qcc_tensor *inputs) {
+  const qcc_type t = qcc_type_of(QCC_F32, 4, (int64_t[]){1, 3, 8 + (int64_t)index, 8});
+  qcc_status st = qcc_tensor_new(&inputs[0], user, &t);
+  if (st == QCC_OK) fill_random(qcc_tensor_mut(&inputs[0]), (size_t)qcc_tensor_count(&inputs[0]), 1);
+  return st;
+}
+
+static qcc_status oom_net(qcc_context *cx, qcc_graph **g) {
+  const qcc_type in = qcc_type_of(QCC_F32, 4, (int64_t[]){1, 3, -1, 8});
+  const float w[8 * 27] = {0.5f}, k[8] = {0};
+  const int64_t wd[] = {8, 3, 3, 3}, kd[] = {8}, sd[] = {2}, shape[] = {1, -1};
+  QCC_TRY(qcc_graph_new(g, cx));
+  qcc_value *x[3] = {qcc_add_input(*g, "x", &in), qcc_add_const_f32(*g, NULL, 4, wd, w), qcc_add_const_f32(*g, NULL, 1, kd, k)};
+  qcc_value *c = qcc_out(qcc_add_node(*g, NULL, QCC_OP_CONV, NULL, x, 3, 1), 0);
+  qcc_value *r = qcc_out(qcc_add_node(*g, NULL, QCC_OP_RELU, NULL, &c, 1, 1), 0), *pair[2] = {r, c};
+  qcc_value *a = qcc_out(qcc_add_node(*g, NULL, QCC_OP_ADD, NULL, pair, 2, 1), 0);
+  qcc_value *f[2] = {a, qcc_add_const_s64(*g, NULL, 1, sd, shape)};
+  qcc_value *y = qcc_out(qcc_add_node(*g, NULL, QCC_OP_RESHAPE, NULL, f, 2, 1), 0);
+  qcc_add_output(*g, qcc_out(qcc_add_node(*g, NULL, QCC_OP_SOFTMAX, NULL, &y, 1, 1), 0));
+  /* and a part whose size depends on values */
+  qcc_add_output(*g, qcc_out(qcc_add_node(*g, NULL, QCC_OP_NON_ZERO, NULL, &r, 1, 1), 0));
+  return qcc_graph_status(*g);
+}
+
+static qcc_status oom_body(qcc_context *cx, void *user) {
+  const qcc_eval *e = qcc_ref_eval();
+  const qcc_samples samples = {.count = 3, .get = oom_get, .user = cx};
+  const qcc_hooks hooks = {.stage = NULL};
+  const unsigned workers = *(unsigned *)user;
+  qcc_graph *g = NULL;
+  qcc_runner *r = NULL;
+  qcc_status st = oom_net(cx, &g);
+  if (st == QCC_OK) st = e->open(&r, cx, g, workers);
+  if (st == QCC_OK) st = e->run(r, &samples, 0, 3, &hooks);
+  e->close(r);
+  qcc_graph_free(g);
+  return st;
+}
+
+static void test_out_of_memory(void **state) {
+  (void)state;
+  for (unsigned workers = 1; workers <= 2; ++workers) assert_true(oom_sweep(oom_body, &workers, 1, 0) > 50);
+}
+
 /* Samples of differing size; outputs and observations collected by sample. */
 enum { SAMPLES = 9, SHOWN = 3 };
 typedef struct capture {
@@ -381,7 +427,7 @@ static void test_act_bits(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_conv_grid),   cmocka_unit_test(test_dense_bits),   cmocka_unit_test(test_workers),
-      cmocka_unit_test(test_observed),    cmocka_unit_test(test_failed_sample), cmocka_unit_test(test_unsupported),
+      cmocka_unit_test(test_observed),    cmocka_unit_test(test_failed_sample), cmocka_unit_test(test_unsupported), cmocka_unit_test(test_out_of_memory),
       cmocka_unit_test(test_fake_quant_bits), cmocka_unit_test(test_act_bits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -263,7 +263,6 @@ static qcc_status read_synthetic(qcc_source *s, size_t index, qcc_tensor *out) {
   const synthetic *state = s->state;
   qcc_type type = s->want;
   if (type.rank < 0) type = qcc_type_of(type.dtype, 1, (int64_t[]){1});
-  for (int i = 0; i < type.rank; i++) type.dim[i] = type.dim[i] < 0 ? (i == 0 ? 1 : 64) : type.dim[i];
   if (type.dtype == QCC_NONE) type.dtype = QCC_F32;
   QCC_TRY(qcc_tensor_new(out, s->cx, &type));
   uint64_t r = state->seed ^ (index + 1) * 0xd1b54a32d192ed03u;
@@ -277,6 +276,17 @@ static qcc_status read_synthetic(qcc_source *s, size_t index, qcc_tensor *out) {
   return QCC_OK;
 }
 
+/* Sizes for what the model leaves open: 1 for batches (a first axis, and every axis of the same symbol), else what networks expect: 224 for images,
+ * 512 for frames of sound and text. */
+static void close_sizes(qcc_type *t, const qcc_graph *g) {
+  for (int i = 0; i < t->rank; i++) {
+    bool batch = i == 0;
+    for (uint32_t k = 0; k < g->input_count && t->dim[i] < QCC_DIM_UNKNOWN; k++)
+      batch |= g->inputs[k]->type.rank > 0 && g->inputs[k]->type.dim[0] == t->dim[i];
+    if (t->dim[i] < 0) t->dim[i] = batch ? 1 : t->rank == 4 ? 224 : 512;
+  }
+}
+
 static void close_synthetic(qcc_source *s) { qcc_free(s->cx, s->state); }
 
 qcc_status qcc_dataset_synthetic(qcc_dataset **out, const qcc_graph *g, size_t count, uint64_t seed) {
@@ -287,6 +297,7 @@ qcc_status qcc_dataset_synthetic(qcc_dataset **out, const qcc_graph *g, size_t c
     synthetic *state = qcc_alloc(g->cx, sizeof *state);
     s->state = state;
     s->read = read_synthetic;
+    close_sizes(&s->want, g);
     s->close = close_synthetic;
     s->count = count;
     if (state) state->seed = seed + i;

@@ -198,6 +198,8 @@ static qcc_status resize_by_sizes(qcc_infer *f, const qcc_list *sizes, const int
   }
   for (int i = 0; i < n; i++) {
     int64_t *dim = &t->dim[axis[i]];
+    if (known && policy && !(scale * (double)*dim < 9e18))
+      return qcc_shape_limit(f, "scale %g of size %lld is too large", scale, (long long)*dim);
     if (!known)
       *dim = QCC_DIM_UNKNOWN;
     else if (policy)

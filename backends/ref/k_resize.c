@@ -71,6 +71,7 @@ static qcc_status by_sizes(qcc_kargs *k, resize *r, const int *dim, const double
   }
   for (int i = 0; policy && i < n; ++i) {
     qcc_resize_axis *a = &r->axis[dim[i]];
+    if (!(common * (double)a->in < 1e15)) return qcc_kx_fail(k, QCC_DATA, "D-811", "scale %g of axis %d cannot be", common, dim[i]);
     a->scale = common;
     a->out = (int64_t)floor(common * (double)a->in + 0.5);
   }

@@ -2,8 +2,9 @@
  * Damaged operators. Usage: onnx_mutants ROOT [ROUNDS [PART-OF-NAME]], where ROOT holds one folder per operator test.
  *
  * Every model of one node is folded ROUNDS times with one to three random changes: values (indices far outside, NaN, extremes), shapes, element
- * types, inputs left out, attributes. Any status is fine; a crash, a sanitizer report or a success without outputs is not. Seeded by round
- * and name, so a failure repeats. 77 when ROOT is not there. */
+ * types, inputs left out, attributes. It is also run as a graph ROUNDS times with changed values and attributes, where no shape rule sees the
+ * values before the kernel does. Any status is fine; a crash, a sanitizer report or a success without outputs is not. Seeded by round and
+ * name, so a failure repeats. 77 when ROOT is not there. */
 #define _DEFAULT_SOURCE
 #include <dirent.h>
 #include <math.h>
@@ -162,11 +163,36 @@ static int fold(mutant *m) {
   return wrong;
 }
 
+/* ---- as a graph */
+static qcc_status get_inputs(void *user, size_t index, qcc_tensor *inputs) {
+  mutant *m = user;
+  (void)index;
+  for (uint32_t i = 0; i < m->g->input_count; ++i) {
+    for (uint32_t k = 0; k < m->in_count; ++k) {
+      if (m->node->in[k].value == m->g->inputs[i] && !inputs[i].data) inputs[i] = qcc_tensor_retain(&m->in[k]);
+    }
+  }
+  return QCC_OK;
+}
+
+static int run_graph(mutant *m) {
+  qcc_runner *r = NULL;
+  const qcc_eval *eval = qcc_ref_eval();
+  const qcc_samples samples = {1, get_inputs, m};
+  const qcc_hooks hooks = {.stage = NULL};
+  for (uint64_t i = below(m, 3); m->in_count && i > 0; --i) change_values(m, &m->in[below(m, m->in_count)]);
+  if (below(m, 3) == 0) change_attr(m);
+  qcc_status st = eval->open(&r, m->cx, m->g, 1);
+  if (st == QCC_OK) st = eval->run(r, &samples, 0, 1, &hooks);
+  eval->close(r);
+  return st == QCC_INTERNAL;
+}
+
 static void log_line(void *user, qcc_severity severity, const char *line) {
   if (severity == QCC_ERROR) snprintf(user, 512, "%s", line);
 }
 
-static int run_mutant(const char *folder, uint64_t seed, bool *usable) {
+static int run_mutant(const char *folder, uint64_t seed, bool as_graph, bool *usable) {
   static char error[512];
   mutant m = {.seed = seed};
   qcc_host host = {.log = log_line, .log_user = error};
@@ -176,8 +202,13 @@ static int run_mutant(const char *folder, uint64_t seed, bool *usable) {
   *usable = load(&m, folder);
   int wrong = 0;
   if (*usable) {
-    mutate(&m);
-    wrong = fold(&m);
+    qcc_context_limits(m.cx)->run_steps = 5000;
+    if (as_graph) {
+      wrong = run_graph(&m);
+    } else {
+      mutate(&m);
+      wrong = fold(&m);
+    }
   }
   if (wrong) printf("FAILED %s seed %llu: %s\n", folder, (unsigned long long)seed, error);
   for (uint32_t i = 0; i < MAX_INPUTS; ++i) qcc_tensor_release(&m.in[i]);
@@ -207,7 +238,7 @@ int main(int argc, char **argv) {
     for (const char *p = names[i]; *p; ++p) hash = (hash ^ (uint64_t)(unsigned char)*p) * 1099511628211u;
     snprintf(folder, sizeof folder, "%s/%s", argv[1], names[i]);
     if (getenv("QCC_VERBOSE")) fprintf(stderr, "%s\n", names[i]);
-    for (unsigned long r = 0; usable && r < rounds; ++r, runs += usable) wrong += run_mutant(folder, hash + r, &usable);
+    for (unsigned long r = 0; usable && r < 2 * rounds; ++r, runs += usable) wrong += run_mutant(folder, hash + r, r & 1, &usable);
     free(names[i]);
   }
   printf("%zu mutants, %d wrong\n", runs, wrong);

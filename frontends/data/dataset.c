@@ -95,17 +95,21 @@ bool qcc_ends_with(const char *text, const char *end) {
   return true;
 }
 
-/* The input that "INPUT=PATH" names, and the path behind it; UINT32_MAX when the text names none: then all of it is a path. */
+/* The input that "INPUT=PATH" names (the longest name that fits), and the path behind it; UINT32_MAX when the text names none: then all
+ * of it is a path. */
 static uint32_t named_input(const char **path, const qcc_dataset *d, const char *text) {
+  uint32_t found = UINT32_MAX;
+  *path = text;
   for (const char *eq = strchr(text, '='); eq; eq = strchr(eq + 1, '=')) {
     size_t n = (size_t)(eq - text);
     for (uint32_t i = 0; i < d->count; i++) {
       const char *name = d->sources[i].input;
-      if (strlen(name) == n && memcmp(name, text, n) == 0) return *path = eq + 1, i;
+      if (strlen(name) != n || memcmp(name, text, n) != 0) continue;
+      *path = eq + 1;
+      found = i;
     }
   }
-  *path = text;
-  return UINT32_MAX;
+  return found;
 }
 
 static qcc_status open_source(qcc_dataset *d, uint32_t i, const char *path) {

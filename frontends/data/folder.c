@@ -36,14 +36,14 @@ static const struct {
 
 static bool is_sample(const char *name, bool *image) {
   for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-    if (qcc_ends_with(name, endings[i].end)) return *image = endings[i].image, name[0] != '.';
+    if (qcc_ends_with(name, endings[i].end)) return *image = endings[i].image, true;
   }
   return false;
 }
 
 static int add_name(void *to, const char *name, bool is_folder) {
   listing *l = to;
-  bool image = false, sample = !is_folder && is_sample(name, &image);
+  bool image = false, sample = !is_folder && name[0] != '.' && is_sample(name, &image);
   if (!is_folder && !sample && l->passed) return 0;
   const char *copy = qcc_arena_copy(&l->arena, name, strlen(name) + 1);
   if (!copy) return ENOMEM;
@@ -138,26 +138,22 @@ static qcc_status read_pb(qcc_source *s, const char *path, qcc_tensor *out) {
   return qcc_onnx_load_tensor(out, s->cx, path, &name);
 }
 
-static qcc_status read_file(qcc_source *s, const char *path, qcc_tensor *out) {
-  qcc_bytes_reader r;
+static qcc_status read_by_content(qcc_source *s, const qcc_bytes_reader *r, const char *path, qcc_tensor *out) {
   uint8_t head[8] = {0};
   qcc_loc loc = {.file = path};
+  QCC_TRY(qcc_reader_read(r, 0, head, r->size < sizeof head ? (size_t)r->size : sizeof head));
+  if (memcmp(head, "\x93NUMPY", 6) == 0) return read_npy(r, out);
+  if (memcmp(head, "PK\3\4", 4) == 0 || memcmp(head, "PK\5\6", 4) == 0) return read_npz(s, path, out);
+  if (memcmp(head, "\xff\xd8\xff", 3) == 0) return read_image(s, r, false, out);
+  if (memcmp(head, "\x89PNG\r\n\x1a\n", 8) == 0) return read_image(s, r, true, out);
+  if (qcc_ends_with(path, ".pb")) return read_pb(s, path, out);
+  return qcc_error(s->cx, QCC_DATA, "D-052", &loc, "neither .npy, .npz, .pb, JPEG nor PNG, judged by its first bytes");
+}
+
+static qcc_status read_file(qcc_source *s, const char *path, qcc_tensor *out) {
+  qcc_bytes_reader r;
   QCC_TRY(qcc_reader_open(&r, s->cx, path));
-  qcc_status st = qcc_reader_read(&r, 0, head, r.size < sizeof head ? (size_t)r.size : sizeof head);
-  if (st != QCC_OK) {
-  } else if (memcmp(head, "\x93NUMPY", 6) == 0) {
-    st = read_npy(&r, out);
-  } else if (memcmp(head, "PK\3\4", 4) == 0 || memcmp(head, "PK\5\6", 4) == 0) {
-    st = read_npz(s, path, out);
-  } else if (memcmp(head, "\xff\xd8\xff", 3) == 0) {
-    st = read_image(s, &r, false, out);
-  } else if (memcmp(head, "\x89PNG\r\n\x1a\n", 8) == 0) {
-    st = read_image(s, &r, true, out);
-  } else if (qcc_ends_with(path, ".pb")) {
-    st = read_pb(s, path, out);
-  } else {
-    st = qcc_error(s->cx, QCC_DATA, "D-052", &loc, "neither .npy, .npz, .pb, JPEG nor PNG, judged by its first bytes");
-  }
+  qcc_status st = read_by_content(s, &r, path, out);
   qcc_reader_close(&r);
   return st;
 }
@@ -174,24 +170,28 @@ static const char *set_path(qcc_source *s, folder *f, const char *name, const ch
   return f->path;
 }
 
-static bool exists(qcc_context *cx, const char *path) {
+/* Whether the file is there and readable; only QCC_NOMEM is a failure. */
+static qcc_status look(bool *there, qcc_context *cx, const char *path) {
   const qcc_io *io = &qcc_context_host(cx)->io;
   void *file = NULL;
-  if (io->open(io->user, path, NULL, &file, NULL) != 0) return false;
-  io->close(io->user, file);
-  return true;
+  int e = io->open(io->user, path, NULL, &file, NULL);
+  *there = e == 0;
+  if (!e) io->close(io->user, file);
+  return e == ENOMEM ? QCC_NOMEM : QCC_OK;
 }
 
 /* Of input "a/b", the second: input_1.pb, input_1.npy, a_b.pb or a_b.npy. */
 static qcc_status find_input_file(qcc_source *s, folder *f, const char *name) {
   static const char ends[2][8] = {".pb", ".npy"};
   char file[512];
+  bool there = false;
   for (int i = 0; i < 4; i++) {
     if (i < 2) qcc_format(file, sizeof file, "input_%u%s", s->place, ends[i]);
     if (i >= 2 && qcc_format(file, sizeof file, "%s%s", s->input, ends[i - 2]) >= sizeof file) continue;
     for (char *p = file; *p; p++) *p = *p == '/' ? '_' : *p;
     if (!set_path(s, f, name, file)) return QCC_NOMEM;
-    if (exists(s->cx, f->path)) return QCC_OK;
+    QCC_TRY(look(&there, s->cx, f->path));
+    if (there) return QCC_OK;
   }
   if (!set_path(s, f, name, "")) return QCC_NOMEM;
   qcc_loc loc = {.file = f->path};
@@ -224,12 +224,13 @@ static qcc_status read_alone(qcc_source *s, size_t index, qcc_tensor *out) {
 
 /* ---- opening */
 
-/* A file: its kind must be one of those that hold a sample. */
+/* A file: its ending must be one of those that hold a sample, and it must be there. */
 static qcc_status open_file(qcc_source *s) {
   qcc_loc loc = {.file = s->path};
   qcc_bytes_reader r;
-  if (!is_sample(s->path, &s->images) && !exists(s->cx, s->path)) return qcc_reader_open(&r, s->cx, s->path);
-  if (!is_sample(s->path, &s->images) && s->path[0] != '.')
+  QCC_TRY(qcc_reader_open(&r, s->cx, s->path));
+  qcc_reader_close(&r);
+  if (!is_sample(s->path, &s->images))
     return qcc_error(s->cx, QCC_DATA, "D-050", &loc,
                      "not a kind of data that qcc reads: .npy, .npz, or a folder of .npy, .npz, .pb or images (.jpg, .jpeg, .png)");
   s->read = read_alone;

@@ -14,6 +14,7 @@ qcc_status qcc_reader_open(qcc_bytes_reader *r, qcc_context *cx, const char *pat
   const qcc_io *io = &qcc_context_host(cx)->io;
   int e = io->open(io->user, path, NULL, &r->file, &r->size);
   qcc_loc loc = at(path);
+  if (e == ENOMEM) return QCC_NOMEM;
   return e ? qcc_error(cx, QCC_IO, "F-020", &loc, "cannot open the file (error %d: %s)", e, e == ENOENT ? "there is none" : "not readable")
            : QCC_OK;
 }
@@ -254,7 +255,7 @@ qcc_status qcc_npy_write(qcc_context *cx, const qcc_tensor *t, const char *path)
     io->abandon(io->user, file);
   else if (!e)
     e = io->commit(io->user, file);
-  bool failed = text.failed;
+  bool failed = text.failed || e == ENOMEM;
   qcc_text_free(&text);
   if (failed) return QCC_NOMEM;
   return e ? qcc_error(cx, QCC_IO, "F-022", &loc, "cannot write (error %d)", e) : QCC_OK;

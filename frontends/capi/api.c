@@ -15,6 +15,8 @@
 #define QCC_VERSION "0.1.0"
 #endif
 
+enum { MOST_THREADS = 64 }; /* each holds the tensors of a sample */
+
 const char *qcc_version(void) { return QCC_VERSION; }
 
 qcc_status qcc_open(qcc_context **out, const qcc_host *host) { return out ? qcc_context_new(out, host) : QCC_ARG; }
@@ -37,9 +39,9 @@ qcc_status qcc_set_limit(qcc_context *cx, const char *option, uint64_t value) {
   return qcc_error(cx, QCC_ARG, "A-101", NULL, "no limit is called \"%s\"; \"qcc list limits\" names them", option);
 }
 
-unsigned qcc_default_threads(void) {
-  long n = sysconf(_SC_NPROCESSORS_ONLN);
-  return n < 1 ? 1u : n > 64 ? 64u : (unsigned)n;
+unsigned qcc_threads_of(unsigned asked) {
+  long n = asked > 0 ? (long)asked : sysconf(_SC_NPROCESSORS_ONLN);
+  return n < 1 ? 1u : n > MOST_THREADS ? MOST_THREADS : (unsigned)n;
 }
 
 /* ---- models */
@@ -213,10 +215,10 @@ qcc_status qcc_set_tensor(qcc_model *model, const char *name, const qcc_array *v
 
 /* ---- passes */
 
-qcc_status qcc_pass_run_options_of(qcc_pass_run_options *out, const qcc_pass_options *o) {
+qcc_status qcc_pass_run_options_of(qcc_pass_run_options *out, qcc_context *cx, const qcc_pass_options *o) {
   *out = (qcc_pass_run_options){0};
   if (!o) return QCC_OK;
-  if (o->size != sizeof *o) return QCC_ARG;
+  if (o->size != sizeof *o) return qcc_error(cx, QCC_ARG, "A-144", NULL, "pass options of another version of the library");
   out->print_after = o->print_after;
   out->print_changed = o->print_changed;
   out->time = o->time;
@@ -231,7 +233,7 @@ qcc_status qcc_pass_run_options_of(qcc_pass_run_options *out, const qcc_pass_opt
 qcc_status qcc_passes(qcc_model *model, const char *pipeline, const qcc_pass_options *options) {
   if (!model || !pipeline) return QCC_ARG;
   qcc_pass_run_options run;
-  QCC_TRY(qcc_pass_run_options_of(&run, options));
+  QCC_TRY(qcc_pass_run_options_of(&run, model->cx, options));
   run.eval = qcc_ref_eval();
   return qcc_run_passes(model->g, pipeline, &run);
 }

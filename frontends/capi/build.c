@@ -54,14 +54,25 @@ static qcc_status find_inputs(qcc_model *m, qcc_value **to, const char *const *n
   return QCC_OK;
 }
 
+static qcc_status check_outputs(const qcc_model *m, const char *const *names, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++) {
+    if (!names[i]) return QCC_ARG;
+    QCC_TRY(taken(m, names[i]));
+    for (uint32_t k = 0; k < i; k++) {
+      if (*names[i] && strcmp(names[i], names[k]) == 0)
+        return qcc_error(m->cx, QCC_ARG, "A-130", NULL, "tensor \"%-s\" is there already", names[i]);
+    }
+  }
+  return QCC_OK;
+}
+
 qcc_status qcc_build_node(qcc_model *m, const char *domain, const char *op, const char *name, const char *const *inputs,
                           uint32_t input_count, const char *const *outputs, uint32_t output_count) {
-  if (!m || !domain || !op || (!inputs && input_count) || !outputs) return QCC_ARG;
-  for (uint32_t i = 0; i < output_count; i++) {
-    if (!outputs[i]) return QCC_ARG;
-    QCC_TRY(taken(m, outputs[i]));
-  }
-  qcc_value **in = qcc_zalloc_array(m->cx, input_count + 1u, sizeof(qcc_value *));
+  if (!m) return QCC_ARG;
+  m->last_built = NULL;
+  if (!domain || !op || (!inputs && input_count) || (!outputs && output_count)) return QCC_ARG;
+  QCC_TRY(check_outputs(m, outputs, output_count));
+  qcc_value **in = qcc_zalloc_array(m->cx, input_count + (size_t)1, sizeof(qcc_value *));
   if (!in) return QCC_NOMEM;
   qcc_status st = find_inputs(m, in, inputs, input_count);
   qcc_op known = qcc_op_find(domain, op);

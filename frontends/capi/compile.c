@@ -34,11 +34,24 @@ bool qcc_is_quantized(const qcc_graph *g) {
   return false;
 }
 
-static qcc_status check_options(qcc_context *cx, const qcc_compile_options *o) {
+static bool has_holes(const char *const *list, uint32_t count) {
+  if (count && !list) return true;
+  for (uint32_t i = 0; i < count; i++) {
+    if (!list[i]) return true;
+  }
+  return false;
+}
+
+static qcc_status check_options(const qcc_model *in, const qcc_compile_options *o) {
+  qcc_context *cx = in->cx;
   if (o->size != sizeof *o) return qcc_error(cx, QCC_ARG, "A-107", NULL, "compile options of another version of the library");
   if (o->level == 3) return qcc_error(cx, QCC_ARG, "A-108", NULL, "-O3 (accuracy-driven tuning) is not there yet; use -O2");
   if (o->level < 0 || o->level > 3) return qcc_error(cx, QCC_ARG, "A-109", NULL, "level %d: levels are 0, 1 and 2", o->level);
-  return QCC_OK;
+  if (has_holes(o->only, o->only_count) || has_holes(o->exclude, o->exclude_count))
+    return qcc_error(cx, QCC_ARG, "A-145", NULL, "a selector is NULL");
+  if (!o->calib) return QCC_OK;
+  QCC_TRY(qcc_data_fits(o->calib, in));
+  return o->calib->samples.count ? QCC_OK : qcc_error(cx, QCC_DATA, "D-011", NULL, "there are no calibration samples");
 }
 
 /* ---- data: -O2 without any makes its own, loudly */
@@ -48,7 +61,7 @@ static qcc_status tune_options(qcc_tune_options *t, const job *j) {
   *t = (qcc_tune_options){.level = o->level,
                           .estimator = QCC_EST_AUTO,
                           .dynamic = o->dynamic,
-                          .workers = o->threads ? o->threads : qcc_default_threads(),
+                          .workers = qcc_threads_of(o->threads),
                           .seed = o->seed,
                           .target = &j->target,
                           .eval = j->passes.eval};
@@ -140,7 +153,7 @@ static qcc_status prepare(job *j) {
 }
 
 static qcc_status compile(qcc_model **out, job *j, const qcc_plan *given) {
-  QCC_TRY(qcc_pass_run_options_of(&j->passes, j->o->passes));
+  QCC_TRY(qcc_pass_run_options_of(&j->passes, j->cx, j->o->passes));
   j->passes.eval = qcc_ref_eval();
   QCC_TRY(qcc_target_find(&j->target, j->cx, j->o->target ? j->o->target : "ort-cpu"));
   QCC_TRY(qcc_progress(j->cx, "prepare", 0, 1));
@@ -168,7 +181,7 @@ static qcc_status unchanged(qcc_model **out, const qcc_model *in) {
 
 static qcc_status run_job(qcc_model **out, const qcc_model *in, const qcc_plan *plan, const qcc_compile_options *o) {
   *out = NULL;
-  QCC_TRY(check_options(in->cx, o));
+  QCC_TRY(check_options(in, o));
   if (qcc_is_quantized(in->g)) return unchanged(out, in);
   job j = {.cx = in->cx, .o = o, .original = in->g, .start = now()};
   qcc_status st = compile(out, &j, plan);
@@ -187,6 +200,7 @@ qcc_status qcc_compile(qcc_model **out, const qcc_model *in, const qcc_compile_o
 qcc_status qcc_compile_plan(qcc_model **out, const qcc_model *in, const char *plan_json, size_t n, const qcc_compile_options *options) {
   static const qcc_compile_options fallback = QCC_COMPILE_OPTIONS_INIT;
   if (!out || !in || !plan_json) return QCC_ARG;
+  *out = NULL;
   qcc_plan *plan = NULL;
   QCC_TRY(qcc_plan_from_json(&plan, in->cx, plan_json, n));
   qcc_status st = run_job(out, in, plan, options ? options : &fallback);
@@ -196,6 +210,8 @@ qcc_status qcc_compile_plan(qcc_model **out, const qcc_model *in, const char *pl
 
 qcc_status qcc_plan_json(const qcc_model *model, char **out, size_t *n) {
   if (!model || !out || !n) return QCC_ARG;
+  *out = NULL;
+  *n = 0;
   if (!model->plan) return qcc_error(model->cx, QCC_ARG, "A-112", NULL, "the model was not made by qcc_compile: it has no plan");
   return qcc_plan_to_json(model->plan, out, n);
 }

@@ -125,6 +125,8 @@ qcc_status qcc_diff(const qcc_model *a, const qcc_model *b, const qcc_data *data
                     void (*each)(void *user, const qcc_diff_row *row), void *user) {
   if (!a || !b || !data || !each || a->cx != b->cx) return QCC_ARG;
   (void)threads; /* one sample at a time through both models: the tensors of two samples would not fit the memory promise */
+  QCC_TRY(qcc_data_fits(data, a));
+  QCC_TRY(qcc_data_fits(data, b));
   comparison c = {.cx = a->cx};
   qcc_graph *first = NULL, *second = NULL;
   qcc_status st = typed(&first, a->g);

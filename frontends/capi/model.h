@@ -44,8 +44,10 @@ qcc_status qcc_model_note(qcc_model *m, const char *kind, const char *subject, c
 qcc_array qcc_array_of(const qcc_tensor *t);
 /* Borrowed tensor over an array; QCC_ARG when type and bytes do not fit. */
 qcc_status qcc_array_tensor(qcc_tensor *out, qcc_context *cx, const qcc_array *a, const char *what) QCC_MUST_USE;
-qcc_status qcc_pass_run_options_of(qcc_pass_run_options *out, const qcc_pass_options *options) QCC_MUST_USE;
-unsigned qcc_default_threads(void);
+qcc_status qcc_pass_run_options_of(qcc_pass_run_options *out, qcc_context *cx, const qcc_pass_options *options) QCC_MUST_USE;
+/* QCC_ARG when the samples are of another context or of a model with another number of inputs. */
+qcc_status qcc_data_fits(const qcc_data *data, const qcc_model *model) QCC_MUST_USE;
+unsigned qcc_threads_of(unsigned asked); /* 0: one for each processor; never absurdly many */
 /* Operators with integer or quantized arithmetic stand in the graph: it needs no quantization. */
 bool qcc_is_quantized(const qcc_graph *g);
 /* Counts, shares and sizes of a compiled graph against its plan. */

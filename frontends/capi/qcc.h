@@ -37,7 +37,7 @@ int main(int argc, char **argv) {
  *
  * Rules that hold everywhere
  *   - Every call that can fail returns a qcc_status; the reason, with its place and the way out, went to the log callback and stays
- *     readable through qcc_message until the next failure.
+ *     readable through qcc_message until the next failure. NULL where none is allowed is QCC_ARG without a message.
  *   - A pointer that comes through `**out` is yours and is given back with the _free or _close named beside it; on failure `*out` is NULL.
  *     A pointer that a call returns is borrowed and lives as long as the object it was asked from.
  *   - Nothing is global. A context, and everything made in it, is used by one thread at a time; different contexts never meet.
@@ -274,7 +274,7 @@ typedef struct qcc_compile_options {
   const qcc_data *calib; /* NULL: none; -O2 then makes synthetic samples, and warns */
   const char *estimator; /* NULL: chosen by measured error; else a name of the table "estimators" */
   bool dynamic;          /* ranges at run time instead of calibrated ones */
-  unsigned threads;      /* 0: as many as the machine has processors */
+  unsigned threads;      /* 0: as many as the machine has processors; at most 64 */
   uint64_t seed;
   const char *const *only; /* selectors "type:Conv", "name:glob", "re:regex"; NULL: everything */
   uint32_t only_count;

@@ -9,7 +9,8 @@
 
 /* ---- data */
 
-static qcc_status wrap(qcc_data **out, qcc_context *cx, qcc_dataset *set) {
+static qcc_status wrap(qcc_data **out, const qcc_model *model, qcc_dataset *set) {
+  qcc_context *cx = model->cx;
   qcc_data *d = qcc_zalloc_array(cx, 1, sizeof *d);
   if (!d) {
     qcc_dataset_free(set);
@@ -17,6 +18,7 @@ static qcc_status wrap(qcc_data **out, qcc_context *cx, qcc_dataset *set) {
   }
   d->cx = cx;
   d->set = set;
+  d->input_count = model->g->input_count;
   if (set) d->samples = *qcc_dataset_samples(set);
   *out = d;
   return QCC_OK;
@@ -26,9 +28,12 @@ qcc_status qcc_data_open(qcc_data **out, const qcc_model *model, const char *con
                          size_t limit) {
   if (!out || !model || (!sources && source_count)) return QCC_ARG;
   *out = NULL;
+  for (uint32_t i = 0; i < source_count; i++) {
+    if (!sources[i]) return QCC_ARG;
+  }
   qcc_dataset *set = NULL;
   QCC_TRY(qcc_dataset_open(&set, model->g, sources, source_count, transform, limit));
-  return wrap(out, model->cx, set);
+  return wrap(out, model, set);
 }
 
 qcc_status qcc_data_synthetic(qcc_data **out, const qcc_model *model, size_t count, uint64_t seed) {
@@ -36,7 +41,7 @@ qcc_status qcc_data_synthetic(qcc_data **out, const qcc_model *model, size_t cou
   *out = NULL;
   qcc_dataset *set = NULL;
   QCC_TRY(qcc_dataset_synthetic(&set, model->g, count, seed));
-  return wrap(out, model->cx, set);
+  return wrap(out, model, set);
 }
 
 static qcc_status pull(void *user, size_t index, qcc_tensor *inputs) {
@@ -57,10 +62,9 @@ qcc_status qcc_data_pull(qcc_data **out, const qcc_model *model, size_t count,
   if (!out || !model || !get) return QCC_ARG;
   *out = NULL;
   qcc_data *d = NULL;
-  QCC_TRY(wrap(&d, model->cx, NULL));
+  QCC_TRY(wrap(&d, model, NULL));
   d->get = get;
   d->user = user;
-  d->input_count = model->g->input_count;
   d->samples = (qcc_samples){.count = count, .get = pull, .user = d};
   d->arrays = qcc_zalloc_array(d->cx, d->input_count + 1, sizeof *d->arrays);
   d->types = qcc_zalloc_array(d->cx, d->input_count + 1, sizeof *d->types);
@@ -71,6 +75,13 @@ qcc_status qcc_data_pull(qcc_data **out, const qcc_model *model, size_t count,
   for (size_t i = 0; i < d->input_count; i++) d->types[i] = model->g->inputs[i]->type;
   *out = d;
   return QCC_OK;
+}
+
+qcc_status qcc_data_fits(const qcc_data *data, const qcc_model *model) {
+  if (data->cx != model->cx) return qcc_error(model->cx, QCC_ARG, "A-142", NULL, "the samples were opened in another context");
+  if (data->input_count == model->g->input_count) return QCC_OK;
+  return qcc_error(model->cx, QCC_ARG, "A-143", NULL, "the samples are for %zu inputs, the model has %zu", data->input_count,
+                   (size_t)model->g->input_count);
 }
 
 size_t qcc_data_count(const qcc_data *data) { return data ? data->samples.count : 0; }
@@ -90,14 +101,17 @@ static bool ends_with(const char *s, const char *end) {
 
 qcc_status qcc_array_read(qcc_array *out, qcc_context *cx, const char *path) {
   if (!out || !cx || !path) return QCC_ARG;
+  *out = (qcc_array){0};
   qcc_tensor t = {0};
   const char *name = NULL;
   QCC_TRY(ends_with(path, ".pb") ? qcc_onnx_load_tensor(&t, cx, path, &name) : qcc_npy_read(&t, cx, path));
-  *out = qcc_array_of(&t);
   void *copy = qcc_alloc(cx, t.bytes + 1);
-  if (copy) memcpy(copy, t.data, t.bytes);
+  if (copy) {
+    memcpy(copy, t.data, t.bytes);
+    *out = qcc_array_of(&t);
+    out->data = copy;
+  }
   qcc_tensor_release(&t);
-  out->data = copy;
   return copy ? QCC_OK : QCC_NOMEM;
 }
 
@@ -128,7 +142,7 @@ static qcc_status deliver(void *user, size_t sample, const qcc_tensor *outputs) 
 static qcc_status run_graph(qcc_context *cx, const qcc_graph *g, const qcc_data *data, unsigned threads, const qcc_hooks *hooks) {
   const qcc_eval *eval = qcc_ref_eval();
   qcc_runner *runner = NULL;
-  QCC_TRY(eval->open(&runner, cx, g, threads ? threads : qcc_default_threads()));
+  QCC_TRY(eval->open(&runner, cx, g, qcc_threads_of(threads)));
   qcc_status st = eval->run(runner, &data->samples, 0, data->samples.count, hooks);
   eval->close(runner);
   return st;
@@ -137,6 +151,7 @@ static qcc_status run_graph(qcc_context *cx, const qcc_graph *g, const qcc_data 
 qcc_status qcc_run(const qcc_model *model, const qcc_data *data, unsigned threads,
                    qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs), void *user) {
   if (!model || !data || !output) return QCC_ARG;
+  QCC_TRY(qcc_data_fits(data, model));
   sink s = {.cx = model->cx, .output = output, .user = user, .count = model->g->output_count};
   s.arrays = qcc_zalloc_array(model->cx, s.count + 1u, sizeof *s.arrays);
   if (!s.arrays) return QCC_NOMEM;
@@ -164,6 +179,7 @@ static void inspect(void *user, unsigned worker, size_t sample, uint32_t index, 
 qcc_status qcc_inspect_tensor(const qcc_model *model, const qcc_data *data, const char *tensor,
                               qcc_status (*each)(void *user, size_t sample, const qcc_array *value), void *user) {
   if (!model || !data || !tensor || !each) return QCC_ARG;
+  QCC_TRY(qcc_data_fits(data, model));
   const qcc_value *v = qcc_find_value(model->g, qcc_intern(model->cx, tensor));
   if (!v) return qcc_error(model->cx, QCC_ARG, "A-102", NULL, "the model has no tensor \"%s\"", tensor);
   inspection in = {.each = each, .user = user};

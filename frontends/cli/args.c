@@ -52,8 +52,7 @@ void args_help(FILE *to, unsigned only) {
   for (int i = 0; i < COMMANDS; i++) {
     const command *c = &commands[i];
     if (only && only != c->id) continue;
-    fprintf(to, "  qcc %s%s %s\n      %s\n      e.g. %s\n", c->id == COMPILE ? "[-O0|-O1|-O2] " : "", c->id == COMPILE ? "" : c->name,
-            c->usage, c->doc, c->example);
+    fprintf(to, "  qcc %s %s\n      %s\n      e.g. %s\n", c->id == COMPILE ? "[-O0|-O1|-O2]" : c->name, c->usage, c->doc, c->example);
   }
   fprintf(to, "\n");
   if (!only || only == COMPILE)

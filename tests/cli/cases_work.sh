@@ -112,3 +112,10 @@ t_standard_output_full() {
   qcc dump net.qir >/dev/full 2>"$top/stderr" && fail "writing to a full disk succeeds"
   says 'error\['
 }
+t_diff_other_inputs() {
+  net
+  samples calib.npy 2
+  printf '%s\n' 'graph @two(%x: f32[1,3,8,8], %z: f32[1,3,8,8]) -> (%y) opset 13 {' '  %y: f32[1,3,8,8] = Add(%x, %z) "add"' '}' >two.qir
+  expect 2 qcc diff net.onnx two.qir --calib calib.npy
+  says 'for 1 inputs, the model has 2'
+}

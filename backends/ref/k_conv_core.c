@@ -53,7 +53,8 @@ qcc_status qcc_conv_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, con
   p->panels = (p->width + simd->nr - 1) / simd->nr;
   const size_t padded = p->panels * simd->nr;
   size_t floats, biases = !bias ? 0 : deep ? groups : groups * padded;
-  if (!qcc_mul_size(deep ? 1 : padded, p->depth, &floats) || !qcc_mul_size(floats, groups, &floats) || !qcc_add_size(floats, biases, &floats))
+  if (!qcc_mul_size(deep ? 1 : padded, p->depth, &floats) || !qcc_mul_size(floats, groups, &floats) ||
+      !qcc_add_size(floats, biases, &floats))
     return qcc_error(cx, QCC_LIMIT, "L-201", NULL, "packed weights are too large for this machine");
   p->at = qcc_alloc_array(cx, floats ? floats : 1, sizeof *p->at);
   if (!p->at) return QCC_NOMEM;
@@ -94,10 +95,10 @@ void qcc_block_run(const qcc_simd *simd, const qcc_block *b) {
 typedef struct walk { /* state of one convolution */
   const qcc_conv *c;
   const float *x, *zeros;
-  size_t taps, depth;   /* depth: input channels of one group */
-  size_t pixels;        /* of one image */
-  const float **base;   /* by row of the kernel, for one output line */
-  bool plain;           /* 1x1, stride 1: pixel by pixel */
+  size_t taps, depth; /* depth: input channels of one group */
+  size_t pixels;      /* of one image */
+  const float **base; /* by row of the kernel, for one output line */
+  bool plain;         /* 1x1, stride 1: pixel by pixel */
 } walk;
 
 /* Tap range along axis d that lies inside for output coordinate `o`. */
@@ -196,8 +197,10 @@ static void point_block(dense_walk *d, const float *x, size_t p0, size_t n) {
     }
     const size_t slot = qcc_row_slot(n, i);
     const float **to = d->pointers + slot / QCC_MR * QCC_MR * s->taps + slot % QCC_MR;
-    if (cut) cut = row_pointers(s, ox, to, cut);
-    else tap_pointers(s, ox, to);
+    if (cut)
+      cut = row_pointers(s, ox, to, cut);
+    else
+      tap_pointers(s, ox, to);
   }
 }
 
@@ -246,7 +249,8 @@ typedef struct dw_row {
 } dw_row;
 
 /* Pixels [from, to) whose taps kx in [lo, hi) are inside. */
-static void dw_part(const qcc_simd *simd, const dw_row *r, const float *const *row, int64_t from, int64_t to, int64_t lo, int64_t hi, float *y) {
+static void dw_part(const qcc_simd *simd, const dw_row *r, const float *const *row, int64_t from, int64_t to, int64_t lo, int64_t hi,
+                    float *y) {
   if (from >= to) return;
   const qcc_conv *c = r->c;
   qcc_dwrun d = r->run;
@@ -282,7 +286,8 @@ static void dw_line(const qcc_simd *simd, dw_row *r, const float *plane, int64_t
   }
 }
 
-static void run_depthwise(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, float lo, float hi, const qcc_posts *posts) {
+static void run_depthwise(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, float lo, float hi,
+                          const qcc_posts *posts) {
   const float *row[MAX_ROWS], *weight[MAX_ROWS];
   const size_t channels = (size_t)c->cin, line = (size_t)c->out[2] * channels;
   dw_row r = {.c = c, .row = row, .w = weight, .weights = p->at};

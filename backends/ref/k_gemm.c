@@ -4,14 +4,19 @@
 #include "backends/ref/run.h"
 
 /* ---- Gemm */
-typedef struct gemm { bool ta, tb; int64_t m, n, k; float alpha, beta; } gemm;
+typedef struct gemm {
+  bool ta, tb;
+  int64_t m, n, k;
+  float alpha, beta;
+} gemm;
 
 static qcc_status gemm_form(qcc_kargs *k, gemm *g) {
   const qcc_type *a = &k->in[0]->type, *b = &k->in[1]->type;
   *g = (gemm){.ta = qcc_attr_int(k->node, "transA", 0) != 0, .tb = qcc_attr_int(k->node, "transB", 0) != 0};
   g->alpha = qcc_attr_float(k->node, "alpha", 1.0f);
   g->beta = qcc_attr_float(k->node, "beta", 1.0f);
-  if (a->rank != 2 || b->rank != 2) return qcc_kx_fail(k, QCC_DATA, "D-211", "operands have rank %d and %d, Gemm takes matrices", a->rank, b->rank);
+  if (a->rank != 2 || b->rank != 2)
+    return qcc_kx_fail(k, QCC_DATA, "D-211", "operands have rank %d and %d, Gemm takes matrices", a->rank, b->rank);
   g->m = a->dim[g->ta], g->k = a->dim[!g->ta], g->n = b->dim[!g->tb];
   if (b->dim[g->tb] != g->k)
     return qcc_kx_fail(k, QCC_DATA, "D-212", "inner sizes %lld and %lld differ", (long long)g->k, (long long)b->dim[g->tb]);
@@ -24,7 +29,8 @@ static qcc_status add_c(qcc_kargs *k, const gemm *g, float *y) {
   const qcc_type out = {.dtype = QCC_F32, .rank = 2, .dim = {g->m, g->n}}, *in[1] = {&k->in[2]->type};
   qcc_kx_bcast p;
   if (!c) return QCC_NOMEM;
-  if (!qcc_kx_bcast_init(&p, &out, in, 1)) return qcc_kx_fail(k, QCC_DATA, "D-213", "C does not broadcast to [%lld,%lld]", (long long)g->m, (long long)g->n);
+  if (!qcc_kx_bcast_init(&p, &out, in, 1))
+    return qcc_kx_fail(k, QCC_DATA, "D-213", "C does not broadcast to [%lld,%lld]", (long long)g->m, (long long)g->n);
   if (g->m == 0 || g->n == 0) return QCC_OK;
   do {
     const int64_t run = p.dim[p.rank - 1], step = p.stride[0][p.rank - 1];
@@ -179,8 +185,10 @@ qcc_status qcc_kernel_matmul(qcc_kargs *k) {
   if (!y || !qcc_tensor_count(&k->out[0])) return QCC_OK;
   const float *a = qcc_kx_f32(k, 0), *b = ready ? NULL : qcc_kx_f32(k, 1);
   if (!a || (!ready && !b)) return QCC_NOMEM;
-  if (ready) QCC_TRY(qcc_dense_run(k->worker, ready, (size_t)(qcc_tensor_count(k->in[0]) / p.k), a, y, NULL));
-  else QCC_TRY(batches(k, &p, a, b, y));
+  if (ready)
+    QCC_TRY(qcc_dense_run(k->worker, ready, (size_t)(qcc_tensor_count(k->in[0]) / p.k), a, y, NULL));
+  else
+    QCC_TRY(batches(k, &p, a, b, y));
   qcc_kx_store_f32(k, 0, y);
   return QCC_OK;
 }

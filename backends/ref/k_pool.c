@@ -3,7 +3,7 @@
 #include "backends/ref/kutil.h"
 
 typedef struct pool {
-  qcc_window win;          /* always three dims: leading ones are 1 */
+  qcc_window win; /* always three dims: leading ones are 1 */
   int64_t planes;
   bool count_pads, column_major;
 } pool;
@@ -51,16 +51,18 @@ static int64_t padded_count(const qcc_window *w, const int64_t o[3]) {
   return n;
 }
 
-typedef struct spot { int64_t o[3], first[3], from[3], to[3]; } spot; /* one output element */
+typedef struct spot {
+  int64_t o[3], first[3], from[3], to[3];
+} spot; /* one output element */
 
 static void find(const qcc_window *w, int64_t i, spot *s) {
   s->o[0] = i / (w->out[1] * w->out[2]), s->o[1] = i / w->out[2] % w->out[1], s->o[2] = i % w->out[2];
   for (int d = 0; d < 3; ++d) taps(w, d, s->o[d], &s->first[d], &s->from[d], &s->to[d]);
 }
 
-#define EACH_TAP(s, w)                                                                                               \
-  for (int64_t kz = (s)->from[0], z; kz < (s)->to[0] && (z = (s)->first[0] + kz * (w)->dilation[0], true); ++kz)     \
-    for (int64_t ky = (s)->from[1], y; ky < (s)->to[1] && (y = (s)->first[1] + ky * (w)->dilation[1], true); ++ky)   \
+#define EACH_TAP(s, w)                                                                                             \
+  for (int64_t kz = (s)->from[0], z; kz < (s)->to[0] && (z = (s)->first[0] + kz * (w)->dilation[0], true); ++kz)   \
+    for (int64_t ky = (s)->from[1], y; ky < (s)->to[1] && (y = (s)->first[1] + ky * (w)->dilation[1], true); ++ky) \
       for (int64_t kx = (s)->from[2], x; kx < (s)->to[2] && (x = (s)->first[2] + kx * (w)->dilation[2], true); ++kx)
 
 static int64_t position(const pool *p, int64_t z, int64_t y, int64_t x) {
@@ -69,26 +71,26 @@ static int64_t position(const pool *p, int64_t z, int64_t y, int64_t x) {
 }
 
 /* ---- MaxPool */
-#define MAX_PLANE(NAME, T, LOWEST)                                                                    \
-  static void NAME(const pool *p, const void *from, void *to, int64_t *index, int64_t plane) {        \
-    const qcc_window *w = &p->win;                                                                    \
-    const int64_t in = w->in[0] * w->in[1] * w->in[2], out = w->out[0] * w->out[1] * w->out[2];       \
-    const T *a = (const T *)from + plane * in;                                                        \
-    T *b = (T *)to + plane * out;                                                                     \
-    for (int64_t i = 0; i < out; ++i) {                                                               \
-      spot s;                                                                                         \
-      T best = LOWEST;                                                                                \
-      int64_t at = 0;                                                                                 \
-      bool any = false;                                                                               \
-      find(w, i, &s);                                                                                 \
-      EACH_TAP(&s, w) {                                                                               \
-        const T v = a[(z * w->in[1] + y) * w->in[2] + x];                                             \
-        if (any && !(v > best)) continue;                                                             \
-        best = v, any = true, at = position(p, z, y, x);                                              \
-      }                                                                                               \
-      b[i] = best;                                                                                    \
-      if (index) index[plane * out + i] = plane * in + at;                                            \
-    }                                                                                                 \
+#define MAX_PLANE(NAME, T, LOWEST)                                                              \
+  static void NAME(const pool *p, const void *from, void *to, int64_t *index, int64_t plane) {  \
+    const qcc_window *w = &p->win;                                                              \
+    const int64_t in = w->in[0] * w->in[1] * w->in[2], out = w->out[0] * w->out[1] * w->out[2]; \
+    const T *a = (const T *)from + plane * in;                                                  \
+    T *b = (T *)to + plane * out;                                                               \
+    for (int64_t i = 0; i < out; ++i) {                                                         \
+      spot s;                                                                                   \
+      T best = LOWEST;                                                                          \
+      int64_t at = 0;                                                                           \
+      bool any = false;                                                                         \
+      find(w, i, &s);                                                                           \
+      EACH_TAP(&s, w) {                                                                         \
+        const T v = a[(z * w->in[1] + y) * w->in[2] + x];                                       \
+        if (any && !(v > best)) continue;                                                       \
+        best = v, any = true, at = position(p, z, y, x);                                        \
+      }                                                                                         \
+      b[i] = best;                                                                              \
+      if (index) index[plane * out + i] = plane * in + at;                                      \
+    }                                                                                           \
   }
 MAX_PLANE(max_f32, float, -INFINITY)
 MAX_PLANE(max_f64, double, -(double)INFINITY)

@@ -8,7 +8,10 @@
 #include "ir/quant.h"
 
 /* Where the scale of an element is: x is [outer][channels][inner], scales stand every `block` channels (block 1: per channel). */
-typedef struct grains { int64_t outer, channels, inner, block, rows; /* rows: scales along the axis */ bool whole; } grains;
+typedef struct grains {
+  int64_t outer, channels, inner, block, rows; /* rows: scales along the axis */
+  bool whole;
+} grains;
 
 static qcc_status grains_of(qcc_kargs *k, const qcc_type *x, const qcc_type *s, grains *g) {
   const int64_t count = s->rank ? qcc_kx_product(s->dim, 0, s->rank) : 1;
@@ -31,7 +34,12 @@ static int64_t scale_at(const grains *g, bool blocked, int64_t o, int64_t c, int
   return blocked ? (o * g->rows + c / g->block) * g->inner + i : c;
 }
 
-typedef struct params { const float *scale; const qcc_tensor *zero; bool blocked; grains g; } params;
+typedef struct params {
+  const float *scale;
+  const qcc_tensor *zero;
+  bool blocked;
+  grains g;
+} params;
 
 static int32_t zero_of(const params *p, int64_t i) {
   if (!p->zero || !qcc_dtype_is_int(p->zero->type.dtype)) return 0;
@@ -206,8 +214,10 @@ static qcc_status fake_attrs(qcc_kargs *k, const float **scale, const int64_t **
 
 static void fake_run(const qcc_simd *simd, float *y, const float *x, int64_t n, float scale, int64_t zero, int32_t lo, int32_t hi) {
   const int64_t low = lo - zero, high = hi - zero;
-  if (low > -(1 << 22) && high < 1 << 22) simd->fake_quant(y, x, (size_t)n, scale, (float)low, (float)high);
-  else qcc_fake_quantize(y, x, (size_t)n, scale, (int32_t)zero, lo, hi);
+  if (low > -(1 << 22) && high < 1 << 22)
+    simd->fake_quant(y, x, (size_t)n, scale, (float)low, (float)high);
+  else
+    qcc_fake_quantize(y, x, (size_t)n, scale, (int32_t)zero, lo, hi);
 }
 
 static qcc_status fake_static(qcc_kargs *k, float *y, const float *x) {

@@ -8,13 +8,13 @@
 typedef struct qcc_kargs {
   qcc_context *cx;
   const qcc_node *node;
-  int64_t opset;                  /* version of the node's domain */
+  int64_t opset; /* version of the node's domain */
   uint32_t in_count, out_count;
-  const qcc_tensor *const *in;    /* NULL: input left out; naturally aligned */
-  qcc_tensor *out;                /* type static and data set: write there. data == NULL and type.dtype set or not: the size depends on values,
+  const qcc_tensor *const *in; /* NULL: input left out; naturally aligned */
+  qcc_tensor *out;             /* type static and data set: write there. data == NULL and type.dtype set or not: the size depends on values,
                                      call qcc_kout_alloc. type.dtype == QCC_NONE with want == false: nobody reads it, skip */
-  const bool *want;               /* out_count: output is used */
-  struct qcc_worker *worker;      /* the runner's */
+  const bool *want;            /* out_count: output is used */
+  struct qcc_worker *worker;   /* the runner's */
 } qcc_kargs;
 
 /* Computes all wanted outputs. QCC_DATA for values that no model check can see (index out of range), QCC_UNSUPPORTED for dtypes or

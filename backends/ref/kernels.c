@@ -31,7 +31,8 @@ qcc_status qcc_check_bytes(qcc_context *cx, const qcc_node *n, const qcc_type *t
 
 qcc_status qcc_kout_alloc(qcc_kargs *k, uint32_t i, const qcc_type *type) {
   qcc_loc loc = qcc_node_loc(k->node);
-  if (i >= k->out_count || !k->want[i]) return qcc_error(k->cx, QCC_INTERNAL, "I-203", &loc, "a kernel made output %u that nobody reads", i);
+  if (i >= k->out_count || !k->want[i])
+    return qcc_error(k->cx, QCC_INTERNAL, "I-203", &loc, "a kernel made output %u that nobody reads", i);
   if (k->out[i].data) {
     if (qcc_type_equal(&k->out[i].type, type)) return QCC_OK;
     return qcc_error(k->cx, QCC_INTERNAL, "I-204", &loc, "shape rule and kernel disagree on output %u", i);

@@ -17,14 +17,14 @@ typedef enum qcc_where {
   QCC_AT_OUTSIDE, /* graph input or constant */
   QCC_AT_KNOWN,   /* computed with the plan */
   QCC_AT_ARENA,
-  QCC_AT_HEAP     /* shape known only while running */
+  QCC_AT_HEAP /* shape known only while running */
 } qcc_where;
 
 typedef struct qcc_plan_value {
-  qcc_type type;        /* static unless AT_HEAP */
+  qcc_type type; /* static unless AT_HEAP */
   qcc_where where;
-  bool last;            /* channels last */
-  bool pinned;          /* read by a body or by the caller: row-major, its own memory */
+  bool last;   /* channels last */
+  bool pinned; /* read by a body or by the caller: row-major, its own memory */
   bool observed;
   bool made;            /* while planning: some earlier step makes it */
   uint32_t alias;       /* shares the memory of this value; itself: none */
@@ -37,38 +37,46 @@ typedef enum qcc_step_kind {
   QCC_STEP_KERNEL,  /* row-major, planned outputs */
   QCC_STEP_DYNAMIC, /* row-major, types while running */
   QCC_STEP_VIEW,    /* same bytes, other shape */
-  QCC_STEP_TO_LAST, QCC_STEP_TO_ROW,
-  QCC_STEP_CONV, QCC_STEP_DENSE, QCC_STEP_MAX_POOL, QCC_STEP_AVERAGE_POOL, QCC_STEP_MEAN,
-  QCC_STEP_ELEM,    /* posts alone */
-  QCC_STEP_CONCAT   /* along channels, channels last */
+  QCC_STEP_TO_LAST,
+  QCC_STEP_TO_ROW,
+  QCC_STEP_CONV,
+  QCC_STEP_DENSE,
+  QCC_STEP_MAX_POOL,
+  QCC_STEP_AVERAGE_POOL,
+  QCC_STEP_MEAN,
+  QCC_STEP_ELEM,  /* posts alone */
+  QCC_STEP_CONCAT /* along channels, channels last */
 } qcc_step_kind;
 
-typedef struct qcc_step_post { qcc_post post; uint32_t operand; } qcc_step_post; /* operand: value of QCC_POST_SAME */
+typedef struct qcc_step_post {
+  qcc_post post;
+  uint32_t operand;
+} qcc_step_post; /* operand: value of QCC_POST_SAME */
 
 typedef struct qcc_plan_step {
   qcc_step_kind kind;
-  uint32_t at;             /* index in the program */
-  const qcc_node *node;    /* NULL: change of layout */
+  uint32_t at;          /* index in the program */
+  const qcc_node *node; /* NULL: change of layout */
   qcc_kernel kernel;
   uint32_t in_count, out_count;
-  uint32_t *in, *out;      /* value ids; QCC_NO_VALUE: left out or not wanted */
+  uint32_t *in, *out; /* value ids; QCC_NO_VALUE: left out or not wanted */
   qcc_step_post *post;
   uint32_t post_count;
-  qcc_conv conv;           /* CONV and pools */
+  qcc_conv conv; /* CONV and pools */
   bool count_pads;
 } qcc_plan_step;
 
 struct qcc_shape_plan {
   qcc_shape_plan *next;
-  uint32_t users;          /* workers that run it */
+  uint32_t users; /* workers that run it */
   qcc_runner *r;
-  qcc_arena mem;           /* everything below */
-  qcc_type *in_type;       /* of the graph inputs */
+  qcc_arena mem;            /* everything below */
+  qcc_type *in_type;        /* of the graph inputs */
   const uint32_t *observed; /* compared, see run.h */
   uint32_t *observed_copy;
   QCC_VEC(qcc_plan_value) value;
   QCC_VEC(qcc_plan_step) step;
-  uint32_t *output;        /* ids of the graph outputs, row-major */
+  uint32_t *output; /* ids of the graph outputs, row-major */
   QCC_VEC(qcc_tensor *) known;
   size_t arena_bytes;
 };
@@ -83,15 +91,15 @@ qcc_status qcc_plan_exec(qcc_worker *w, const qcc_shape_plan *p) QCC_MUST_USE;
 /* ---- building, in this order */
 typedef struct qcc_planner {
   qcc_shape_plan *p;
-  qcc_worker *w;            /* runs what can be known now */
+  qcc_worker *w; /* runs what can be known now */
   const qcc_prog *prog;
-  bool *done;               /* by program index: known, folded or absorbed */
-  bool *fixed;              /* by program index: all types are static */
-  uint32_t *position;       /* program index by node id */
+  bool *done;         /* by program index: known, folded or absorbed */
+  bool *fixed;        /* by program index: all types are static */
+  uint32_t *position; /* program index by node id */
 } qcc_planner;
-qcc_status qcc_plan_types(qcc_planner *b, const qcc_tensor *inputs) QCC_MUST_USE;   /* plan_types.c: types, known values */
-qcc_status qcc_plan_steps(qcc_planner *b) QCC_MUST_USE;                             /* plan_steps.c: steps, fusion, layout */
-qcc_status qcc_plan_place(qcc_planner *b) QCC_MUST_USE;                             /* plan_mem.c: arena */
+qcc_status qcc_plan_types(qcc_planner *b, const qcc_tensor *inputs) QCC_MUST_USE; /* plan_types.c: types, known values */
+qcc_status qcc_plan_steps(qcc_planner *b) QCC_MUST_USE;                           /* plan_steps.c: steps, fusion, layout */
+qcc_status qcc_plan_place(qcc_planner *b) QCC_MUST_USE;                           /* plan_mem.c: arena */
 
 static inline qcc_plan_value *qcc_plan_at(const qcc_planner *b, uint32_t id) { return &b->p->value.at[id]; }
 /* Constant or known tensor of a value, NULL: none. */

@@ -7,10 +7,13 @@
 
 #include "backends/ref/plan.h"
 
-typedef struct life { uint32_t id, from, to; size_t bytes, offset; } life;
+typedef struct life {
+  uint32_t id, from, to;
+  size_t bytes, offset;
+} life;
 
 typedef struct lives {
-  uint32_t *from, *to;  /* by value id, of the root of its aliases */
+  uint32_t *from, *to; /* by value id, of the root of its aliases */
 } lives;
 
 static uint32_t root(const qcc_planner *b, uint32_t id) {

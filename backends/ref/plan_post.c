@@ -135,8 +135,10 @@ static bool along(const qcc_type *o, const qcc_type *t, int axis) {
 static bool channel_post(const qcc_planner *b, const qcc_type *o, const qcc_type *t, bool last, uint32_t id, qcc_step_post *to) {
   const bool free = qcc_plan_free_layout(t);
   int axis = -1;
-  if (!last && along(o, t, t->rank - 1)) axis = t->rank - 1;
-  else if (t->rank >= 3 && (last || (free && t->dim[1] != 1)) && along(o, t, 1)) axis = 1;
+  if (!last && along(o, t, t->rank - 1))
+    axis = t->rank - 1;
+  else if (t->rank >= 3 && (last || (free && t->dim[1] != 1)) && along(o, t, 1))
+    axis = 1;
   if (axis < 0 || standing(b, id, false) == QCC_NO_VALUE) return false;
   to->post.kind = QCC_POST_CHANNEL;
   to->post.channels = (size_t)t->dim[axis];
@@ -158,8 +160,8 @@ static bool binary_post(const qcc_planner *b, const qcc_node *n, uint32_t index,
   if (qcc_type_equal(o, t)) {
     p->kind = QCC_POST_SAME;
     to->operand = standing(b, v->id, last);
-    const bool plain = qcc_plan_at(b, v->id)->where != QCC_AT_OUTSIDE || b->p->r->consts[v->id].type.dtype == QCC_NONE ||
-                       b->p->r->consts[v->id].data;
+    const bool plain =
+        qcc_plan_at(b, v->id)->where != QCC_AT_OUTSIDE || b->p->r->consts[v->id].type.dtype == QCC_NONE || b->p->r->consts[v->id].data;
     return to->operand != QCC_NO_VALUE && plain;
   }
   return channel_post(b, o, t, last, v->id, to);
@@ -171,7 +173,8 @@ bool qcc_plan_post(qcc_planner *b, const qcc_node *n, uint32_t index, bool last,
   if (!single(n) || !is_f32(b, v) || !is_f32(b, n->out[0])) return false;
   const qcc_type *t = &qcc_plan_at(b, v->id)->type;
   if (!qcc_type_equal(t, &qcc_plan_at(b, n->out[0]->id)->type)) return false;
-  if (n->op == QCC_OP_ADD || n->op == QCC_OP_SUB || n->op == QCC_OP_MUL || n->op == QCC_OP_DIV) return binary_post(b, n, index, t, last, to);
+  if (n->op == QCC_OP_ADD || n->op == QCC_OP_SUB || n->op == QCC_OP_MUL || n->op == QCC_OP_DIV)
+    return binary_post(b, n, index, t, last, to);
   if (index != 0) return false;
   if (n->op == QCC_OP_FAKE_QUANT) return fake_post(n, &to->post);
   if (n->op == QCC_OP_BATCH_NORMALIZATION) return norm_post(b, n, t, last, &to->post);
@@ -194,8 +197,10 @@ static bool silu_post(qcc_planner *b, const qcc_value *x, qcc_step_post *to, con
   if (x->use_count != 2 || !is_f32(b, x)) return false;
   QCC_FOR_USES(u, x) {
     if (!u->node || u->graph != x->graph) return false;
-    if (u->node->op == QCC_OP_SIGMOID) s = u->node;
-    else if (u->node->op == QCC_OP_MUL) m = u->node;
+    if (u->node->op == QCC_OP_SIGMOID)
+      s = u->node;
+    else if (u->node->op == QCC_OP_MUL)
+      m = u->node;
   }
   if (!s || !m || !inner(b, s->out[0]) || qcc_only_user(s->out[0]) != m || !is_f32(b, m->out[0])) return false;
   *to = (qcc_step_post){.post = {.kind = QCC_POST_ACT, .act = QCC_ACT_SILU}, .operand = QCC_NO_VALUE};

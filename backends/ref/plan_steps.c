@@ -157,7 +157,11 @@ static bool mean_step(const qcc_planner *b, const qcc_node *n) {
 
 static bool is_view(const qcc_planner *b, const qcc_node *n) {
   switch (n->op) {
-    case QCC_OP_RESHAPE: case QCC_OP_FLATTEN: case QCC_OP_SQUEEZE: case QCC_OP_UNSQUEEZE: case QCC_OP_IDENTITY: break;
+    case QCC_OP_RESHAPE:
+    case QCC_OP_FLATTEN:
+    case QCC_OP_SQUEEZE:
+    case QCC_OP_UNSQUEEZE:
+    case QCC_OP_IDENTITY: break;
     case QCC_OP_DROPOUT:
       if (qcc_in(n, 2)) {
         const qcc_tensor *t = qcc_plan_known(b, qcc_in(n, 2));
@@ -167,8 +171,9 @@ static bool is_view(const qcc_planner *b, const qcc_node *n) {
     default: return false;
   }
   const qcc_value *x = qcc_in(n, 0);
-  return x && at(b, x->id)->type.dtype == at(b, n->out[0]->id)->type.dtype && (at(b, x->id)->where == QCC_AT_ARENA || at(b, x->id)->where == QCC_AT_KNOWN ||
-         (at(b, x->id)->where == QCC_AT_OUTSIDE && (x->is_input || b->p->r->consts[x->id].data)));
+  return x && at(b, x->id)->type.dtype == at(b, n->out[0]->id)->type.dtype &&
+         (at(b, x->id)->where == QCC_AT_ARENA || at(b, x->id)->where == QCC_AT_KNOWN ||
+          (at(b, x->id)->where == QCC_AT_OUTSIDE && (x->is_input || b->p->r->consts[x->id].data)));
 }
 
 /* Transpose that only renames the layout: [N,H,W,C] to [N,C,H,W] of a row-major value, or back of one that stands channels last. */
@@ -250,9 +255,12 @@ static qcc_status elem_step(qcc_planner *b, uint32_t i, bool *did) {
 
 /* Operators of one operand that do not care where an element stands. */
 static bool pointwise(const qcc_planner *b, const qcc_node *n) {
-  static const qcc_op list[] = {QCC_OP_ELU, QCC_OP_SELU, QCC_OP_CELU, QCC_OP_THRESHOLDED_RELU, QCC_OP_SOFTPLUS, QCC_OP_SOFTSIGN, QCC_OP_MISH,
-                                QCC_OP_GELU, QCC_OP_MS_GELU, QCC_OP_SWISH, QCC_OP_SHRINK, QCC_OP_LOG, QCC_OP_SQRT, QCC_OP_RECIPROCAL, QCC_OP_ERF,
-                                QCC_OP_ABS, QCC_OP_NEG, QCC_OP_FLOOR, QCC_OP_CEIL, QCC_OP_ROUND, QCC_OP_SIGN};
+  static const qcc_op list[] = {QCC_OP_ELU,      QCC_OP_SELU,       QCC_OP_CELU,   QCC_OP_THRESHOLDED_RELU,
+                                QCC_OP_SOFTPLUS, QCC_OP_SOFTSIGN,   QCC_OP_MISH,   QCC_OP_GELU,
+                                QCC_OP_MS_GELU,  QCC_OP_SWISH,      QCC_OP_SHRINK, QCC_OP_LOG,
+                                QCC_OP_SQRT,     QCC_OP_RECIPROCAL, QCC_OP_ERF,    QCC_OP_ABS,
+                                QCC_OP_NEG,      QCC_OP_FLOOR,      QCC_OP_CEIL,   QCC_OP_ROUND,
+                                QCC_OP_SIGN};
   if (!only_first(n) || !is_f32(b, qcc_in(n, 0)) || !is_f32(b, n->out[0])) return false;
   if (n->op == QCC_OP_FAKE_QUANT) return qcc_attr_int(n, "axis", -1) < 0;
   for (size_t i = 0; i < sizeof list / sizeof list[0]; ++i)
@@ -285,7 +293,8 @@ static qcc_status plan_node(qcc_planner *b, uint32_t i) {
   if (!only_first(n) || at(b, n->out[0]->id)->bytes == 0) return kernel_step(b, i, QCC_STEP_KERNEL);
   if (conv_step(b, n, &s, &st)) return st == QCC_OK ? fast_step(b, &s, QCC_STEP_CONV, i, true) : st;
   if (dense_step(b, n)) return fast_step(b, &s, QCC_STEP_DENSE, i, false);
-  if (pool_step(b, n, &s, &st)) return st == QCC_OK ? fast_step(b, &s, n->op == QCC_OP_MAX_POOL ? QCC_STEP_MAX_POOL : QCC_STEP_AVERAGE_POOL, i, true) : st;
+  if (pool_step(b, n, &s, &st))
+    return st == QCC_OK ? fast_step(b, &s, n->op == QCC_OP_MAX_POOL ? QCC_STEP_MAX_POOL : QCC_STEP_AVERAGE_POOL, i, true) : st;
   if (mean_step(b, n)) {
     QCC_TRY(start_step(b, &s, QCC_STEP_MEAN, i, 1, 1));
     s.in[0] = n->in[0].value->id;

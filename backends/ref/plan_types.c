@@ -17,7 +17,11 @@ const qcc_tensor *qcc_plan_known(const qcc_planner *b, const qcc_value *v) {
 }
 
 /* ---- one node */
-typedef struct guess { const qcc_type **in; const qcc_tensor **known; qcc_type *out; } guess;
+typedef struct guess {
+  const qcc_type **in;
+  const qcc_tensor **known;
+  qcc_type *out;
+} guess;
 
 static bool read_types(qcc_planner *b, const qcc_node *n, guess *g) {
   bool all = true;
@@ -35,7 +39,8 @@ static bool read_types(qcc_planner *b, const qcc_node *n, guess *g) {
 }
 
 static qcc_status infer(qcc_planner *b, const qcc_node *n, guess *g) {
-  qcc_infer f = {.cx = b->w->cx, .node = n, .opset = qcc_graph_opset(n->graph->root, n->domain), .in = g->in, .known = g->known, .out = g->out};
+  qcc_infer f = {
+      .cx = b->w->cx, .node = n, .opset = qcc_graph_opset(n->graph->root, n->domain), .in = g->in, .known = g->known, .out = g->out};
   for (uint32_t i = 0; i < n->out_count; ++i) g->out[i] = qcc_type_unknown();
   pthread_mutex_lock(&b->p->r->lock);
   qcc_status st = qcc_infer_node(&f);
@@ -96,8 +101,10 @@ static qcc_status compute(qcc_planner *b, const qcc_node *n, const guess *g) {
   QCC_TRY(qcc_node_run(w, n, qcc_kernel_of(n->op), in, NULL, out));
   qcc_status st = QCC_OK;
   for (uint32_t i = 0; i < n->out_count; ++i) {
-    if (st == QCC_OK && wanted(n, i)) st = keep_known(b, n->out[i], &out[i]);
-    else qcc_tensor_release(&out[i]);
+    if (st == QCC_OK && wanted(n, i))
+      st = keep_known(b, n->out[i], &out[i]);
+    else
+      qcc_tensor_release(&out[i]);
   }
   return st;
 }
@@ -140,7 +147,7 @@ static qcc_status plan_step(qcc_planner *b, uint32_t at) {
 /* ---- all values */
 static bool read_by_body(const qcc_value *v) {
   QCC_FOR_USES(u, v)
-    if (u->graph != v->graph) return true;
+  if (u->graph != v->graph) return true;
   return false;
 }
 
@@ -167,8 +174,8 @@ static qcc_status start_values(qcc_planner *b, const qcc_tensor *inputs) {
     mark(b, g->inputs[i]);
   }
   QCC_FOR_NODES(n, g)
-    for (uint32_t i = 0; i < n->out_count; ++i)
-      if (n->out[i]) mark(b, n->out[i]);
+  for (uint32_t i = 0; i < n->out_count; ++i)
+    if (n->out[i]) mark(b, n->out[i]);
   return QCC_OK;
 }
 

@@ -9,9 +9,12 @@
 static void per_channel(const qcc_simd *simd, const qcc_post *p, float *at, size_t count) {
   for (size_t i = 0; i + p->channels <= count; i += p->channels) {
     float *row = at + i;
-    if (p->kind == QCC_POST_AFFINE) simd->affine(row, row, p->operand, p->shift, p->channels);
-    else if (p->swapped) simd->arith(p->arith, row, p->operand, row, p->channels);
-    else simd->arith(p->arith, row, row, p->operand, p->channels);
+    if (p->kind == QCC_POST_AFFINE)
+      simd->affine(row, row, p->operand, p->shift, p->channels);
+    else if (p->swapped)
+      simd->arith(p->arith, row, p->operand, row, p->channels);
+    else
+      simd->arith(p->arith, row, row, p->operand, p->channels);
   }
 }
 
@@ -31,12 +34,16 @@ void qcc_posts_run(const qcc_simd *simd, const qcc_posts *posts, float *at, size
       case QCC_POST_ACT: simd->act(p->act, at, at, count, p->p, p->q); break;
       case QCC_POST_FAKE_QUANT: simd->fake_quant(at, at, count, p->scale, p->p, p->q); break;
       case QCC_POST_SAME:
-        if (turned) simd->arith(p->arith, at, p->operand + offset, at, count);
-        else simd->arith(p->arith, at, at, p->operand + offset, count);
+        if (turned)
+          simd->arith(p->arith, at, p->operand + offset, at, count);
+        else
+          simd->arith(p->arith, at, at, p->operand + offset, count);
         break;
       case QCC_POST_SCALAR:
-        if (turned) scalar_left(p, at, count);
-        else simd->scalar(p->arith, at, at, p->p, count);
+        if (turned)
+          scalar_left(p, at, count);
+        else
+          simd->scalar(p->arith, at, at, p->p, count);
         break;
       default: per_channel(simd, p, at, count); break;
     }
@@ -130,8 +137,10 @@ static void weave(float *y, const float *x, size_t n) {
 void qcc_to_last(float *y, const float *x, size_t batch, size_t channels, size_t spatial) {
   const size_t n = channels * spatial;
   for (size_t b = 0; b < batch; ++b) {
-    if (channels == 3) weave(y + b * n, x + b * n, spatial);
-    else transpose(y + b * n, x + b * n, channels, spatial);
+    if (channels == 3)
+      weave(y + b * n, x + b * n, spatial);
+    else
+      transpose(y + b * n, x + b * n, channels, spatial);
   }
 }
 

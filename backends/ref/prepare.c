@@ -10,8 +10,8 @@
 typedef struct prep {
   qcc_runner *r;
   qcc_worker *w;
-  uint32_t *readers;   /* by value id: uses that still want the plain constant */
-  bool *packed;        /* by value id: some use was packed */
+  uint32_t *readers; /* by value id: uses that still want the plain constant */
+  bool *packed;      /* by value id: some use was packed */
 } prep;
 
 static const qcc_tensor *known(const prep *p, const qcc_value *v) {
@@ -68,8 +68,10 @@ static qcc_status fold_node(prep *p, const qcc_node *n) {
   for (uint32_t i = 0; st == QCC_OK && i < n->out_count; ++i) {
     if (!n->out[i]) continue;
     p->r->folded[n->out[i]->id] = true;
-    if (n->out[i]->use_count) p->r->consts[n->out[i]->id] = out[i];
-    else qcc_tensor_release(&out[i]);
+    if (n->out[i]->use_count)
+      p->r->consts[n->out[i]->id] = out[i];
+    else
+      qcc_tensor_release(&out[i]);
   }
   qcc_scratch_back(p->w, mark);
   return st;
@@ -87,7 +89,9 @@ static const float *floats(prep *p, const qcc_tensor *t, qcc_tensor *own) {
   return to;
 }
 
-static bool is_float(const qcc_tensor *t) { return t && (t->type.dtype == QCC_F32 || t->type.dtype == QCC_F16 || t->type.dtype == QCC_BF16); }
+static bool is_float(const qcc_tensor *t) {
+  return t && (t->type.dtype == QCC_F32 || t->type.dtype == QCC_F16 || t->type.dtype == QCC_BF16);
+}
 
 static bool conv_form(qcc_conv *c, const qcc_node *n, const qcc_type *w) {
   const int64_t group = qcc_attr_int(n, "group", 1);
@@ -111,7 +115,8 @@ static qcc_status pack_dense(prep *p, const qcc_node *n, const qcc_tensor *w, co
   if (w->type.rank != 2) return QCC_OK;
   const size_t depth = (size_t)w->type.dim[turned], width = (size_t)w->type.dim[!turned];
   if (b && (b->type.dim[b->type.rank - 1] != (int64_t)width || qcc_tensor_count(b) != (int64_t)width)) return QCC_OK;
-  return qcc_dense_pack(&p->r->packs[n->id], p->w->cx, p->w->simd, depth, width, wf, turned, gemm ? qcc_attr_float(n, "alpha", 1.0f) : 1.0f, bf);
+  return qcc_dense_pack(&p->r->packs[n->id], p->w->cx, p->w->simd, depth, width, wf, turned, gemm ? qcc_attr_float(n, "alpha", 1.0f) : 1.0f,
+                        bf);
 }
 
 /* Is this a node whose weights (and bias, when there is one) can be packed now? */
@@ -152,7 +157,8 @@ static qcc_status keep_const(prep *p, const qcc_value *v) {
   if (!v->data) return QCC_OK;
   to->type = v->data->type;
   if (p->packed[v->id] && !p->readers[v->id]) return QCC_OK;
-  if (v->data->type.dtype != QCC_STRING && (uintptr_t)v->data->data % 16) return qcc_tensor_copy(to, p->w->cx, &v->data->type, v->data->data);
+  if (v->data->type.dtype != QCC_STRING && (uintptr_t)v->data->data % 16)
+    return qcc_tensor_copy(to, p->w->cx, &v->data->type, v->data->data);
   *to = *v->data;
   to->buf = NULL; /* the graph owns it */
   return QCC_OK;
@@ -164,8 +170,10 @@ static qcc_status each_graph(qcc_graph *g, void *user) {
   QCC_FOR_NODES(n, g) {
     for (uint32_t i = 0; i < n->out_count; ++i)
       if (n->out[i]) p->readers[n->out[i]->id] = n->out[i]->use_count;
-    if (foldable(p, n)) QCC_TRY(fold_node(p, n));
-    else QCC_TRY(pack_node(p, n));
+    if (foldable(p, n))
+      QCC_TRY(fold_node(p, n));
+    else
+      QCC_TRY(pack_node(p, n));
   }
   for (uint32_t i = 0; i < g->const_count; ++i)
     if (!g->consts[i]->def) QCC_TRY(keep_const(p, g->consts[i]));

@@ -22,7 +22,10 @@ static const qcc_node *user_in(const qcc_use *u, const qcc_graph *g) {
   return at ? n : NULL;
 }
 
-typedef struct lives { uint32_t *position; QCC_VEC(uint64_t) end; } lives;
+typedef struct lives {
+  uint32_t *position;
+  QCC_VEC(uint64_t) end;
+} lives;
 
 static int by_end(const void *a, const void *b) {
   const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -46,7 +49,7 @@ static bool all_lives(qcc_runner *r, const qcc_graph *g, lives *l) {
   bool ok = true;
   for (uint32_t i = 0; i < g->input_count; ++i) ok = ok && add_life(r, g, l, g->inputs[i], 0);
   QCC_FOR_NODES(n, g)
-    for (uint32_t i = 0; i < n->out_count; ++i) ok = ok && add_life(r, g, l, n->out[i], l->position[n->id]);
+  for (uint32_t i = 0; i < n->out_count; ++i) ok = ok && add_life(r, g, l, n->out[i], l->position[n->id]);
   return ok;
 }
 
@@ -90,8 +93,10 @@ qcc_status qcc_prog_new(qcc_prog **out, qcc_runner *r, const qcc_graph *g) {
   qcc_status st = fill(p, r, &l);
   qcc_free(r->cx, l.position);
   qcc_vec_free(r->cx, &l.end);
-  if (st == QCC_OK) *out = p;
-  else qcc_prog_free(r->cx, p);
+  if (st == QCC_OK)
+    *out = p;
+  else
+    qcc_prog_free(r->cx, p);
   return st;
 }
 
@@ -116,7 +121,8 @@ static qcc_status infer(qcc_worker *w, const qcc_node *n, const qcc_tensor *cons
     c->known[i] = in[i] && in[i]->data ? in[i] : NULL;
   }
   for (uint32_t i = 0; i < n->out_count; ++i) c->out_type[i] = qcc_type_unknown();
-  qcc_infer f = {.cx = w->cx, .node = n, .opset = qcc_graph_opset(n->graph->root, n->domain), .in = c->in_type, .known = c->known, .out = c->out_type};
+  qcc_infer f = {
+      .cx = w->cx, .node = n, .opset = qcc_graph_opset(n->graph->root, n->domain), .in = c->in_type, .known = c->known, .out = c->out_type};
   if (w->runner) pthread_mutex_lock(&w->runner->lock);
   qcc_status st = qcc_infer_node(&f);
   if (w->runner) pthread_mutex_unlock(&w->runner->lock);
@@ -133,9 +139,17 @@ static qcc_status make_outputs(qcc_worker *w, const qcc_node *n, const call *c, 
   return QCC_OK;
 }
 
-static qcc_status call_kernel(qcc_worker *w, const qcc_node *n, qcc_kernel kernel, const qcc_tensor *const *in, const call *c, qcc_tensor *out) {
-  qcc_kargs k = {.cx = w->cx, .node = n, .opset = qcc_graph_opset(n->graph->root, n->domain), .in_count = n->in_count,
-                 .out_count = n->out_count, .in = in, .out = out, .want = c->want, .worker = w};
+static qcc_status call_kernel(qcc_worker *w, const qcc_node *n, qcc_kernel kernel, const qcc_tensor *const *in, const call *c,
+                              qcc_tensor *out) {
+  qcc_kargs k = {.cx = w->cx,
+                 .node = n,
+                 .opset = qcc_graph_opset(n->graph->root, n->domain),
+                 .in_count = n->in_count,
+                 .out_count = n->out_count,
+                 .in = in,
+                 .out = out,
+                 .want = c->want,
+                 .worker = w};
   QCC_TRY(kernel(&k));
   for (uint32_t i = 0; i < n->out_count; ++i) {
     if (c->want[i] && !out[i].data) {
@@ -154,7 +168,8 @@ static qcc_status count_step(qcc_worker *w, const qcc_node *n) {
                    (unsigned long long)limit);
 }
 
-qcc_status qcc_node_run(qcc_worker *w, const qcc_node *n, qcc_kernel kernel, const qcc_tensor *const *in, const bool *want, qcc_tensor *out) {
+qcc_status qcc_node_run(qcc_worker *w, const qcc_node *n, qcc_kernel kernel, const qcc_tensor *const *in, const bool *want,
+                        qcc_tensor *out) {
   const qcc_scratch_mark mark = qcc_scratch_here(w);
   call c = {.in_type = qcc_scratch(w, (n->in_count + 1) * sizeof *c.in_type)};
   c.known = qcc_scratch(w, (n->in_count + 1) * sizeof *c.known);

@@ -15,8 +15,8 @@
 /* One graph as a list of nodes with the values that end there; shapes are not known. */
 typedef struct qcc_prog_step {
   const qcc_node *node;
-  qcc_kernel kernel;       /* NULL: the outputs are constants of the runner */
-  const uint32_t *dies;    /* ids of values of this graph whose last use this is */
+  qcc_kernel kernel;    /* NULL: the outputs are constants of the runner */
+  const uint32_t *dies; /* ids of values of this graph whose last use this is */
   uint32_t die_count;
 } qcc_prog_step;
 typedef struct qcc_prog {
@@ -28,11 +28,14 @@ typedef struct qcc_prog {
 typedef struct qcc_shape_plan qcc_shape_plan; /* plan.h */
 
 /* Scratch: a stack of blocks. Blocks never move while a kernel runs; between kernels they become one block of the largest need. */
-typedef struct qcc_scratch_block { struct qcc_scratch_block *next; size_t size, used; } qcc_scratch_block;
+typedef struct qcc_scratch_block {
+  struct qcc_scratch_block *next;
+  size_t size, used;
+} qcc_scratch_block;
 
 typedef struct qcc_worker {
   qcc_context *cx;
-  struct qcc_runner *runner;  /* NULL while folding */
+  struct qcc_runner *runner; /* NULL while folding */
   const qcc_simd *simd;
   unsigned index;
   qcc_scratch_block *scratch; /* newest first */
@@ -42,10 +45,10 @@ typedef struct qcc_worker {
   uint8_t *arena;
   size_t arena_bytes;
   size_t sample;
-  qcc_shape_plan *plan;       /* of the current sample */
-  uint64_t steps;             /* nodes of this sample so far */
-  const qcc_hooks *hooks;     /* of the current run */
-  const uint32_t *observed;   /* by value id: index for the hooks + 1, 0: not shown. NULL: nothing is */
+  qcc_shape_plan *plan;     /* of the current sample */
+  uint64_t steps;           /* nodes of this sample so far */
+  const qcc_hooks *hooks;   /* of the current run */
+  const uint32_t *observed; /* by value id: index for the hooks + 1, 0: not shown. NULL: nothing is */
 } qcc_worker;
 
 /* Weights in the order in which the loops read them. */
@@ -63,39 +66,52 @@ typedef struct qcc_runner {
   const qcc_simd *simd;
   unsigned worker_count;
   qcc_worker *workers;
-  qcc_tensor *consts;         /* by value id: aligned constants and values folded at open. Type without data: only packed; no type: none */
-  bool *folded;               /* by value id: computed at open (and perhaps only packed) */
-  qcc_pack *packs;            /* by node id; at NULL: none */
-  qcc_map progs;              /* graph to qcc_prog: the root and every body */
-  pthread_mutex_t lock;       /* shape inference while running */
+  qcc_tensor *consts;   /* by value id: aligned constants and values folded at open. Type without data: only packed; no type: none */
+  bool *folded;         /* by value id: computed at open (and perhaps only packed) */
+  qcc_pack *packs;      /* by node id; at NULL: none */
+  qcc_map progs;        /* graph to qcc_prog: the root and every body */
+  pthread_mutex_t lock; /* shape inference while running */
   bool has_lock;
   pthread_mutex_t plan_lock;
-  qcc_shape_plan *plans;      /* newest use first; under plan_lock */
+  qcc_shape_plan *plans; /* newest use first; under plan_lock */
   qcc_run_stats stats;
 } qcc_runner;
 
 /* ---- scratch of kernels and steps */
-void *qcc_scratch(qcc_worker *w, size_t bytes);   /* NULL: no memory, told */
-typedef struct qcc_scratch_mark { qcc_scratch_block *block; size_t used; } qcc_scratch_mark;
+void *qcc_scratch(qcc_worker *w, size_t bytes); /* NULL: no memory, told */
+typedef struct qcc_scratch_mark {
+  qcc_scratch_block *block;
+  size_t used;
+} qcc_scratch_mark;
 qcc_scratch_mark qcc_scratch_here(const qcc_worker *w);
 void qcc_scratch_back(qcc_worker *w, qcc_scratch_mark m); /* frees what was taken since */
 void qcc_scratch_free(qcc_worker *w);
 
 /* ---- what follows the main loop of a step, chunk by chunk while the chunk is in the cache */
-typedef enum qcc_post_kind { QCC_POST_ACT, QCC_POST_FAKE_QUANT, QCC_POST_SAME, QCC_POST_CHANNEL, QCC_POST_SCALAR, QCC_POST_AFFINE } qcc_post_kind;
+typedef enum qcc_post_kind {
+  QCC_POST_ACT,
+  QCC_POST_FAKE_QUANT,
+  QCC_POST_SAME,
+  QCC_POST_CHANNEL,
+  QCC_POST_SCALAR,
+  QCC_POST_AFFINE
+} qcc_post_kind;
 typedef struct qcc_post {
   qcc_post_kind kind;
   qcc_act act;
   qcc_arith arith;
-  bool swapped;            /* operand op value */
-  float p, q;              /* of act; FAKE_QUANT: lo, hi minus zero; SCALAR: p */
-  float scale;             /* FAKE_QUANT */
-  const float *operand;    /* SAME: laid out like the output; CHANNEL: `channels` values; AFFINE: scale */
-  const float *shift;      /* AFFINE */
+  bool swapped;         /* operand op value */
+  float p, q;           /* of act; FAKE_QUANT: lo, hi minus zero; SCALAR: p */
+  float scale;          /* FAKE_QUANT */
+  const float *operand; /* SAME: laid out like the output; CHANNEL: `channels` values; AFFINE: scale */
+  const float *shift;   /* AFFINE */
   size_t channels;
 } qcc_post;
 enum { QCC_MAX_POST = 12 };
-typedef struct qcc_posts { qcc_post at[QCC_MAX_POST]; unsigned n; } qcc_posts;
+typedef struct qcc_posts {
+  qcc_post at[QCC_MAX_POST];
+  unsigned n;
+} qcc_posts;
 /* Runs all posts on `count` floats that stand at `offset` of the output. Whole channel rows when a post is per channel. */
 void qcc_posts_run(const qcc_simd *simd, const qcc_posts *p, float *at, size_t offset, size_t count);
 /* Takes a leading Relu or Clip out of `p`, for loops that clamp in registers. NULL gives no clamp. */
@@ -105,12 +121,13 @@ void qcc_posts_clamp(qcc_posts *p, float *lo, float *hi);
 typedef struct qcc_conv {
   int64_t batch, in[3], out[3], kernel[3], stride[3], dilation[3], pad[3], pad_end[3]; /* pad_end: pools only */
   int64_t cin, cout, group;
-  bool depthwise;          /* one filter per channel, at most two dimensions: has loops of its own */
+  bool depthwise; /* one filter per channel, at most two dimensions: has loops of its own */
 } qcc_conv;
 struct qcc_window;
 void qcc_conv_of(qcc_conv *c, const struct qcc_window *win, int64_t batch, int64_t cin, int64_t cout);
 /* `w` is [cout][cin / group][taps], bias cout floats or NULL. Memory from cx; free with qcc_free(cx, p->at). */
-qcc_status qcc_conv_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, const qcc_conv *c, const float *w, const float *bias) QCC_MUST_USE;
+qcc_status qcc_conv_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, const qcc_conv *c, const float *w,
+                         const float *bias) QCC_MUST_USE;
 qcc_status qcc_conv_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, const qcc_posts *posts) QCC_MUST_USE;
 
 /* ---- matrices */
@@ -130,7 +147,7 @@ static inline size_t qcc_row_slot(size_t rows, size_t i) {
 typedef struct qcc_block {
   const float *const *a;
   size_t rows, taps, depth;
-  const float *b;        /* panels, `panel_step` floats apart */
+  const float *b; /* panels, `panel_step` floats apart */
   size_t ldb, panel_step;
   const float *bias;
   float *out;
@@ -145,7 +162,8 @@ void qcc_prog_free(qcc_context *cx, qcc_prog *p);
 /* Runs all steps; values come from and go to the slots of `w`. Shapes are inferred on the way, every value is an allocation of its own. */
 qcc_status qcc_prog_run(qcc_worker *w, const qcc_prog *p) QCC_MUST_USE;
 /* Runs `node` on tensors. Outputs are new owned tensors; `want` may be NULL: all. On failure nothing is left in `out`. */
-qcc_status qcc_node_run(qcc_worker *w, const qcc_node *n, qcc_kernel kernel, const qcc_tensor *const *in, const bool *want, qcc_tensor *out) QCC_MUST_USE;
+qcc_status qcc_node_run(qcc_worker *w, const qcc_node *n, qcc_kernel kernel, const qcc_tensor *const *in, const bool *want,
+                        qcc_tensor *out) QCC_MUST_USE;
 /* QCC_LIMIT when one activation of this type is larger than the limits allow. */
 qcc_status qcc_check_bytes(qcc_context *cx, const qcc_node *n, const qcc_type *t) QCC_MUST_USE;
 /* Shows a value to the hooks when it is observed. `last`: the data stands channels last. */

@@ -8,7 +8,12 @@
 #include "ir/support/vec.h"
 
 /* ---- open */
-typedef struct opener { qcc_runner *r; uint32_t *missing; const char **names; uint32_t count; } opener;
+typedef struct opener {
+  qcc_runner *r;
+  uint32_t *missing;
+  const char **names;
+  uint32_t count;
+} opener;
 
 static qcc_status count_missing(qcc_graph *g, void *user) {
   opener *o = user;
@@ -107,8 +112,10 @@ static qcc_status open_runner(qcc_runner **out, qcc_context *cx, const qcc_graph
   r->simd = qcc_simd_choose();
   qcc_map_init(&r->progs, cx);
   qcc_status st = fill(r, workers ? workers : 1);
-  if (st == QCC_OK) *out = r;
-  else close_runner(r);
+  if (st == QCC_OK)
+    *out = r;
+  else
+    close_runner(r);
   return st;
 }
 

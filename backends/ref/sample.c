@@ -58,8 +58,10 @@ static bool fits(const qcc_type *want, const qcc_type *got) {
 static void type_text(char *to, size_t n, const qcc_type *t) {
   size_t at = qcc_format(to, n, "%s[", qcc_dtype_name(t->dtype));
   for (int d = 0; d < t->rank && at < n; ++d) {
-    if (t->dim[d] < 0) at += qcc_format(to + at, n - at, d ? ",?" : "?");
-    else at += qcc_format(to + at, n - at, d ? ",%lld" : "%lld", (long long)t->dim[d]);
+    if (t->dim[d] < 0)
+      at += qcc_format(to + at, n - at, d ? ",?" : "?");
+    else
+      at += qcc_format(to + at, n - at, d ? ",%lld" : "%lld", (long long)t->dim[d]);
   }
   if (at < n) qcc_format(to + at, n - at, "]");
 }

@@ -16,23 +16,23 @@ enum { QCC_MR = 6, QCC_NR_MAX = 32 };
 typedef struct qcc_tile {
   const float *const *a; /* [taps][QCC_MR] pointers to `depth` floats; entries past m are not read */
   size_t taps, depth;
-  const float *b;        /* rows of nr floats, `ldb` apart */
+  const float *b; /* rows of nr floats, `ldb` apart */
   size_t ldb;
-  const float *bias;     /* nr floats, or NULL: 0 */
-  float *out;            /* rows `ldc` apart */
+  const float *bias; /* nr floats, or NULL: 0 */
+  float *out;        /* rows `ldc` apart */
   size_t ldc;
-  unsigned m, n;         /* rows; valid columns <= nr */
-  float lo, hi;          /* clamp; infinities: none. NaN passes. */
+  unsigned m, n; /* rows; valid columns <= nr */
+  float lo, hi;  /* clamp; infinities: none. NaN passes. */
 } qcc_tile;
 
 /* One run of output pixels of a depthwise convolution, channels last. */
 typedef struct qcc_dwrun {
-  const float *const *row;  /* `rows` input rows at the first tap of the first pixel */
-  const float *const *w;    /* `rows` weight rows [taps][channels] */
+  const float *const *row; /* `rows` input rows at the first tap of the first pixel */
+  const float *const *w;   /* `rows` weight rows [taps][channels] */
   size_t rows, taps;
-  size_t step, dilation;    /* floats between pixels, between taps */
+  size_t step, dilation; /* floats between pixels, between taps */
   size_t channels, count;
-  const float *bias;        /* channels, or NULL */
+  const float *bias; /* channels, or NULL */
   float *out;
   float lo, hi;
 } qcc_dwrun;
@@ -40,10 +40,10 @@ typedef struct qcc_dwrun {
 /* Functions of one operand, y may equal x. p and q are the parameters named. */
 typedef enum qcc_act {
   QCC_ACT_RELU,
-  QCC_ACT_CLIP,         /* p lowest, q highest */
-  QCC_ACT_LEAKY_RELU,   /* p slope */
+  QCC_ACT_CLIP,       /* p lowest, q highest */
+  QCC_ACT_LEAKY_RELU, /* p slope */
   QCC_ACT_SIGMOID,
-  QCC_ACT_SILU,         /* x * sigmoid(x) */
+  QCC_ACT_SILU, /* x * sigmoid(x) */
   QCC_ACT_TANH,
   QCC_ACT_HARD_SIGMOID, /* p slope, q offset */
   QCC_ACT_HARD_SWISH,
@@ -55,11 +55,11 @@ typedef enum qcc_arith { QCC_ARITH_ADD, QCC_ARITH_SUB, QCC_ARITH_MUL, QCC_ARITH_
 
 typedef struct qcc_simd {
   const char *name;
-  uint32_t nr;                                                   /* columns of a packed panel */
+  uint32_t nr; /* columns of a packed panel */
   void (*tile)(const qcc_tile *t);
   void (*depthwise)(const qcc_dwrun *d);
   void (*act)(qcc_act f, float *y, const float *x, size_t n, float p, float q);
-  void (*arith)(qcc_arith f, float *y, const float *a, const float *b, size_t n);  /* y may equal a or b */
+  void (*arith)(qcc_arith f, float *y, const float *a, const float *b, size_t n); /* y may equal a or b */
   void (*scalar)(qcc_arith f, float *y, const float *a, float b, size_t n);
   void (*affine)(float *y, const float *x, const float *scale, const float *shift, size_t n); /* x * scale + shift; either may be NULL */
   void (*maximum)(float *y, const float *a, const float *b, size_t n);
@@ -70,7 +70,7 @@ typedef struct qcc_simd {
   void (*range)(const float *x, size_t n, float *lo, float *hi); /* widens [*lo, *hi]; NaN is skipped */
 } qcc_simd;
 
-const qcc_simd *qcc_simd_choose(void);        /* the best table for this processor */
-const qcc_simd *qcc_simd_at(unsigned index);  /* every table that runs here, best first; NULL past the end */
+const qcc_simd *qcc_simd_choose(void);       /* the best table for this processor */
+const qcc_simd *qcc_simd_at(unsigned index); /* every table that runs here, best first; NULL past the end */
 
 #endif

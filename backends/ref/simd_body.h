@@ -47,17 +47,14 @@ INLINE void tile_rows(const qcc_tile *t, const unsigned m) {
     x##i = vec_fma(f, b0, x##i);        \
     y##i = vec_fma(f, b1, y##i);        \
   }
-#define DEPTH_STEP(j)                                               \
-  {                                                                 \
-    const vec b0 = vec_load(b), b1 = vec_load(b + LANES);           \
-    b += ldb;                                                       \
-    ROW_STEP(0, j) ROW_STEP(1, j) ROW_STEP(2, j)                    \
-    ROW_STEP(3, j) ROW_STEP(4, j) ROW_STEP(5, j)                    \
+#define DEPTH_STEP(j)                                                                         \
+  {                                                                                           \
+    const vec b0 = vec_load(b), b1 = vec_load(b + LANES);                                     \
+    b += ldb;                                                                                 \
+    ROW_STEP(0, j) ROW_STEP(1, j) ROW_STEP(2, j) ROW_STEP(3, j) ROW_STEP(4, j) ROW_STEP(5, j) \
   }
     size_t k = 0; /* fewer, predictable branches: many depths are short */
-    for (; k + 4 <= depth; k += 4) {
-      DEPTH_STEP(0) DEPTH_STEP(1) DEPTH_STEP(2) DEPTH_STEP(3)
-    }
+    for (; k + 4 <= depth; k += 4) { DEPTH_STEP(0) DEPTH_STEP(1) DEPTH_STEP(2) DEPTH_STEP(3) }
     for (; k < depth; ++k) DEPTH_STEP(0)
   }
 #define ROW_STORE(i) \
@@ -93,8 +90,10 @@ INLINE void tile_half(const qcc_tile *t, const unsigned m) {
 
 static void tile(const qcc_tile *t) {
   if (t->n <= LANES) {
-    if (t->m == 6) tile_half(t, 6);
-    else tile_half(t, t->m);
+    if (t->m == 6)
+      tile_half(t, 6);
+    else
+      tile_half(t, t->m);
     return;
   }
   switch (t->m) {
@@ -126,8 +125,7 @@ INLINE void dw_block(const qcc_dwrun *d, size_t pixel, size_t c, const unsigned 
   }
   const vec lo = vec_set(d->lo), hi = vec_set(d->hi);
   for (unsigned i = 0; i < pixels; ++i)
-    for (unsigned j = 0; j < vecs; ++j)
-      vec_store(d->out + (pixel + i) * d->channels + c + j * LANES, vec_min(hi, vec_max(lo, sum[i][j])));
+    for (unsigned j = 0; j < vecs; ++j) vec_store(d->out + (pixel + i) * d->channels + c + j * LANES, vec_min(hi, vec_max(lo, sum[i][j])));
 }
 
 /* Three taps per row, the usual case: `near` when neighbouring pixels read neighbouring taps, so that inputs are loaded once. */
@@ -194,13 +192,13 @@ static void depthwise(const qcc_dwrun *d) {
 }
 
 /* ---- one operand */
-#define ACT(NAME, EXPR)                                                         \
+#define ACT(NAME, EXPR)                                                             \
   static void act_##NAME(float *y, const float *from, size_t n, float p, float q) { \
-    (void)p, (void)q;                                                           \
-    for (size_t i = 0; i < n; ++i) {                                            \
-      const float x = from[i];                                                  \
-      y[i] = (EXPR);                                                            \
-    }                                                                           \
+    (void)p, (void)q;                                                               \
+    for (size_t i = 0; i < n; ++i) {                                                \
+      const float x = from[i];                                                      \
+      y[i] = (EXPR);                                                                \
+    }                                                                               \
   }
 INLINE float clip1(float x, float lo, float hi) {
   const float up = x < lo ? lo : x;
@@ -210,10 +208,10 @@ ACT(relu, x < 0.0f ? 0.0f : x)
 ACT(clip, clip1(x, p, q))
 ACT(leaky, x < 0.0f ? p * x : x)
 ACT(sigmoid, qcc_km_sigmoid(x))
-ACT(silu, x * qcc_km_sigmoid(x))
+ACT(silu, x *qcc_km_sigmoid(x))
 ACT(tanh, qcc_km_tanh(x))
-ACT(hard_sigmoid, clip1(p * x + q, 0.0f, 1.0f))
-ACT(hard_swish, x * clip1(x / 6.0f + 0.5f, 0.0f, 1.0f))
+ACT(hard_sigmoid, clip1(p *x + q, 0.0f, 1.0f))
+ACT(hard_swish, x *clip1(x / 6.0f + 0.5f, 0.0f, 1.0f))
 ACT(exp, qcc_km_exp(x))
 
 static void act(qcc_act f, float *y, const float *x, size_t n, float p, float q) {
@@ -231,12 +229,20 @@ static void act(qcc_act f, float *y, const float *x, size_t n, float p, float q)
 }
 
 /* ---- two operands */
-#define ARITH_LOOPS(B)                                                      \
-  switch (f) {                                                              \
-    case QCC_ARITH_ADD: for (size_t i = 0; i < n; ++i) y[i] = a[i] + (B); break; \
-    case QCC_ARITH_SUB: for (size_t i = 0; i < n; ++i) y[i] = a[i] - (B); break; \
-    case QCC_ARITH_MUL: for (size_t i = 0; i < n; ++i) y[i] = a[i] * (B); break; \
-    default: for (size_t i = 0; i < n; ++i) y[i] = a[i] / (B); break;       \
+#define ARITH_LOOPS(B)                                  \
+  switch (f) {                                          \
+    case QCC_ARITH_ADD:                                 \
+      for (size_t i = 0; i < n; ++i) y[i] = a[i] + (B); \
+      break;                                            \
+    case QCC_ARITH_SUB:                                 \
+      for (size_t i = 0; i < n; ++i) y[i] = a[i] - (B); \
+      break;                                            \
+    case QCC_ARITH_MUL:                                 \
+      for (size_t i = 0; i < n; ++i) y[i] = a[i] * (B); \
+      break;                                            \
+    default:                                            \
+      for (size_t i = 0; i < n; ++i) y[i] = a[i] / (B); \
+      break;                                            \
   }
 
 static void arith(qcc_arith f, float *y, const float *a, const float *b, size_t n) { ARITH_LOOPS(b[i]) }

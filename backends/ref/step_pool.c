@@ -14,7 +14,9 @@ static void inside(const qcc_conv *c, int d, int64_t o, int64_t *start, int64_t 
   if (*from > *to) *from = *to;
 }
 
-typedef struct taps { int64_t y0, y1, sy, x0, x1, sx; } taps;
+typedef struct taps {
+  int64_t y0, y1, sy, x0, x1, sx;
+} taps;
 
 static const float *tap(const qcc_conv *c, const float *plane, const taps *t, int64_t ky, int64_t kx) {
   return plane + ((t->sy + ky * c->dilation[1]) * c->in[2] + t->sx + kx * c->dilation[2]) * c->cin;
@@ -26,8 +28,10 @@ static void max_pixel(const qcc_simd *simd, const qcc_conv *c, const float *plan
   for (int64_t ky = t->y0; ky < t->y1; ++ky) {
     for (int64_t kx = t->x0; kx < t->x1; ++kx, first = false) {
       const float *x = tap(c, plane, t, ky, kx);
-      if (first) memcpy(y, x, n * sizeof *y);
-      else simd->maximum(y, x, y, n);
+      if (first)
+        memcpy(y, x, n * sizeof *y);
+      else
+        simd->maximum(y, x, y, n);
     }
   }
   for (size_t i = 0; first && i < n; ++i) y[i] = -__builtin_inff();
@@ -49,7 +53,11 @@ static void average_pixel(const qcc_simd *simd, const qcc_conv *c, bool count_pa
   simd->scalar(QCC_ARITH_DIV, y, y, (float)count, n);
 }
 
-typedef struct pool { const qcc_simd *simd; const qcc_conv *c; bool max, count_pads; } pool;
+typedef struct pool {
+  const qcc_simd *simd;
+  const qcc_conv *c;
+  bool max, count_pads;
+} pool;
 
 static void line(const pool *p, const float *plane, int64_t oy, float *y) {
   const qcc_conv *c = p->c;
@@ -57,8 +65,10 @@ static void line(const pool *p, const float *plane, int64_t oy, float *y) {
   inside(c, 1, oy, &t.sy, &t.y0, &t.y1);
   for (int64_t ox = 0; ox < c->out[2]; ++ox, y += c->cin) {
     inside(c, 2, ox, &t.sx, &t.x0, &t.x1);
-    if (p->max) max_pixel(p->simd, c, plane, &t, y);
-    else average_pixel(p->simd, c, p->count_pads, plane, &t, y);
+    if (p->max)
+      max_pixel(p->simd, c, plane, &t, y);
+    else
+      average_pixel(p->simd, c, p->count_pads, plane, &t, y);
   }
 }
 

@@ -21,7 +21,12 @@ typedef struct job {
   qcc_status status;
 } job;
 
-typedef struct seat { job *j; qcc_worker *w; pthread_t thread; bool running; } seat;
+typedef struct seat {
+  job *j;
+  qcc_worker *w;
+  pthread_t thread;
+  bool running;
+} seat;
 
 static void fail(job *j, size_t sample, qcc_status st) {
   pthread_mutex_lock(&j->out_lock);
@@ -75,8 +80,10 @@ static bool deliver(job *j, size_t sample, const qcc_tensor *outputs) {
   bool ok = j->failed > sample;
   if (ok) {
     st = hand_over(j, sample, outputs);
-    if (st == QCC_OK) j->delivered = sample + 1;
-    else j->failed = sample, j->status = st;
+    if (st == QCC_OK)
+      j->delivered = sample + 1;
+    else
+      j->failed = sample, j->status = st;
   }
   pthread_cond_broadcast(&j->turn);
   pthread_mutex_unlock(&j->out_lock);
@@ -89,8 +96,10 @@ static void work(job *j, qcc_worker *w, qcc_tensor *inputs, qcc_tensor *outputs)
   bool more = true;
   while (more && read_next(j, &sample, inputs)) {
     qcc_status st = qcc_sample_run(w, sample, inputs, outputs);
-    if (st == QCC_OK) more = deliver(j, sample, outputs);
-    else fail(j, sample, st);
+    if (st == QCC_OK)
+      more = deliver(j, sample, outputs);
+    else
+      fail(j, sample, st);
     more = more && st == QCC_OK;
     qcc_sample_clear(w);
     release(inputs, n);
@@ -103,8 +112,10 @@ static void *sit(void *user) {
   qcc_context *cx = s->j->r->cx;
   qcc_tensor *in = qcc_zalloc_array(cx, (size_t)g->input_count + 1, sizeof *in);
   qcc_tensor *out = qcc_zalloc_array(cx, (size_t)g->output_count + 1, sizeof *out);
-  if (in && out) work(s->j, s->w, in, out);
-  else fail(s->j, s->j->first, QCC_NOMEM);
+  if (in && out)
+    work(s->j, s->w, in, out);
+  else
+    fail(s->j, s->j->first, QCC_NOMEM);
   qcc_free(cx, in);
   qcc_free(cx, out);
   return NULL;
@@ -139,7 +150,14 @@ static qcc_status start(job *j, unsigned count) {
 }
 
 qcc_status qcc_workers_run(qcc_runner *r, const qcc_samples *samples, size_t first, size_t count, const qcc_hooks *hooks) {
-  job j = {.r = r, .samples = samples, .hooks = hooks, .first = first, .end = first + count, .next = first, .delivered = first, .failed = SIZE_MAX};
+  job j = {.r = r,
+           .samples = samples,
+           .hooks = hooks,
+           .first = first,
+           .end = first + count,
+           .next = first,
+           .delivered = first,
+           .failed = SIZE_MAX};
   struct timespec a, b;
   clock_gettime(CLOCK_MONOTONIC, &a);
   qcc_status st = start(&j, count < r->worker_count ? (count ? (unsigned)count : 1) : r->worker_count);

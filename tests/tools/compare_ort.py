@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""compare_ort.py RUN_MODEL MODEL... [-p PASSES]: the built-in runtime against ONNX Runtime on random inputs.
+"""compare_ort.py RUN_MODEL MODEL|FOLDER... [-p PASSES]: the built-in runtime against ONNX Runtime on random inputs.
 
-Prints per model the largest difference over the range of the output; exits 1 when one exceeds 1e-4 and nothing is quantized."""
+Prints per model the largest difference over the range of the output; exits 1 when one exceeds 1e-4 and nothing is quantized, 77 without models."""
+import glob
 import os
 import subprocess
 import sys
@@ -72,7 +73,13 @@ def main(argv):
         at = argv.index("-p")
         passes = argv[at + 1]
         argv = argv[:at] + argv[at + 2:]
-    return 0 if all([compare(argv[1], m, passes) for m in argv[2:]]) else 1
+    models = []
+    for path in argv[2:]:
+        models += sorted(glob.glob(os.path.join(path, "*", "*.onnx"))) if os.path.isdir(path) else [path] if os.path.exists(path) else []
+    if not models:
+        print("skipped: no models in", argv[2:])
+        return 77
+    return 0 if all([compare(argv[1], m, passes) for m in models]) else 1
 
 
 if __name__ == "__main__":

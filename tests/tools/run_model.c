@@ -13,7 +13,11 @@
 #include "frontends/onnx/import.h"
 #include "passes/pass.h"
 
-typedef struct shape { const char *name; int64_t dim[QCC_MAX_RANK]; int rank; } shape;
+typedef struct shape {
+  const char *name;
+  int64_t dim[QCC_MAX_RANK];
+  int rank;
+} shape;
 
 typedef struct tool {
   qcc_context *cx;
@@ -80,7 +84,8 @@ static qcc_status get(void *user, size_t index, qcc_tensor *inputs) {
 }
 
 static const char *descr(qcc_dtype t) {
-  static const char *const name[] = {[QCC_F32] = "<f4", [QCC_U8] = "|u1", [QCC_S8] = "|i1", [QCC_S32] = "<i4", [QCC_S64] = "<i8", [QCC_BOOL] = "|b1", [QCC_F64] = "<f8"};
+  static const char *const name[] = {
+      [QCC_F32] = "<f4", [QCC_U8] = "|u1", [QCC_S8] = "|i1", [QCC_S32] = "<i4", [QCC_S64] = "<i8", [QCC_BOOL] = "|b1", [QCC_F64] = "<f8"};
   return (size_t)t < sizeof name / sizeof name[0] ? name[t] : NULL;
 }
 
@@ -121,8 +126,8 @@ static qcc_status run(tool *t) {
   size_t n = 0;
   if (!all) return QCC_NOMEM;
   QCC_FOR_NODES(node, t->g)
-    for (uint32_t i = 0; i < node->out_count; ++i)
-      if (node->out[i]) all[n++] = node->out[i];
+  for (uint32_t i = 0; i < node->out_count; ++i)
+    if (node->out[i]) all[n++] = node->out[i];
   if (t->all) hooks.observed = all, hooks.observe = see;
   qcc_runner *r = NULL;
   qcc_status st = e->open(&r, t->cx, t->g, t->workers);
@@ -139,9 +144,9 @@ static qcc_status run(tool *t) {
     struct rusage u;
     const qcc_run_stats stats = e->stats(r);
     getrusage(RUSAGE_SELF, &u);
-    printf("%s: %.3f ms/sample, %.3f ms of processor, %u workers, arena %.2f MB, packed %.2f MB, peak %.1f MB, %s\n", t->model, best * 1e3 / (double)t->samples, work * 1e3 / (double)t->samples,
-           t->workers,
-           (double)stats.arena_bytes / 1e6, (double)stats.packed_bytes / 1e6, (double)u.ru_maxrss / 1e3, qcc_ref_isa());
+    printf("%s: %.3f ms/sample, %.3f ms of processor, %u workers, arena %.2f MB, packed %.2f MB, peak %.1f MB, %s\n", t->model,
+           best * 1e3 / (double)t->samples, work * 1e3 / (double)t->samples, t->workers, (double)stats.arena_bytes / 1e6,
+           (double)stats.packed_bytes / 1e6, (double)u.ru_maxrss / 1e3, qcc_ref_isa());
   }
   if (r) e->close(r);
   free(all);
@@ -152,22 +157,32 @@ static qcc_status start(tool *t, int argc, char **argv) {
   for (int i = 1; i < argc; ++i) {
     const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : "";
     if (a[0] != '-') {
-      if (!t->model) t->model = a;
-      else if (qcc_onnx_load_tensor(&t->given[t->given_count], t->cx, a, &(const char *){NULL}) != QCC_OK) return QCC_DATA;
-      else t->given_count++;
+      if (!t->model)
+        t->model = a;
+      else if (qcc_onnx_load_tensor(&t->given[t->given_count], t->cx, a, &(const char *){NULL}) != QCC_OK)
+        return QCC_DATA;
+      else
+        t->given_count++;
       continue;
     }
     if (a[1] == 'a') {
       t->all = true;
       continue;
     }
-    if (a[1] == 'o') t->folder = v;
-    else if (a[1] == 'w') t->workers = (unsigned)strtoul(v, NULL, 10);
-    else if (a[1] == 'n') t->samples = strtoul(v, NULL, 10);
-    else if (a[1] == 'r') t->rounds = strtoul(v, NULL, 10);
-    else if (a[1] == 'p') t->passes = v;
-    else if (a[1] == 's') read_shape(t, v);
-    else return QCC_ARG;
+    if (a[1] == 'o')
+      t->folder = v;
+    else if (a[1] == 'w')
+      t->workers = (unsigned)strtoul(v, NULL, 10);
+    else if (a[1] == 'n')
+      t->samples = strtoul(v, NULL, 10);
+    else if (a[1] == 'r')
+      t->rounds = strtoul(v, NULL, 10);
+    else if (a[1] == 'p')
+      t->passes = v;
+    else if (a[1] == 's')
+      read_shape(t, v);
+    else
+      return QCC_ARG;
     ++i;
   }
   if (!t->model) return QCC_ARG;
@@ -181,8 +196,10 @@ int main(int argc, char **argv) {
   const qcc_host host = {.log = say};
   if (qcc_context_new(&t.cx, &host) != QCC_OK) return 8;
   qcc_status st = start(&t, argc, argv);
-  if (st == QCC_OK) st = run(&t);
-  else if (st == QCC_ARG) fprintf(stderr, "usage: run_model MODEL [-o FOLDER] [-w N] [-n N] [-r N] [-p PASSES] [-a] [-s NAME=1x3] [FILE.pb...]\n");
+  if (st == QCC_OK)
+    st = run(&t);
+  else if (st == QCC_ARG)
+    fprintf(stderr, "usage: run_model MODEL [-o FOLDER] [-w N] [-n N] [-r N] [-p PASSES] [-a] [-s NAME=1x3] [FILE.pb...]\n");
   for (uint32_t i = 0; i < t.given_count; ++i) qcc_tensor_release(&t.given[i]);
   qcc_graph_free(t.g);
   qcc_context_free(t.cx);

@@ -47,7 +47,8 @@ static double tap_sum(const qcc_conv *c, const float *x, const float *w, int64_t
     for (int64_t kz = 0; kz < c->kernel[0]; ++kz)
       for (int64_t ky = 0; ky < c->kernel[1]; ++ky)
         for (int64_t kx = 0; kx < c->kernel[2]; ++kx) {
-          const int64_t z = o[0] * c->stride[0] - c->pad[0] + kz * c->dilation[0], y = o[1] * c->stride[1] - c->pad[1] + ky * c->dilation[1],
+          const int64_t z = o[0] * c->stride[0] - c->pad[0] + kz * c->dilation[0],
+                        y = o[1] * c->stride[1] - c->pad[1] + ky * c->dilation[1],
                         xx = o[2] * c->stride[2] - c->pad[2] + kx * c->dilation[2];
           if (z < 0 || z >= c->in[0] || y < 0 || y >= c->in[1] || xx < 0 || xx >= c->in[2]) continue;
           sum += (double)x[((first + ci) * c->in[0] + z) * c->in[1] * c->in[2] + y * c->in[2] + xx] *
@@ -108,7 +109,8 @@ static bool geometry(qcc_conv *c, int rank, int64_t size, int64_t k, int64_t s, 
 static void test_conv_grid(void **state) {
   (void)state;
   static const int64_t channels[][3] = {{3, 17, 1}, {8, 8, 8}, {37, 37, 37}, {12, 20, 4}, {16, 33, 1}, {6, 12, 6}, {1, 1, 1}, {40, 5, 1}};
-  static const int64_t shape[][4] = {{1, 1, 1, 0}, {1, 2, 1, 0}, {3, 1, 1, 1}, {3, 2, 1, 1}, {3, 1, 2, 2}, {5, 1, 1, 2}, {5, 2, 1, 2}, {3, 1, 1, 0}, {2, 2, 1, 1}, {7, 2, 1, 3}};
+  static const int64_t shape[][4] = {{1, 1, 1, 0}, {1, 2, 1, 0}, {3, 1, 1, 1}, {3, 2, 1, 1}, {3, 1, 2, 2},
+                                     {5, 1, 1, 2}, {5, 2, 1, 2}, {3, 1, 1, 0}, {2, 2, 1, 1}, {7, 2, 1, 3}};
   qcc_context *cx = new_context();
   size_t ran = 0;
   for (unsigned isa = 0; qcc_simd_at(isa); ++isa)
@@ -176,7 +178,10 @@ static qcc_value *conv(qcc_graph *g, qcc_value *x, int64_t cin, int64_t cout, in
   return qcc_out(n, 0);
 }
 
-typedef struct net { qcc_graph *g; qcc_value *relu, *quant, *sum; } net;
+typedef struct net {
+  qcc_graph *g;
+  qcc_value *relu, *quant, *sum;
+} net;
 
 /* Stem, depthwise, residual, fake quantization, pooling, classifier. */
 static net small_net(qcc_context *cx) {
@@ -257,7 +262,7 @@ typedef struct capture {
   float *seen[SAMPLES][SHOWN];
   size_t seen_count[SAMPLES][SHOWN];
   size_t next;
-  qcc_status give;   /* status of sample 4 */
+  qcc_status give; /* status of sample 4 */
 } capture;
 
 static qcc_status get(void *user, size_t index, qcc_tensor *inputs) {
@@ -387,7 +392,8 @@ static void test_fake_quant_bits(void **state) {
   const float special[] = {NAN, INFINITY, -INFINITY, 0.0f, -0.0f, 1e-40f, -1e-40f, 3e38f, 0.05f, -0.05f, 0.15f, 2.5f, -2.5f};
   memcpy(x, special, sizeof special);
   for (unsigned isa = 0; qcc_simd_at(isa); ++isa) {
-    static const int32_t form[][3] = {{0, 0, 255}, {128, 0, 255}, {255, 0, 255}, {0, -127, 127}, {-128, -128, 127}, {3, 0, 15}, {32768, 0, 65535}};
+    static const int32_t form[][3] = {{0, 0, 255},       {128, 0, 255}, {255, 0, 255},    {0, -127, 127},
+                                      {-128, -128, 127}, {3, 0, 15},    {32768, 0, 65535}};
     for (size_t f = 0; f < sizeof form / sizeof form[0]; ++f) {
       for (float scale = 1e-3f; scale < 10.0f; scale *= 3.7f) {
         const int32_t zero = form[f][0], lo = form[f][1], hi = form[f][2];
@@ -426,9 +432,9 @@ static void test_act_bits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_conv_grid),   cmocka_unit_test(test_dense_bits),   cmocka_unit_test(test_workers),
-      cmocka_unit_test(test_observed),    cmocka_unit_test(test_failed_sample), cmocka_unit_test(test_unsupported), cmocka_unit_test(test_out_of_memory),
-      cmocka_unit_test(test_fake_quant_bits), cmocka_unit_test(test_act_bits),
+      cmocka_unit_test(test_conv_grid),     cmocka_unit_test(test_dense_bits),      cmocka_unit_test(test_workers),
+      cmocka_unit_test(test_observed),      cmocka_unit_test(test_failed_sample),   cmocka_unit_test(test_unsupported),
+      cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_fake_quant_bits), cmocka_unit_test(test_act_bits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -112,8 +112,9 @@ static qcc_status note_steps(qcc_model *m, const qcc_tune_result *r) {
   for (uint32_t i = 0; i < r->step_count; i++) {
     const qcc_step *s = &r->steps[i];
     char text[128];
-    qcc_format(text, sizeof text, "%.2f dB -> %.2f dB, %s, %.2f s", s->sqnr_before, s->sqnr_after, s->kept ? "kept" : "dropped",
-               s->seconds);
+    char before[24] = "";
+    if (!isnan(s->sqnr_before)) qcc_format(before, sizeof before, "%.2f dB -> ", s->sqnr_before); /* the first step has nothing before it */
+    qcc_format(text, sizeof text, "%s%.2f dB, %s, %.2f s", before, s->sqnr_after, s->kept ? "kept" : "dropped", s->seconds);
     QCC_TRY(qcc_model_note(m, "step", s->name, text));
   }
   return QCC_OK;

@@ -53,7 +53,7 @@ int terminal_signal(void); /* the signal that asked to stop, 0: none */
 
 /* A name or path from outside: control bytes as \xNN, cut at 1024 bytes. */
 void print_safe(FILE *to, const char *text);
-qcc_status no_memory(void);                                   /* one message and QCC_NOMEM */
+qcc_status no_memory(void);                                /* one message and QCC_NOMEM */
 qcc_status file_error(const char *path, const char *what); /* one message with errno and QCC_IO */
 
 /* Load by suffix: .qir or ONNX. */

@@ -12,23 +12,25 @@
 
 #include "frontends/capi/qcc.h"
 
-static const char two_layers[] = "graph @net(%x: f32[1,3,4,4]) -> (%y) opset 13 {\n"
-                                 "  %w = const f32[4,3,3,3] rand(1)\n"
-                                 "  %v = const f32[5,64] rand(2)\n"
-                                 "  %c = Conv(%x, %w) {pads=[1,1,1,1]} \"conv\"\n"
-                                 "  %r = Relu(%c) \"relu\"\n"
-                                 "  %f = Flatten(%r) \"flat\"\n"
-                                 "  %y = Gemm(%f, %v) {transB=1} \"gemm\"\n}\n";
-static const char two_inputs[] = "graph @sum(%x: f32[1,3,4,4], %z: f32[1,3,4,4]) -> (%y) opset 13 {\n"
-                                 "  %y = Add(%x, %z) \"add\"\n}\n";
+static const char two_layers[] =
+    "graph @net(%x: f32[1,3,4,4]) -> (%y) opset 13 {\n"
+    "  %w = const f32[4,3,3,3] rand(1)\n"
+    "  %v = const f32[5,64] rand(2)\n"
+    "  %c = Conv(%x, %w) {pads=[1,1,1,1]} \"conv\"\n"
+    "  %r = Relu(%c) \"relu\"\n"
+    "  %f = Flatten(%r) \"flat\"\n"
+    "  %y = Gemm(%f, %v) {transB=1} \"gemm\"\n}\n";
+static const char two_inputs[] =
+    "graph @sum(%x: f32[1,3,4,4], %z: f32[1,3,4,4]) -> (%y) opset 13 {\n"
+    "  %y = Add(%x, %z) \"add\"\n}\n";
 
 typedef struct world {
   qcc_context *cx;
   qcc_model *model, *pair;
   qcc_data *data, *pair_data;
-  unsigned lines;         /* logged errors */
-  size_t cancel_after;    /* progress calls until "stop"; 0: never */
-  size_t asked, failing;  /* samples asked for; index that fails, plus 1 */
+  unsigned lines;        /* logged errors */
+  size_t cancel_after;   /* progress calls until "stop"; 0: never */
+  size_t asked, failing; /* samples asked for; index that fails, plus 1 */
   qcc_array sample[2];
   float values[48];
 } world;
@@ -105,12 +107,12 @@ static void ignore_text(void *user, const char *a, const char *b) { (void)user, 
 static void ignore_why(void *user, const char *a, const char *b, const char *c) { (void)user, (void)a, (void)b, (void)c; }
 
 /* A failure of `call` with `status`, told through the log and readable afterwards. */
-#define FAILS(w, status, call)                    \
-  do {                                            \
-    unsigned before = (w)->lines;                 \
-    assert_int_equal(call, status);               \
-    assert_int_equal((w)->lines, before + 1);     \
-    assert_true(qcc_message((w)->cx)[0] != 0);    \
+#define FAILS(w, status, call)                 \
+  do {                                         \
+    unsigned before = (w)->lines;              \
+    assert_int_equal(call, status);            \
+    assert_int_equal((w)->lines, before + 1);  \
+    assert_true(qcc_message((w)->cx)[0] != 0); \
   } while (0)
 
 /* ---- NULL */
@@ -286,10 +288,14 @@ static void wrong_tensors(void **state) {
   FAILS(w, QCC_ARG, qcc_set_tensor(w->model, "w", &a));
   FAILS(w, QCC_ARG, qcc_set_tensor(w->model, "x", &a));
   const qcc_array lies[] = {
-      {.dtype = 1, .rank = 1, .dim = {2}, .data = &one, .bytes = 4},  {.dtype = 0, .rank = 1, .dim = {1}, .data = &one, .bytes = 4},
-      {.dtype = 99, .rank = 1, .dim = {1}, .data = &one, .bytes = 4}, {.dtype = -1, .rank = 1, .dim = {1}, .data = &one, .bytes = 4},
-      {.dtype = 1, .rank = -1, .data = &one, .bytes = 4},             {.dtype = 1, .rank = 9, .data = &one, .bytes = 4},
-      {.dtype = 1, .rank = 1, .dim = {-1}, .data = &one, .bytes = 4}, {.dtype = 1, .rank = 1, .dim = {1}, .data = NULL, .bytes = 4},
+      {.dtype = 1, .rank = 1, .dim = {2}, .data = &one, .bytes = 4},
+      {.dtype = 0, .rank = 1, .dim = {1}, .data = &one, .bytes = 4},
+      {.dtype = 99, .rank = 1, .dim = {1}, .data = &one, .bytes = 4},
+      {.dtype = -1, .rank = 1, .dim = {1}, .data = &one, .bytes = 4},
+      {.dtype = 1, .rank = -1, .data = &one, .bytes = 4},
+      {.dtype = 1, .rank = 9, .data = &one, .bytes = 4},
+      {.dtype = 1, .rank = 1, .dim = {-1}, .data = &one, .bytes = 4},
+      {.dtype = 1, .rank = 1, .dim = {1}, .data = NULL, .bytes = 4},
       {.dtype = 1, .rank = 2, .dim = {INT64_MAX, INT64_MAX}, .data = &one, .bytes = 4},
       {.dtype = 8, .rank = 1, .dim = {1}, .data = &one, .bytes = 4},
   };
@@ -492,11 +498,21 @@ static void reading_arrays(void **state) {
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      CASE(null_context),    CASE(null_model),   CASE(null_work),
-      CASE(bad_hosts),       CASE(garbage_models), CASE(past_the_end),
-      CASE(wrong_tensors),   CASE(building_out_of_order), CASE(building_nonsense),
-      CASE(pass_misuse),     CASE(compile_options), CASE(compile_with_bad_data),
-      CASE(cancelled),       CASE(run_misuse),   CASE(two_contexts_never_meet),
+      CASE(null_context),
+      CASE(null_model),
+      CASE(null_work),
+      CASE(bad_hosts),
+      CASE(garbage_models),
+      CASE(past_the_end),
+      CASE(wrong_tensors),
+      CASE(building_out_of_order),
+      CASE(building_nonsense),
+      CASE(pass_misuse),
+      CASE(compile_options),
+      CASE(compile_with_bad_data),
+      CASE(cancelled),
+      CASE(run_misuse),
+      CASE(two_contexts_never_meet),
       CASE(reading_arrays),
   };
   return cmocka_run_group_tests_name("api", tests, NULL, NULL);

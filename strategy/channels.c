@@ -14,7 +14,10 @@ struct qcc_channel_sum {
   float min, max;
 };
 
-typedef struct plane { double sum, sumsq; float min, max; } plane;
+typedef struct plane {
+  double sum, sumsq;
+  float min, max;
+} plane;
 typedef float v4f __attribute__((vector_size(16)));
 typedef int32_t v4i __attribute__((vector_size(16)));
 typedef double v4d __attribute__((vector_size(32)));
@@ -125,13 +128,16 @@ INLINE void strip_body(plane *to, const float *x, size_t rows, size_t count) {
   }
   for (size_t k = 0; k < 4; k++) {
     to[k] = (plane){to[k].sum + sum0[k], to[k].sumsq + sumsq0[k], fminf(to[k].min, low0[k]), fmaxf(to[k].max, high0[k])};
-    to[k + 4] = (plane){to[k + 4].sum + sum1[k], to[k + 4].sumsq + sumsq1[k], fminf(to[k + 4].min, low1[k]), fmaxf(to[k + 4].max, high1[k])};
+    to[k + 4] =
+        (plane){to[k + 4].sum + sum1[k], to[k + 4].sumsq + sumsq1[k], fminf(to[k + 4].min, low1[k]), fmaxf(to[k + 4].max, high1[k])};
   }
 }
 
 static void strip_base(plane *to, const float *x, size_t rows, size_t count) { strip_body(to, x, rows, count); }
 #if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("avx2"))) static void strip_avx2(plane *to, const float *x, size_t rows, size_t count) { strip_body(to, x, rows, count); }
+__attribute__((target("avx2"))) static void strip_avx2(plane *to, const float *x, size_t rows, size_t count) {
+  strip_body(to, x, rows, count);
+}
 #else
 #define strip_avx2 strip_base
 #endif
@@ -180,8 +186,10 @@ void qcc_channels_add(qcc_channels *c, const qcc_tensor *t, int axis) {
     return;
   }
   c->n += (uint64_t)(outer * inner);
-  if (inner == 1) add_rows(c, t->data, (size_t)outer);
-  else add_planes(c, t->data, (size_t)outer, (size_t)inner);
+  if (inner == 1)
+    add_rows(c, t->data, (size_t)outer);
+  else
+    add_planes(c, t->data, (size_t)outer, (size_t)inner);
 }
 
 void qcc_channels_add_last(qcc_channels *c, const qcc_tensor *t) {

@@ -10,10 +10,10 @@ typedef struct qcc_channel_sum qcc_channel_sum;
 
 typedef struct qcc_channels {
   qcc_context *cx;
-  uint32_t count;      /* channels; 0: nothing seen yet */
-  uint64_t n;          /* values per channel; non-finite ones count as 0 */
+  uint32_t count; /* channels; 0: nothing seen yet */
+  uint64_t n;     /* values per channel; non-finite ones count as 0 */
   qcc_channel_sum *total;
-  bool failed;         /* no memory (told), or samples disagree about the number of channels */
+  bool failed;           /* no memory (told), or samples disagree about the number of channels */
   double *mean, *meansq; /* count; set by qcc_channels_finish */
   float *min, *max;
 } qcc_channels;

@@ -18,7 +18,7 @@ typedef struct watch {
 typedef struct worker {
   qcc_hist_scratch *scratch;
   qcc_gram_scratch *gram;
-  qcc_hist *hist;         /* one per watched value */
+  qcc_hist *hist; /* one per watched value */
   qcc_channels *channels;
   bool failed;
 } worker;
@@ -26,10 +26,10 @@ typedef struct worker {
 struct qcc_collector {
   qcc_context *cx;
   unsigned worker_count;
-  size_t samples, base;   /* expected in all; index of the first */
+  size_t samples, base; /* expected in all; index of the first */
   uint64_t seed;
   QCC_VEC(watch) watches;
-  worker *workers;        /* made by the first run */
+  worker *workers; /* made by the first run */
   qcc_status (*output)(void *user, size_t sample, const qcc_tensor *outputs);
   void *output_user;
 };
@@ -131,12 +131,16 @@ static void take(qcc_collector *c, unsigned worker_index, size_t sample, uint32_
   worker *w = &c->workers[worker_index];
   const watch *what = &c->watches.at[k];
   if (what->what & QCC_WATCH_HIST) {
-    if (t->type.dtype == QCC_F32) add_hist(c, w, sample, k, t->data, (size_t)qcc_tensor_count(t));
-    else add_converted(c, w, sample, k, t);
+    if (t->type.dtype == QCC_F32)
+      add_hist(c, w, sample, k, t->data, (size_t)qcc_tensor_count(t));
+    else
+      add_converted(c, w, sample, k, t);
   }
   if (what->what & QCC_WATCH_CHANNELS) {
-    if (last) qcc_channels_add_last(&w->channels[k], t);
-    else qcc_channels_add(&w->channels[k], t, what->axis);
+    if (last)
+      qcc_channels_add_last(&w->channels[k], t);
+    else
+      qcc_channels_add(&w->channels[k], t, what->axis);
   }
   for (size_t i = 0; i < what->grams.n; i++) add_gram(c, w, sample, t, last, what->grams.at[i]);
 }
@@ -253,8 +257,10 @@ qcc_status qcc_collector_run(qcc_collector *c, const qcc_eval *eval, qcc_runner 
   if (!values) return QCC_NOMEM;
   bool layout = wants_layout(c);
   qcc_hooks hooks = {.observed = c->watches.n ? values : NULL, .want_layout = layout, .stage = stage, .user = c};
-  if (layout) hooks.observe_typed = observe_typed, hooks.observe_last = observe_last;
-  else hooks.observe = observe;
+  if (layout)
+    hooks.observe_typed = observe_typed, hooks.observe_last = observe_last;
+  else
+    hooks.observe = observe;
   if (c->output) hooks.output = output;
   qcc_status status = eval->run(runner, samples, first, count, &hooks);
   qcc_free(c->cx, values);

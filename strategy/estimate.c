@@ -53,8 +53,10 @@ static double mean_error(double a, double b, double s, double low, double high) 
   }
   if (b > a) {
     double i = floor(a / s + .5), j = floor(b / s + .5);
-    if (i == j) e += around(a, b, i * s);
-    else e += around(a, (i + .5) * s, i * s) + (j - i - 1) * cube(s) / 12 + around((j - .5) * s, b, j * s);
+    if (i == j)
+      e += around(a, b, i * s);
+    else
+      e += around(a, (i + .5) * s, i * s) + (j - i - 1) * cube(s) / 12 + around((j - .5) * s, b, j * s);
   }
   return e / width;
 }
@@ -64,8 +66,10 @@ static size_t find(const qcc_bins *q, double x, bool starts) {
   size_t lo = 0, hi = q->count;
   while (lo < hi) {
     size_t mid = lo + (hi - lo) / 2;
-    if (starts ? q->at[mid].a >= x : q->at[mid].b > x) hi = mid;
-    else lo = mid + 1;
+    if (starts ? q->at[mid].a >= x : q->at[mid].b > x)
+      hi = mid;
+    else
+      lo = mid + 1;
   }
   return lo;
 }
@@ -175,8 +179,8 @@ static qcc_range percentile(const qcc_bins *b, qcc_range full) {
 enum { KL_BINS = 2048, KL_LEVELS = 128 };
 
 typedef struct kl {
-  double n[KL_BINS];             /* mass of |x| in uniform bins, zeros left out */
-  double mass[KL_BINS + 1];      /* running sums of n, of n log n and of filled bins */
+  double n[KL_BINS];        /* mass of |x| in uniform bins, zeros left out */
+  double mass[KL_BINS + 1]; /* running sums of n, of n log n and of filled bins */
   double plogp[KL_BINS + 1];
   int filled[KL_BINS + 1];
   double total;
@@ -202,8 +206,10 @@ static void kl_fill(kl *k, const qcc_bins *b, double most) {
   for (size_t i = 0; i < b->count; i++) {
     const qcc_bin *q = &b->at[i];
     if (q->a == 0 && q->b == 0) continue;
-    if (q->b <= 0) spread(k, -q->b, fmin(-q->a, most), q->n, most / KL_BINS);
-    else spread(k, q->a, fmin(q->b, most), q->n, most / KL_BINS);
+    if (q->b <= 0)
+      spread(k, -q->b, fmin(-q->a, most), q->n, most / KL_BINS);
+    else
+      spread(k, q->a, fmin(q->b, most), q->n, most / KL_BINS);
   }
   for (size_t i = 0; i < KL_BINS; i++) {
     k->mass[i + 1] = k->mass[i] + k->n[i];
@@ -269,17 +275,22 @@ qcc_range qcc_estimate(qcc_estimator how, const qcc_hist *h, const qcc_bins *b, 
   if (!h->count) return qcc_range_is_bounded(&bounds) ? within(bounds, bounds) : (qcc_range){0, 0};
   qcc_range full = within((qcc_range){(double)h->min, (double)h->max}, bounds), r = full;
   double samples = (double)h->samples, weight = qcc_sum_value(&h->moving_weight);
-  if (how == QCC_EST_MEAN_MINMAX) r = (qcc_range){qcc_sum_value(&h->sample_min) / samples, qcc_sum_value(&h->sample_max) / samples};
+  if (how == QCC_EST_MEAN_MINMAX)
+    r = (qcc_range){qcc_sum_value(&h->sample_min) / samples, qcc_sum_value(&h->sample_max) / samples};
   else if (how == QCC_EST_MOVING && weight > 0)
     r = (qcc_range){qcc_sum_value(&h->moving_min) / weight, qcc_sum_value(&h->moving_max) / weight};
-  else if (how == QCC_EST_PERCENTILE) r = percentile(b, full);
-  else if (how == QCC_EST_KL) r = entropy(b, full);
-  else if (how == QCC_EST_MSE || how == QCC_EST_AUTO) r = mse(b, grid, full);
+  else if (how == QCC_EST_PERCENTILE)
+    r = percentile(b, full);
+  else if (how == QCC_EST_KL)
+    r = entropy(b, full);
+  else if (how == QCC_EST_MSE || how == QCC_EST_AUTO)
+    r = mse(b, grid, full);
   return within(r, bounds);
 }
 
 /* ---- several tensors */
-static qcc_status one_loss(qcc_unified *out, qcc_estimator how, const qcc_hist *h, const qcc_grid *grid, qcc_range bounds, double width[2]) {
+static qcc_status one_loss(qcc_unified *out, qcc_estimator how, const qcc_hist *h, const qcc_grid *grid, qcc_range bounds,
+                           double width[2]) {
   qcc_bins b;
   if (!h->count) return QCC_OK;
   QCC_TRY(qcc_bins_of(&b, h));

@@ -8,25 +8,25 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { CHUNK_ROWS = 256, CHUNK_FLOATS = 1 << 18, SMALL_DIM = 32 };
+enum { CHUNK_ROWS = 256, CHUNK_FLOATS = 1 << 18, SMALL_DIM = 32, MAX_TOTALS = 1 << 24 };
 
 struct qcc_gram {
   qcc_context *cx;
   bool conv;
   qcc_window w;
   size_t channels, positions, dim, groups, triangle; /* channels of one group; kernel positions */
-  float inverse;    /* 1 / scale */
+  float inverse;                                     /* 1 / scale */
   double scale;
   size_t rows;
-  int32_t *h;       /* groups * triangle */
-  int64_t *sum;     /* groups * dim */
+  int32_t *h;   /* groups * triangle */
+  int64_t *sum; /* groups * dim */
   pthread_mutex_t lock;
 };
 
 struct qcc_gram_scratch {
   qcc_context *cx;
-  float *rows;      /* CHUNK_FLOATS, or one row */
-  float *product;   /* dim * dim */
+  float *rows;    /* CHUNK_FLOATS, or one row */
+  float *product; /* dim * dim */
 };
 
 typedef struct source { /* one sample of the input, with its own sizes */
@@ -62,7 +62,7 @@ static bool sizes(qcc_gram *g, const qcc_window *w, size_t channels) {
   if (!qcc_mul_size(g->channels, g->positions, &g->dim) || g->dim > QCC_GRAM_MAX_DIM || !g->dim) return false;
   g->triangle = g->dim * (g->dim + 1) / 2;
   size_t row;
-  return qcc_mul_size(g->groups, g->dim, &row) && row <= CHUNK_FLOATS;
+  return qcc_mul_size(g->groups, g->dim, &row) && row <= CHUNK_FLOATS && g->groups <= MAX_TOTALS / g->triangle;
 }
 
 qcc_status qcc_gram_new(qcc_gram **out, qcc_context *cx, const qcc_window *w, size_t channels, double scale) {
@@ -180,7 +180,8 @@ static void add_small(const qcc_gram *g, const float *rows, size_t n, size_t str
 
 static void add_group(qcc_gram *g, size_t group, const float *rows, size_t n, float *product) {
   size_t stride = g->groups * g->dim;
-  if (g->dim <= SMALL_DIM) add_small(g, rows, n, stride, product);
+  if (g->dim <= SMALL_DIM)
+    add_small(g, rows, n, stride, product);
   else
     cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, (blasint)g->dim, (blasint)n, 1, rows, (blasint)stride, 0, product, (blasint)g->dim);
   int32_t *h = g->h + group * g->triangle;

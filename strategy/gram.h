@@ -19,12 +19,12 @@ typedef struct qcc_gram_scratch qcc_gram_scratch;
  * dim is too large. */
 qcc_status qcc_gram_new(qcc_gram **out, qcc_context *cx, const qcc_window *w, size_t channels, double scale) QCC_MUST_USE;
 void qcc_gram_free(qcc_gram *g);
-size_t qcc_gram_dim(const qcc_gram *g);     /* channels of a group * kernel positions */
+size_t qcc_gram_dim(const qcc_gram *g); /* channels of a group * kernel positions */
 size_t qcc_gram_groups(const qcc_gram *g);
 double qcc_gram_scale(const qcc_gram *g);
 void qcc_gram_set_scale(qcc_gram *g, double scale); /* before the first patch */
-size_t qcc_gram_rows(const qcc_gram *g);    /* patches seen so far */
-size_t qcc_gram_target(size_t dim);         /* how many are enough */
+size_t qcc_gram_rows(const qcc_gram *g);            /* patches seen so far */
+size_t qcc_gram_target(size_t dim);                 /* how many are enough */
 
 /* One per worker; serves every Gram up to `dim`. */
 qcc_gram_scratch *qcc_gram_scratch_new(qcc_context *cx, size_t dim);

@@ -8,11 +8,13 @@
 #include <string.h>
 
 enum {
-  BUCKETS = QCC_HIST_PAGES * QCC_HIST_PAGE, SIDE = BUCKETS / 2,
-  SHIFT = 17,                  /* float bits below the bucket number */
-  FIRST = (127 - 32) * 64,     /* bucket number of 2^-32 */
-  SKIPPED = BUCKETS,           /* 8 dummy counters that zeros go to */
-  BLOCK = 512, SMALL = 1024    /* fewer values than this are counted directly */
+  BUCKETS = QCC_HIST_PAGES * QCC_HIST_PAGE,
+  SIDE = BUCKETS / 2,
+  SHIFT = 17,              /* float bits below the bucket number */
+  FIRST = (127 - 32) * 64, /* bucket number of 2^-32 */
+  SKIPPED = BUCKETS,       /* 8 dummy counters that zeros go to */
+  BLOCK = 512,
+  SMALL = 1024 /* fewer values than this are counted directly */
 };
 
 struct qcc_hist_scratch {
@@ -73,13 +75,19 @@ static uint32_t bucket_of(uint32_t bits) {
 static void add_slowly(qcc_hist *h, totals *t, const float *x, size_t n) {
   for (size_t i = 0; i < n; i++) {
     uint32_t bits = bits_of(x[i]);
-    if ((bits & 0x7fffffffu) >= 0x7f800000u) { t->nonfinite++; continue; }
+    if ((bits & 0x7fffffffu) >= 0x7f800000u) {
+      t->nonfinite++;
+      continue;
+    }
     if (!t->count++) t->min = t->max = x[i];
     if (x[i] < t->min) t->min = x[i];
     if (x[i] > t->max) t->max = x[i];
     t->sum += (double)x[i];
     t->sumsq += (double)x[i] * (double)x[i];
-    if (!(bits & 0x7fffffffu)) { t->zeros++; continue; }
+    if (!(bits & 0x7fffffffu)) {
+      t->zeros++;
+      continue;
+    }
     uint32_t k = bucket_of(bits);
     uint64_t *page = page_at(h, k / QCC_HIST_PAGE);
     if (page) page[k % QCC_HIST_PAGE]++;
@@ -258,8 +266,10 @@ static void push_side(qcc_bins *out, const qcc_hist *h, bool negative) {
     }
     double a = i ? edge(i) : 0, b = i == SIDE - 1 ? INFINITY : edge(i + 1);
     uint64_t n = page[i % QCC_HIST_PAGE];
-    if (negative) push_bin(out, -b, -a, n);
-    else push_bin(out, a, b, n);
+    if (negative)
+      push_bin(out, -b, -a, n);
+    else
+      push_bin(out, a, b, n);
   }
 }
 

@@ -21,9 +21,9 @@ typedef struct qcc_hist {
   uint64_t samples;               /* calls of qcc_hist_add with at least one finite value */
   float min, max;                 /* 0 while count is 0 */
   qcc_sum sum, sumsq;
-  qcc_sum sample_min, sample_max;            /* sums of each sample's extremes */
+  qcc_sum sample_min, sample_max;                /* sums of each sample's extremes */
   qcc_sum moving_min, moving_max, moving_weight; /* the same, weighted */
-  bool failed;                    /* an allocation failed (told); counts are incomplete */
+  bool failed;                                   /* an allocation failed (told); counts are incomplete */
 } qcc_hist;
 
 /* Counters that a worker fills before they go to the pages; one per worker, for any number of histograms. */
@@ -40,10 +40,12 @@ void qcc_hist_merge(qcc_hist *h, const qcc_hist *other);
 qcc_status qcc_hist_status(const qcc_hist *h) QCC_MUST_USE; /* QCC_NOMEM when `failed` */
 
 /* ---- the histogram as a list, for estimators */
-typedef struct qcc_bin { double a, b, n; } qcc_bin; /* n values spread evenly over [a, b]; a == b: a point mass */
+typedef struct qcc_bin {
+  double a, b, n;
+} qcc_bin; /* n values spread evenly over [a, b]; a == b: a point mass */
 
 typedef struct qcc_bins {
-  qcc_bin *at;       /* ascending, disjoint, n > 0, cut to the exact extremes */
+  qcc_bin *at;          /* ascending, disjoint, n > 0, cut to the exact extremes */
   double *c0, *c1, *c2; /* count + 1: sums of n, n x, n x^2 over the bins before */
   size_t count;
   double total, min, max;

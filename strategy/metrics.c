@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct power { double signal, noise, other, product; } power;
+typedef struct power {
+  double signal, noise, other, product;
+} power;
 
 static power powers(const float *want, const float *got, size_t n) {
   power p = {0};

@@ -41,12 +41,12 @@ typedef struct solver { /* one group at a time */
   const qcc_weight_options *o;
   size_t dim;
   bool pairs;
-  float *h;              /* dim x dim */
-  float *e, *g;          /* BATCH rows of w/scale - q and of e H */
+  float *h;     /* dim x dim */
+  float *e, *g; /* BATCH rows of w/scale - q and of e H */
   double *mean;
   void (*axpy)(float *g, const float *h, float d, size_t n);
   size_t *partner;
-  int32_t *x;            /* code limits per column */
+  int32_t *x; /* code limits per column */
 } solver;
 
 /* Codes that column j may take now. */
@@ -182,7 +182,8 @@ static void descend_row(solver *s, size_t row, size_t r, int8_t *codes, int32_t 
   for (size_t j = 0; j < s->dim; j++) codes[qcc_weight_at(s->w, row, j)] = (int8_t)q[j];
 }
 
-static void one_batch(solver *s, size_t first, size_t n, int8_t *codes, float *scale, int32_t *q, double unit, double most, double sums[2]) {
+static void one_batch(solver *s, size_t first, size_t n, int8_t *codes, float *scale, int32_t *q, double unit, double most,
+                      double sums[2]) {
   bool small = s->dim <= SMALL_DIM;
   load_rows(s, first, n, codes, scale);
   times_h(s, n);

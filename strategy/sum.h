@@ -10,9 +10,11 @@
 
 enum { QCC_SUM_LIMBS = 24 };
 
-typedef struct qcc_sum { int64_t limb[QCC_SUM_LIMBS]; } qcc_sum; /* 32 bits each, carries pending; all zero: 0 */
+typedef struct qcc_sum {
+  int64_t limb[QCC_SUM_LIMBS];
+} qcc_sum; /* 32 bits each, carries pending; all zero: 0 */
 
-void qcc_sum_add(qcc_sum *s, double x);             /* up to 2^30 times; NaN adds nothing */
+void qcc_sum_add(qcc_sum *s, double x); /* up to 2^30 times; NaN adds nothing */
 void qcc_sum_merge(qcc_sum *s, const qcc_sum *other);
 double qcc_sum_value(const qcc_sum *s);
 

@@ -19,9 +19,7 @@ static qcc_status take(qcc_weight *out, qcc_context *cx, const qcc_tensor *t) {
   return QCC_OK;
 }
 
-static bool fits(const qcc_weight *w) {
-  return w->groups > 0 && w->rows % w->groups == 0 && w->rows * w->dim == w->count;
-}
+static bool fits(const qcc_weight *w) { return w->groups > 0 && w->rows % w->groups == 0 && w->rows * w->dim == w->count; }
 
 static size_t kernel_positions(const qcc_type *t) {
   size_t n = 1;
@@ -65,9 +63,12 @@ qcc_status qcc_weight_open(qcc_weight *out, qcc_context *cx, const qcc_node *n) 
   bool conv = n->op == QCC_OP_CONV || n->op == QCC_OP_CONV_TRANSPOSE, product = n->op == QCC_OP_GEMM || n->op == QCC_OP_MATMUL;
   if (!(conv && t->rank >= 3) && !(product && t->rank == 2)) return QCC_UNSUPPORTED;
   QCC_TRY(take(out, cx, v->data));
-  if (n->op == QCC_OP_CONV) conv_layout(out, n, t);
-  else if (conv) transpose_layout(out, t);
-  else product_layout(out, t, n->op == QCC_OP_GEMM && qcc_attr_int(n, "transB", 0) != 0);
+  if (n->op == QCC_OP_CONV)
+    conv_layout(out, n, t);
+  else if (conv)
+    transpose_layout(out, t);
+  else
+    product_layout(out, t, n->op == QCC_OP_GEMM && qcc_attr_int(n, "transB", 0) != 0);
   out->dim = out->channels * out->positions;
   if (fits(out)) return QCC_OK;
   qcc_weight_fini(out);

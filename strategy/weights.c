@@ -19,10 +19,10 @@ typedef struct row { /* one row as pairs; plane 0 even, plane 1 odd members; pad
   int32_t *unsafe;   /* per pair: not 0 when beyond its limit */
   size_t *offset[2]; /* from the row's first element; SIZE_MAX: padding */
   size_t *channel[2];
-  float *block;      /* owns all float planes */
-  size_t *indices;   /* owns offset and channel */
-  size_t group;      /* that h and x belong to; SIZE_MAX: none */
-  double weight;     /* sum of h */
+  float *block;    /* owns all float planes */
+  size_t *indices; /* owns offset and channel */
+  size_t group;    /* that h and x belong to; SIZE_MAX: none */
+  double weight;   /* sum of h */
 } row;
 
 typedef struct search {
@@ -30,7 +30,7 @@ typedef struct search {
   const qcc_weight_options *o;
   row r;
   bool pairs;
-  double most;       /* largest magnitude of the tensor */
+  double most; /* largest magnitude of the tensor */
 } search;
 
 qcc_weight_options qcc_weight_defaults(void) { return (qcc_weight_options){.grid = qcc_grid_weight()}; }
@@ -84,8 +84,7 @@ size_t qcc_weight_unsafe_pairs(const qcc_weight *w, const int8_t *codes, const i
 
 /* Nearest safe codes for magnitudes u, v of equal sign with weights hu, hv: the best integer point of the triangle a x + b y <= limit, looked
  * for `reach` steps around the point of the border that is best for real numbers. */
-static void project(float *a, float *b, double u, double v, double hu, double hv, int32_t x, int32_t y, int32_t limit,
-                    int32_t reach) {
+static void project(float *a, float *b, double u, double v, double hu, double hv, int32_t x, int32_t y, int32_t limit, int32_t reach) {
   if (!(hu > 0)) hu = 1e-12;
   if (!(hv > 0)) hv = 1e-12;
   double over_by = (u * x + v * y - limit) / ((double)x * x / hu + (double)y * y / hv), best = HUGE_VAL;
@@ -160,7 +159,8 @@ static bool block_base(const row *r, size_t from, size_t to, float scale, float 
   return block_body(r, from, to, scale, lo, hi, error);
 }
 #if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("avx2"))) static bool block_avx2(const row *r, size_t from, size_t to, float scale, float lo, float hi, float *error) {
+__attribute__((target("avx2"))) static bool block_avx2(const row *r, size_t from, size_t to, float scale, float lo, float hi,
+                                                       float *error) {
   return block_body(r, from, to, scale, lo, hi, error);
 }
 static block_fn *block_of(void) { return __builtin_cpu_supports("avx2") ? block_avx2 : block_base; }
@@ -253,7 +253,9 @@ double qcc_weight_least_scale(size_t row_index, double most, const qcc_weight_op
   return least;
 }
 
-typedef struct choice { double scale, error; } choice;
+typedef struct choice {
+  double scale, error;
+} choice;
 
 /* Multiples of amax / qmax: below 1 it clips, above 1 it makes room for pairs. First a coarse walk, 1 first so that ties keep it, then the
  * neighbourhood of the best. */
@@ -263,9 +265,12 @@ static const double coarse_step = .05, fine_step = .01;
 static bool candidate(const search *s, int i, double best, double *multiple) {
   int clips = s->o->grid.hi < 64 ? 16 : 7, rooms = s->pairs ? 20 : 0;
   int fine = i - clips - rooms; /* -4..-1, 1..4 around the best */
-  if (i < clips) *multiple = 1 - coarse_step * i;
-  else if (fine < 0) *multiple = 1 + coarse_step * (i - clips + 1);
-  else *multiple = best + fine_step * (fine < COARSE - 1 ? fine - COARSE + 1 : fine - COARSE + 2);
+  if (i < clips)
+    *multiple = 1 - coarse_step * i;
+  else if (fine < 0)
+    *multiple = 1 + coarse_step * (i - clips + 1);
+  else
+    *multiple = best + fine_step * (fine < COARSE - 1 ? fine - COARSE + 1 : fine - COARSE + 2);
   return fine < 2 * (COARSE - 1);
 }
 

@@ -19,13 +19,13 @@
  * row * row_step + channel * channel_step + position * position_step of the tensor. */
 typedef struct qcc_weight {
   qcc_context *cx;
-  float *w;               /* owned copy in tensor order */
-  size_t count;           /* elements */
-  size_t rows, dim;       /* dim = channels * positions */
+  float *w;                           /* owned copy in tensor order */
+  size_t count;                       /* elements */
+  size_t rows, dim;                   /* dim = channels * positions */
   size_t channels, positions, groups; /* input channels of a group; kernel positions; row r is of group r / (rows / groups) */
   size_t row_step, channel_step, position_step;
-  int32_t axis;           /* of the output channels in the tensor: qcc_qparams.axis */
-  bool depthwise;         /* one input channel per group: exact kernels */
+  int32_t axis;   /* of the output channels in the tensor: qcc_qparams.axis */
+  bool depthwise; /* one input channel per group: exact kernels */
 } qcc_weight;
 
 /* Input 1 of Conv, ConvTranspose, Gemm or MatMul. QCC_UNSUPPORTED (silent) when it is not a constant of floats with a channel axis. */
@@ -35,12 +35,12 @@ qcc_status qcc_weight_open_rows(qcc_weight *out, qcc_context *cx, const qcc_tens
 void qcc_weight_fini(qcc_weight *w);
 
 typedef struct qcc_weight_options {
-  qcc_grid grid;          /* qcc_grid_weight() */
-  bool per_tensor;        /* one scale: all entries of `scale` become equal */
-  bool pairs;             /* target->pair_saturation and input in u8; ignored for depthwise */
-  const double *meansq;   /* E[x^2] per input channel (groups * channels), or NULL: unweighted */
+  qcc_grid grid;           /* qcc_grid_weight() */
+  bool per_tensor;         /* one scale: all entries of `scale` become equal */
+  bool pairs;              /* target->pair_saturation and input in u8; ignored for depthwise */
+  const double *meansq;    /* E[x^2] per input channel (groups * channels), or NULL: unweighted */
   const int32_t *code_max; /* highest u8 code per input channel (groups * channels), or NULL: 255 */
-  const float *bias;      /* rows, or NULL; with x_scale: |bias / (x_scale scale)| stays below 2^30 */
+  const float *bias;       /* rows, or NULL; with x_scale: |bias / (x_scale scale)| stays below 2^30 */
   double x_scale;
 } qcc_weight_options;
 qcc_weight_options qcc_weight_defaults(void);
@@ -53,7 +53,8 @@ void qcc_code_max(int32_t *code_max, size_t count, const qcc_channels *c, float 
  * relative to the tensor; the bias guard may enlarge a scale. `error`: sum of h (w - scale q)^2, or NULL. */
 qcc_status qcc_weight_scales(float *scale, int8_t *codes, double *error, const qcc_weight *w, const qcc_weight_options *o) QCC_MUST_USE;
 /* Safe codes nearest to w / scale. Equal to qcc_quantize1 where no pair is at its limit. */
-qcc_status qcc_weight_round(int8_t *codes, double *error, const qcc_weight *w, const float *scale, const qcc_weight_options *o) QCC_MUST_USE;
+qcc_status qcc_weight_round(int8_t *codes, double *error, const qcc_weight *w, const float *scale,
+                            const qcc_weight_options *o) QCC_MUST_USE;
 /* Least scale that the bias guard and the floor of dead rows allow for a row; `most` is the tensor's largest magnitude. */
 double qcc_weight_least_scale(size_t row, double most, const qcc_weight_options *o);
 /* Number of pairs beyond the limit; 0: safe. */

@@ -20,7 +20,11 @@ static double uniform(void) {
 }
 static double gauss(void) { return sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform()); }
 
-typedef struct fixture { qcc_context *cx; qcc_hist_scratch *s; float *x; } fixture;
+typedef struct fixture {
+  qcc_context *cx;
+  qcc_hist_scratch *s;
+  float *x;
+} fixture;
 
 static int setup(void **state) {
   static fixture f;
@@ -45,13 +49,21 @@ static int teardown(void **state) {
 static void fill(float *x, int kind) {
   for (size_t i = 0; i < N; i++) {
     double g = gauss(), u = uniform();
-    double v[KINDS] = {g, (u < .5 ? -1 : 1) * log(uniform()), g - .5 > 0 ? g - .5 : 0, 2 * g / (1 + exp(-2 * g)), g + 3, fmin(fmax(3 * g, 0), 6),
+    double v[KINDS] = {g,
+                       (u < .5 ? -1 : 1) * log(uniform()),
+                       g - .5 > 0 ? g - .5 : 0,
+                       2 * g / (1 + exp(-2 * g)),
+                       g + 3,
+                       fmin(fmax(3 * g, 0), 6),
                        g * (u < .01 ? 20 : 1)};
     x[i] = (float)v[kind];
   }
 }
 
-typedef struct data { qcc_hist h; qcc_bins b; } data;
+typedef struct data {
+  qcc_hist h;
+  qcc_bins b;
+} data;
 static void open_data(data *d, fixture *f, int kind) {
   fill(f->x, kind);
   qcc_hist_init(&d->h, f->cx);
@@ -128,7 +140,7 @@ static void kl_searches(void **state) {
     qcc_range r = qcc_estimate(QCC_EST_KL, &d.h, &d.b, &u8, qcc_range_any());
     assert_true(r.hi <= (double)d.h.max && r.lo >= fmin((double)d.h.min, 0) && r.hi > 0);
     if (kind == 1 || kind == 6) assert_true(r.hi < .97 * (double)d.h.max); /* long tails are cut */
-    if (kind == 2) assert_true(r.hi > .3 * (double)d.h.max);              /* the zeros of a ReLU do not decide */
+    if (kind == 2) assert_true(r.hi > .3 * (double)d.h.max);               /* the zeros of a ReLU do not decide */
     close_data(&d);
   }
 }
@@ -212,9 +224,12 @@ static void names_are_found(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(noise_from_histogram_is_true), cmocka_unit_test(mse_is_the_best_of_a_full_search),
-      cmocka_unit_test(kl_searches),                  cmocka_unit_test(other_estimators),
-      cmocka_unit_test(degenerate_histograms),        cmocka_unit_test(unified_range_is_that_of_all_values),
+      cmocka_unit_test(noise_from_histogram_is_true),
+      cmocka_unit_test(mse_is_the_best_of_a_full_search),
+      cmocka_unit_test(kl_searches),
+      cmocka_unit_test(other_estimators),
+      cmocka_unit_test(degenerate_histograms),
+      cmocka_unit_test(unified_range_is_that_of_all_values),
       cmocka_unit_test(names_are_found),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

@@ -53,8 +53,10 @@ static void assert_same(const qcc_hist *a, const qcc_hist *b) {
   assert_int_equal(qcc_bins_of(&y, b), QCC_OK);
   assert_int_equal(x.count, y.count);
   assert_memory_equal(x.at, y.at, x.count * sizeof *x.at);
-  double p[] = {qcc_sum_value(&a->sum), qcc_sum_value(&a->sumsq), qcc_sum_value(&a->sample_min), qcc_sum_value(&a->moving_max), (double)a->min, (double)a->max};
-  double q[] = {qcc_sum_value(&b->sum), qcc_sum_value(&b->sumsq), qcc_sum_value(&b->sample_min), qcc_sum_value(&b->moving_max), (double)b->min, (double)b->max};
+  double p[] = {qcc_sum_value(&a->sum),        qcc_sum_value(&a->sumsq), qcc_sum_value(&a->sample_min),
+                qcc_sum_value(&a->moving_max), (double)a->min,           (double)a->max};
+  double q[] = {qcc_sum_value(&b->sum),        qcc_sum_value(&b->sumsq), qcc_sum_value(&b->sample_min),
+                qcc_sum_value(&b->moving_max), (double)b->min,           (double)b->max};
   assert_memory_equal(p, q, sizeof p);
   assert_true(a->count == b->count && a->zeros == b->zeros && a->samples == b->samples && a->nonfinite == b->nonfinite);
   qcc_bins_fini(a->cx, &x);
@@ -189,8 +191,10 @@ static void degenerate_tensors(void **state) {
     qcc_bins b;
     assert_int_equal(qcc_bins_of(&b, &h), QCC_OK);
     assert_int_equal(b.count, k < 4);
-    if (k < 4) assert_true(b.at[0].a == (double)value[k] && b.at[0].b == (double)value[k] && b.at[0].n == 2000);
-    else assert_true(h.nonfinite == 2000 && h.count == 0 && h.min == 0 && h.max == 0);
+    if (k < 4)
+      assert_true(b.at[0].a == (double)value[k] && b.at[0].b == (double)value[k] && b.at[0].n == 2000);
+    else
+      assert_true(h.nonfinite == 2000 && h.count == 0 && h.min == 0 && h.max == 0);
     qcc_bins_fini(*state, &b);
     qcc_hist_fini(&h);
   }
@@ -198,7 +202,11 @@ static void degenerate_tensors(void **state) {
 }
 
 /* ---- the collector, on an evaluator that hands out tensors in a scrambled order to several workers */
-typedef struct fake { const float *x; const size_t *order; unsigned workers; } fake;
+typedef struct fake {
+  const float *x;
+  const size_t *order;
+  unsigned workers;
+} fake;
 
 static qcc_status fake_run(qcc_runner *r, const qcc_samples *samples, size_t first, size_t count, const qcc_hooks *hooks) {
   const fake *f = (const fake *)(const void *)r;
@@ -207,8 +215,10 @@ static qcc_status fake_run(qcc_runner *r, const qcc_samples *samples, size_t fir
     size_t i = first + (count > 1 ? f->order[k] : 0);
     qcc_tensor t = {.type = qcc_type_of(QCC_F32, 4, dims), .data = f->x + i * 3000, .bytes = 12000};
     for (uint32_t v = 0; hooks->observed[v]; v++) {
-      if (hooks->want_layout) hooks->observe_typed(hooks->user, (unsigned)k % f->workers, i, v, &t);
-      else hooks->observe(hooks->user, (unsigned)k % f->workers, i, v, t.data, 3000);
+      if (hooks->want_layout)
+        hooks->observe_typed(hooks->user, (unsigned)k % f->workers, i, v, &t);
+      else
+        hooks->observe(hooks->user, (unsigned)k % f->workers, i, v, t.data, 3000);
     }
   }
   return samples ? QCC_OK : QCC_INTERNAL;
@@ -281,9 +291,9 @@ static void channels_last_and_first_agree(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sums_do_not_depend_on_order),     cmocka_unit_test(counts_and_extremes),
-      cmocka_unit_test(order_and_workers_do_not_matter), cmocka_unit_test(moving_average_is_the_recurrence),
-      cmocka_unit_test(late_outlier_costs_nothing),      cmocka_unit_test(degenerate_tensors),
+      cmocka_unit_test(sums_do_not_depend_on_order),          cmocka_unit_test(counts_and_extremes),
+      cmocka_unit_test(order_and_workers_do_not_matter),      cmocka_unit_test(moving_average_is_the_recurrence),
+      cmocka_unit_test(late_outlier_costs_nothing),           cmocka_unit_test(degenerate_tensors),
       cmocka_unit_test(collector_does_not_depend_on_workers), cmocka_unit_test(channels_last_and_first_agree),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

@@ -74,9 +74,13 @@ static double error_of(const qcc_weight *w, const int8_t *codes, const float *sc
   return sum;
 }
 
-typedef struct shape { size_t rows, channels, positions, groups; bool swapped; } shape;
-static const shape shapes[] = {{8, 3, 9, 1, false}, {16, 16, 9, 1, false}, {12, 5, 9, 3, false}, {10, 64, 1, 1, false},
-                               {10, 65, 1, 1, true}, {7, 1, 9, 7, false},  {8, 1, 9, 4, false},  {5, 1, 1, 1, false}, {33, 300, 1, 1, true}};
+typedef struct shape {
+  size_t rows, channels, positions, groups;
+  bool swapped;
+} shape;
+static const shape shapes[] = {{8, 3, 9, 1, false},   {16, 16, 9, 1, false}, {12, 5, 9, 3, false},
+                               {10, 64, 1, 1, false}, {10, 65, 1, 1, true},  {7, 1, 9, 7, false},
+                               {8, 1, 9, 4, false},   {5, 1, 1, 1, false},   {33, 300, 1, 1, true}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 static void one_layer(qcc_context *cx, const shape *s, bool with_data) {
@@ -187,7 +191,10 @@ static void highest_codes(void **state) {
 }
 
 /* ---- Gram */
-typedef struct input { qcc_tensor t; float *x; } input;
+typedef struct input {
+  qcc_tensor t;
+  float *x;
+} input;
 
 static qcc_window window3x3(int64_t channels, int64_t groups, int64_t size) {
   qcc_window v = {.rank = 2, .group = groups};
@@ -223,7 +230,8 @@ static double direct_gram(const input *in, int64_t size, size_t first, size_t a,
   for (int64_t y = 0; y < size; y++)
     for (int64_t x = 0; x < size; x++) {
       int64_t ka = (int64_t)(a % 9), kb = (int64_t)(b % 9);
-      sum += element(in, first + a / 9, y + ka / 3 - 1, x + ka % 3 - 1, size) * element(in, first + b / 9, y + kb / 3 - 1, x + kb % 3 - 1, size);
+      sum += element(in, first + a / 9, y + ka / 3 - 1, x + ka % 3 - 1, size) *
+             element(in, first + b / 9, y + kb / 3 - 1, x + kb % 3 - 1, size);
     }
   return sum / (double)(size * size);
 }
@@ -303,8 +311,10 @@ static void layouts_give_the_same(void **state) {
     qcc_gram_add(g[k], s, k ? &t : &in.t, k, 3, 30, 5);
     qcc_gram_read(g[k], 0, h[k], NULL);
     qcc_channels_init(&c[k], cx);
-    if (k) qcc_channels_add_last(&c[k], &t);
-    else qcc_channels_add(&c[k], &in.t, 1);
+    if (k)
+      qcc_channels_add_last(&c[k], &t);
+    else
+      qcc_channels_add(&c[k], &in.t, 1);
     assert_int_equal(qcc_channels_finish(&c[k]), QCC_OK);
     qcc_gram_free(g[k]);
   }
@@ -456,12 +466,17 @@ static void metrics_are_the_definitions(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pairs_are_safe_in_random_layers), cmocka_unit_test(projection_is_optimal),
-      cmocka_unit_test(biases_fit_and_dead_rows_live),   cmocka_unit_test(highest_codes),
-      cmocka_unit_test(gram_is_exact),                   cmocka_unit_test(gram_does_not_depend_on_order),
+      cmocka_unit_test(pairs_are_safe_in_random_layers),
+      cmocka_unit_test(projection_is_optimal),
+      cmocka_unit_test(biases_fit_and_dead_rows_live),
+      cmocka_unit_test(highest_codes),
+      cmocka_unit_test(gram_is_exact),
+      cmocka_unit_test(gram_does_not_depend_on_order),
       cmocka_unit_test(layouts_give_the_same),
-      cmocka_unit_test(reconstruction_lowers_the_error), cmocka_unit_test(identity_gram_keeps_the_nearest),
-      cmocka_unit_test(bias_correction_centres_channels), cmocka_unit_test(metrics_are_the_definitions),
+      cmocka_unit_test(reconstruction_lowers_the_error),
+      cmocka_unit_test(identity_gram_keeps_the_nearest),
+      cmocka_unit_test(bias_correction_centres_channels),
+      cmocka_unit_test(metrics_are_the_definitions),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

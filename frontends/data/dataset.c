@@ -147,10 +147,21 @@ static qcc_status add_source(qcc_dataset *d, const char *text) {
   return i == UINT32_MAX ? open_for_all(d, path) : open_source(d, i, path);
 }
 
+/* A model that was trained on normalized images computes nonsense on bytes, and ranges measured then ruin it: say so. */
 static qcc_status check_transform(const qcc_dataset *d) {
-  bool images = !d->transform;
-  for (uint32_t i = 0; i < d->count; i++) images = images || d->sources[i].images;
-  return images ? QCC_OK : qcc_error(d->cx, QCC_ARG, "A-153", NULL, "a transform is for images, and no source has any (.jpg, .jpeg, .png)");
+  bool images = false;
+  for (uint32_t i = 0; i < d->count; i++) {
+    const qcc_source *s = &d->sources[i];
+    qcc_loc loc = {.file = s->path};
+    images = images || s->images;
+    if (!s->images || qcc_transform_computes(d->transform) || qcc_dtype_kind(s->want.dtype) != QCC_KIND_FLOAT) continue;
+    qcc_warn(d->cx, "D-002", &loc,
+             "images go into float input \"%s\" as 0 to 255: give a transform with scale, mean and std as in training (scale=1 if it wants "
+             "bytes)",
+             s->input);
+  }
+  if (images || !d->transform) return QCC_OK;
+  return qcc_error(d->cx, QCC_ARG, "A-153", NULL, "a transform is for images, and no source has any (.jpg, .jpeg, .png)");
 }
 
 static qcc_status check_counts(qcc_dataset *d, const qcc_graph *g, size_t limit) {

@@ -128,6 +128,7 @@ qcc_status qcc_image_resize(qcc_image *i, size_t w, size_t h) QCC_MUST_USE;
 /* Parse "resize=256,crop=224,..."; QCC_ARG names the bad key and the nearest right one. */
 qcc_status qcc_transform_parse(qcc_transform **out, qcc_context *cx, const char *spec) QCC_MUST_USE;
 void qcc_transform_free(qcc_context *cx, qcc_transform *t);
+bool qcc_transform_computes(const qcc_transform *t); /* whether there is a scale, mean or std; NULL: no */
 /* Image to tensor for a source's input; `i` is changed. */
 qcc_status qcc_transform_apply(qcc_tensor *out, const qcc_source *s, qcc_image *i) QCC_MUST_USE;
 

@@ -190,6 +190,8 @@ qcc_status qcc_transform_parse(qcc_transform **out, qcc_context *cx, const char 
 
 void qcc_transform_free(qcc_context *cx, qcc_transform *t) { qcc_free(cx, t); }
 
+bool qcc_transform_computes(const qcc_transform *t) { return t && (t->scale[0] != 0 || t->mean.n || t->std.n); }
+
 /* ---- applying */
 
 /* With one number the short side gets it and the other follows, rounded down. */
@@ -289,11 +291,10 @@ static qcc_status write_tensor(qcc_tensor *out, const qcc_transform *t, qcc_dtyp
 
 qcc_status qcc_transform_apply(qcc_tensor *out, const qcc_source *s, qcc_image *i) {
   qcc_transform t = settle(s->transform, &s->want);
-  bool numeric = t.scale[0] != 0 || t.mean.n || t.std.n;
   window at;
   if (t.channels == GREY && (t.mean.n == 3 || t.std.n == 3))
     return qcc_error(s->cx, QCC_ARG, "A-163", NULL, "transform: input \"%s\" has one channel and wants one mean and one std", s->input);
   QCC_TRY(resize(&t, i));
   QCC_TRY(crop(&at, &t, i));
-  return write_tensor(out, &t, s->want.dtype == QCC_U8 && !numeric ? QCC_U8 : QCC_F32, i, &at);
+  return write_tensor(out, &t, s->want.dtype == QCC_U8 && !qcc_transform_computes(&t) ? QCC_U8 : QCC_F32, i, &at);
 }

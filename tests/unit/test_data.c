@@ -428,6 +428,11 @@ static void transform_values(void **state) {
     assert_true((float)qcc_tensor_get(&t, c * 4 + 3) == v);
   }
   qcc_tensor_release(&t);
+  r.log[0] = 0;
+  assert_int_equal(read_all(&r, "a.png", "scale=1", NULL, NULL), QCC_OK);
+  assert_string_equal(r.log, "");
+  assert_int_equal(read_all(&r, "a.png", NULL, NULL, NULL), QCC_OK); /* bytes for a float model: told */
+  assert_non_null(strstr(r.log, "0 to 255"));
   assert_int_equal(read_all(&r, "a.png", "layout=nhwc", NULL, NULL), QCC_DATA);
   assert_non_null(strstr(r.log, "[2,2,3]"));
   assert_int_equal(read_all(&r, "a.png", "crop=3", NULL, NULL), QCC_DATA);

@@ -183,11 +183,9 @@ qcc_status qcc_tuner_layers(qcc_tuner *t, qcc_plan *plan, qcc_layer_step step, b
 
 /* ---- Gram matrices */
 
-static qcc_status add_gram(qcc_tuner *t, qcc_collector *c, const qcc_plan *plan, const qcc_node *n) {
+static qcc_status add_gram(qcc_tuner *t, const qcc_node *n) {
   const qcc_value *x = n->in[0].value;
-  const qcc_plan_tensor *e = qcc_plan_tensor_of(plan, x->name);
-  qcc_role role = qcc_op_get(n->op)->role;
-  if (role != QCC_ROLE_WEIGHTED || t->place.mode[n->id] != QCC_MODE_STATIC || !e || t->gram[n->id]) return QCC_OK;
+  if (qcc_op_get(n->op)->role != QCC_ROLE_WEIGHTED || t->place.mode[n->id] != QCC_MODE_STATIC) return QCC_OK;
   qcc_weight w;
   QCC_TRY(qcc_weight_open(&w, t->cx, n));
   size_t channels = w.groups * w.channels;
@@ -195,17 +193,14 @@ static qcc_status add_gram(qcc_tuner *t, qcc_collector *c, const qcc_plan *plan,
   qcc_window window;
   bool is_conv = n->op == QCC_OP_CONV;
   if (is_conv) QCC_TRY(qcc_window_of(&window, t->cx, n, &x->type, &n->in[1].value->type));
-  qcc_status st = qcc_gram_new(&t->gram[n->id], t->cx, is_conv ? &window : NULL, channels, (double)e->q.scale[0]);
+  qcc_status st = qcc_gram_new(&t->gram[n->id], t->cx, is_conv ? &window : NULL, channels, 0);
   if (st == QCC_LIMIT) return QCC_OK; /* too large: the layer keeps nearest codes */
-  return st == QCC_OK ? qcc_collector_gram(c, x, t->gram[n->id]) : st;
+  return st == QCC_OK ? qcc_collector_gram(t->stats, x, t->gram[n->id]) : st;
 }
 
-qcc_status qcc_tuner_grams(qcc_tuner *t, const qcc_plan *plan, size_t samples) {
+qcc_status qcc_tuner_grams(qcc_tuner *t) {
   t->gram = qcc_zalloc_array(t->cx, t->place.node_count + 1u, sizeof(qcc_gram *));
-  qcc_collector *c = NULL;
-  qcc_status st = t->gram ? qcc_collector_new(&c, t->cx, t->o->workers, samples, t->o->seed) : QCC_NOMEM;
-  for (const qcc_node *n = t->g->first; n && st == QCC_OK; n = n->next) st = add_gram(t, c, plan, n);
-  if (st == QCC_OK) st = qcc_collector_run(c, t->o->eval, t->runner, t->o->calib, 0, samples, "layers");
-  qcc_collector_free(c);
+  qcc_status st = t->gram ? QCC_OK : QCC_NOMEM;
+  for (const qcc_node *n = t->g->first; n && st == QCC_OK; n = n->next) st = add_gram(t, n);
   return st;
 }

@@ -116,13 +116,12 @@ static qcc_status measure(qcc_tuner *t) {
   QCC_TRY(o->eval->open(&t->runner, t->cx, t->g, o->workers));
   QCC_TRY(qcc_collector_new(&t->stats, t->cx, o->workers, t->stat_count, o->seed));
   QCC_TRY(qcc_tuner_watch(t));
+  if (o->level >= 2) QCC_TRY(qcc_tuner_grams(t));
   QCC_TRY(qcc_collector_run(t->stats, o->eval, t->runner, o->calib, 0, t->stat_count, "calibrate"));
   return qcc_trials_init(&t->trials, t->g, o->eval, o->target, t->runner, o->workers, o->calib, first, held);
 }
 
 /* ---- -O2 */
-
-enum { GRAM_SAMPLES = 16 };
 
 static void close_runner(qcc_tuner *t) {
   if (t->runner) t->o->eval->close(t->runner);
@@ -165,7 +164,6 @@ static qcc_status fall_back(qcc_tuner *t) {
 
 /* All that needs the float graph comes first, so that its packed weights are gone when trials pack theirs. */
 static qcc_status improve(qcc_tuner *t, qcc_estimator how) {
-  QCC_TRY(qcc_tuner_grams(t, t->plan, t->stat_count < GRAM_SAMPLES ? t->stat_count : GRAM_SAMPLES));
   close_runner(t);
   qcc_plan *plan = NULL;
   QCC_TRY(make_plan(&plan, t, how, QCC_LAYER_ROUND, true));

@@ -5,7 +5,8 @@
 
 #include "ir/ir.h"
 
-/* FakeQuant of `x` inserted before `before` (NULL: at the end); `q` NULL makes the dynamic form. Returns its output, named after `x`; NULL: sticky. */
+/* FakeQuant of `x` inserted before `before` (NULL: at the end); `q` NULL makes the dynamic form. Returns its output, named after `x`; NULL when
+ * out of memory (sticky). */
 qcc_value *qcc_fakequant_add(qcc_graph *g, qcc_node *before, qcc_value *x, const qcc_qparams *q);
 bool qcc_fakequant_is(const qcc_value *v); /* made by a static FakeQuant; NULL-safe */
 bool qcc_fakequant_is_dynamic(const qcc_node *n);

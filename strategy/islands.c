@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Float islands: operators whose 8-bit form costs the outputs more than it is worth stay float, with the measured gain.
  *
- * Small networks try every weighted operator, large ones the first and the last ones, which is where whole networks hang on one tensor. A
+ * Small networks try every weighted operator, large ones, unless they are fine already, the first and the last one, which is
+ * where whole networks hang on one tensor. A
  * candidate must gain more the more of the arithmetic it takes out of 8 bit. Everything else of the plan stays as it was.
  *
  * A network that is still badly damaged (below GOOD_DB) is rescued: the shortest prefix of an order of its operators that restores GOOD_DB
@@ -12,7 +13,7 @@
 
 #include "strategy/tuner.h"
 
-enum { TRY_ALL = 12, TRY_ENDS = 1, GOOD_DB = 18 };
+enum { TRY_ALL = 12, TRY_ENDS = 1, GOOD_DB = 18, FINE_DB = 30 };
 
 typedef struct islands {
   qcc_tuner *t;
@@ -226,7 +227,7 @@ qcc_status qcc_tuner_islands(qcc_tuner *t) {
     index++;
     double db, least = t->score + 2.0 + 6.0 * qcc_node_macs(n) / total;
     if (s.count + 1 == count) break; /* an island needs a sea: one operator stays in 8 bit */
-    if (count <= TRY_ALL || (at_end && t->score >= GOOD_DB)) st = try_nodes(&s, &n, 1, least, &db);
+    if (count <= TRY_ALL || (at_end && t->score >= GOOD_DB && t->score < FINE_DB)) st = try_nodes(&s, &n, 1, least, &db);
   }
   if (st == QCC_OK && t->score < GOOD_DB && count > TRY_ALL) st = rescue(&s, count);
   qcc_free(t->cx, s.accepted);

@@ -7,6 +7,8 @@
 
 #include "backends/ref/plan.h"
 
+enum { MANY = 4096 };
+
 typedef struct life {
   uint32_t id, from, to;
   size_t bytes, offset;
@@ -87,23 +89,55 @@ static int larger_first(const void *a, const void *b) {
   return x->id < y->id ? -1 : x->id > y->id;
 }
 
+static int earlier_first(const void *a, const void *b) {
+  const life *x = a, *y = b;
+  if (x->from != y->from) return x->from < y->from ? -1 : 1;
+  return x->id < y->id ? -1 : x->id > y->id;
+}
+
 static int lower_first(const void *a, const void *b) {
   const life *x = *(const life *const *)a, *y = *(const life *const *)b;
   return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* Lowest gap among the placed lives that meet this one. */
-static void place(life *all, size_t n, const life **meet) {
-  life *v = &all[n];
-  size_t m = 0, end = 0;
-  for (size_t i = 0; i < n; ++i)
-    if (all[i].from <= v->to && v->from <= all[i].to) meet[m++] = &all[i];
-  qsort(meet, m, sizeof *meet, lower_first);
+/* Lowest gap among the `m` lives that meet this one. */
+static void fit(life *v, const life **meet, size_t m) {
+  size_t end = 0;
+  if (m) qsort(meet, m, sizeof *meet, lower_first);
   for (size_t i = 0; i < m; ++i) {
     if (meet[i]->offset >= end + v->bytes) break;
     if (meet[i]->offset + meet[i]->bytes > end) end = meet[i]->offset + meet[i]->bytes;
   }
   v->offset = end;
+}
+
+static void place_by_size(life *all, size_t n, const life **meet) {
+  if (n) qsort(all, n, sizeof *all, larger_first);
+  for (size_t k = 0; k < n; ++k) {
+    size_t m = 0;
+    for (size_t i = 0; i < k; ++i)
+      if (all[i].from <= all[k].to && all[k].from <= all[i].to) meet[m++] = &all[i];
+    fit(&all[k], meet, m);
+  }
+}
+
+/* For very large graphs: in the order of birth, against those that are alive; beyond MANY of them without a search. */
+static void place_by_birth(life *all, size_t n, const life **alive) {
+  size_t m = 0, end = 0;
+  if (n) qsort(all, n, sizeof *all, earlier_first);
+  for (size_t k = 0; k < n; ++k) {
+    life *v = &all[k];
+    size_t kept = 0;
+    for (size_t i = 0; m <= MANY && i < m; ++i)
+      if (alive[i]->to >= v->from) alive[kept++] = alive[i];
+    if (m <= MANY) m = kept;
+    if (m <= MANY)
+      fit(v, alive, m);
+    else
+      v->offset = end;
+    if (v->offset + v->bytes > end) end = v->offset + v->bytes;
+    alive[m++] = v;
+  }
 }
 
 static size_t collect(const qcc_planner *b, const lives *l, life *all) {
@@ -126,9 +160,11 @@ qcc_status qcc_plan_place(qcc_planner *b) {
   if (ok) {
     find_lives(b, &l);
     const size_t n = collect(b, &l, all);
-    if (n) qsort(all, n, sizeof *all, larger_first);
+    if (n <= MANY)
+      place_by_size(all, n, meet);
+    else
+      place_by_birth(all, n, meet);
     for (size_t i = 0; i < n; ++i) {
-      place(all, i, meet);
       qcc_plan_at(b, all[i].id)->offset = all[i].offset;
       if (all[i].offset + all[i].bytes > b->p->arena_bytes) b->p->arena_bytes = all[i].offset + all[i].bytes;
     }

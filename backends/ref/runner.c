@@ -8,11 +8,10 @@
 #include "ir/support/vec.h"
 
 /* ---- open */
-typedef struct opener {
-  qcc_runner *r;
-  uint32_t *missing;
-  const char **names;
-  uint32_t count;
+enum { MAX_MISSING = 64 };
+typedef struct opener { /* operators without a kernel, in the order of the model */
+  const char *name[MAX_MISSING];
+  uint32_t nodes[MAX_MISSING], count, others;
 } opener;
 
 static qcc_status count_missing(qcc_graph *g, void *user) {
@@ -22,40 +21,28 @@ static qcc_status count_missing(qcc_graph *g, void *user) {
     uint32_t i = 0;
     const char *name = n->domain && n->domain[0] ? qcc_internf(g->cx, "%s.%s", n->domain, n->op_type) : n->op_type;
     if (!name) return QCC_NOMEM;
-    while (i < o->count && o->names[i] != name) ++i;
-    if (i == o->count) o->names[o->count] = name, o->missing[o->count++] = 0;
-    o->missing[i]++;
+    while (i < o->count && o->name[i] != name) ++i;
+    if (i == MAX_MISSING) {
+      o->others++;
+      continue;
+    }
+    if (i == o->count) o->name[o->count++] = name;
+    o->nodes[i]++;
   }
   return QCC_OK;
 }
 
-static qcc_status tell_missing(qcc_context *cx, const opener *o) {
-  qcc_text t = {.cx = cx};
-  for (uint32_t i = 0; i < o->count; ++i) qcc_text_addf(&t, "%s%s (%u)", i ? ", " : "", o->names[i], o->missing[i]);
-  const qcc_graph *g = o->r->g;
-  qcc_loc loc = {.file = g->file};
-  qcc_status st = t.failed ? QCC_NOMEM : QCC_UNSUPPORTED;
-  if (!t.failed) st = qcc_error(cx, st, "U-001", &loc, "the built-in runtime has no code for these operators: %s", t.at);
-  qcc_text_free(&t);
-  return st;
-}
-
-static qcc_status nodes_of(qcc_graph *g, void *user) {
-  *(uint32_t *)user += g->node_count;
-  return QCC_OK;
-}
-
 static qcc_status check_ops(qcc_runner *r) {
-  uint32_t nodes = 0;
-  qcc_graph *g = (qcc_graph *)(uintptr_t)r->g;
-  QCC_TRY(qcc_graph_walk(g, nodes_of, &nodes));
-  opener o = {.r = r};
-  o.missing = qcc_alloc_array(r->cx, (size_t)nodes + 1, sizeof *o.missing);
-  o.names = qcc_alloc_array(r->cx, (size_t)nodes + 1, sizeof *o.names);
-  qcc_status st = o.missing && o.names ? qcc_graph_walk(g, count_missing, &o) : QCC_NOMEM;
-  if (st == QCC_OK && o.count) st = tell_missing(r->cx, &o);
-  qcc_free(r->cx, o.missing);
-  qcc_free(r->cx, o.names);
+  opener o = {.count = 0};
+  qcc_text t = {.cx = r->cx};
+  const qcc_loc loc = {.file = r->g->file};
+  QCC_TRY(qcc_graph_walk((qcc_graph *)(uintptr_t)r->g, count_missing, &o));
+  if (!o.count) return QCC_OK;
+  for (uint32_t i = 0; i < o.count; ++i) qcc_text_addf(&t, "%s%s (%u)", i ? ", " : "", o.name[i], o.nodes[i]);
+  if (o.others) qcc_text_addf(&t, " and %u nodes of other kinds", o.others);
+  qcc_status st = t.failed ? QCC_NOMEM : QCC_UNSUPPORTED;
+  if (!t.failed) st = qcc_error(r->cx, st, "U-001", &loc, "the built-in runtime has no code for these operators: %s", t.at);
+  qcc_text_free(&t);
   return st;
 }
 

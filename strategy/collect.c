@@ -274,5 +274,7 @@ const qcc_hist *qcc_collector_hist(const qcc_collector *c, const qcc_value *v) {
 
 const qcc_channels *qcc_collector_channels(const qcc_collector *c, const qcc_value *v) {
   size_t i = index_of(c, v);
-  return c->workers && i < c->watches.n && c->watches.at[i].what & QCC_WATCH_CHANNELS ? &c->workers[0].channels[i] : NULL;
+  if (!c->workers || i >= c->watches.n || !(c->watches.at[i].what & QCC_WATCH_CHANNELS)) return NULL;
+  const qcc_channels *channels = &c->workers[0].channels[i];
+  return channels->failed ? NULL : channels; /* samples that disagree about the channels leave no statistics */
 }

@@ -50,7 +50,10 @@ bool qcc_fakequant_read(const qcc_node *n, qcc_qparams *q) {
                      .scale = scale};
   if (!scales || (zeros && zeros != scales) || !qcc_dtype_is_int(q->dtype)) return false;
   int32_t *zero = qcc_arena_array(n->graph->arena, scales, sizeof *zero);
-  if (!zero) return false;
+  if (!zero) {
+    n->graph->root->failed = true;
+    return false;
+  }
   for (uint32_t i = 0; i < zeros; i++) zero[i] = (int32_t)wide[i];
   q->zero = zero;
   return true;

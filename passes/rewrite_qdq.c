@@ -124,6 +124,7 @@ static qcc_status rewrite_bias(qcc_qdq *s, qcc_node *n) {
 static qcc_status rewrite_static(qcc_qdq *s, qcc_node *n) {
   qcc_qparams q;
   if (!qcc_fakequant_read(n, &q)) {
+    QCC_TRY(qcc_graph_status(n->graph)); /* out of memory looks the same */
     qcc_loc loc = qcc_node_loc(n);
     return qcc_error(s->p->cx, QCC_INTERNAL, "I-203", &loc, "FakeQuant has wrong attributes");
   }

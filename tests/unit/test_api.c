@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "frontends/capi/qcc.h"
+#include "tests/oom.h"
 
 static const char two_layers[] =
     "graph @net(%x: f32[1,3,4,4]) -> (%y) opset 13 {\n"
@@ -449,6 +450,28 @@ static void cancelled(void **state) {
   assert_true(stops > 3);
 }
 
+/* From text to bytes, with every 11th allocation failing, and all behind it failing. */
+static qcc_status compile_all(qcc_context *cx, void *user) {
+  qcc_model *m = NULL, *small = NULL;
+  qcc_data *data = NULL;
+  void *bytes = NULL;
+  size_t n = 0;
+  qcc_compile_options o = QCC_COMPILE_OPTIONS_INIT;
+  o.threads = 1;
+  qcc_status st = qcc_parse(&m, cx, two_layers, strlen(two_layers), NULL);
+  if (st == QCC_OK) st = qcc_data_pull(&data, m, 8, get, user);
+  o.calib = data;
+  if (st == QCC_OK) st = qcc_compile(&small, m, &o);
+  if (st == QCC_OK) st = qcc_save_memory(small, &bytes, &n);
+  qcc_bytes_free(cx, bytes);
+  qcc_data_free(data);
+  qcc_model_free(small);
+  qcc_model_free(m);
+  return st;
+}
+
+static void compile_without_memory(void **state) { assert_true(oom_sweep(compile_all, *state, 11, 0) > 10); }
+
 /* ---- running */
 
 static void run_misuse(void **state) {
@@ -498,21 +521,14 @@ static void reading_arrays(void **state) {
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      CASE(null_context),
-      CASE(null_model),
-      CASE(null_work),
-      CASE(bad_hosts),
-      CASE(garbage_models),
-      CASE(past_the_end),
-      CASE(wrong_tensors),
-      CASE(building_out_of_order),
-      CASE(building_nonsense),
-      CASE(pass_misuse),
-      CASE(compile_options),
-      CASE(compile_with_bad_data),
-      CASE(cancelled),
-      CASE(run_misuse),
-      CASE(two_contexts_never_meet),
+      CASE(null_context),      CASE(null_model),
+      CASE(null_work),         CASE(bad_hosts),
+      CASE(garbage_models),    CASE(past_the_end),
+      CASE(wrong_tensors),     CASE(building_out_of_order),
+      CASE(building_nonsense), CASE(pass_misuse),
+      CASE(compile_options),   CASE(compile_with_bad_data),
+      CASE(cancelled),         CASE(compile_without_memory),
+      CASE(run_misuse),        CASE(two_contexts_never_meet),
       CASE(reading_arrays),
   };
   return cmocka_run_group_tests_name("api", tests, NULL, NULL);

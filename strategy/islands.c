@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Float islands: operators whose 8-bit form costs the outputs more than it is worth stay float, with the measured gain.
  *
- * Small networks try every weighted operator, large ones, unless they are fine already, the first and the last one, which is
- * where whole networks hang on one tensor. A
- * candidate must gain more the more of the arithmetic it takes out of 8 bit. Everything else of the plan stays as it was.
+ * Only networks that are not fine yet (below FINE_DB at the outputs) have any. Small ones try every weighted operator, large ones the first and
+ * the last one, which is where whole networks hang on one tensor. A candidate must gain more the more of the arithmetic it takes out of 8 bit.
+ * Everything else of the plan stays as it was.
  *
  * A network that is still badly damaged (below GOOD_DB) is rescued: the shortest prefix of an order of its operators that restores GOOD_DB
  * stays float; a handful of trials. Two orders are tried: that of the graph, since early noise passes through everything, and the noise that 8
@@ -226,8 +226,8 @@ qcc_status qcc_tuner_islands(qcc_tuner *t) {
     bool at_end = index < TRY_ENDS || index + TRY_ENDS >= count;
     index++;
     double db, least = t->score + 2.0 + 6.0 * qcc_node_macs(n) / total;
-    if (s.count + 1 == count) break; /* an island needs a sea: one operator stays in 8 bit */
-    if (count <= TRY_ALL || (at_end && t->score >= GOOD_DB && t->score < FINE_DB)) st = try_nodes(&s, &n, 1, least, &db);
+    if (t->score >= FINE_DB || s.count + 1 == count) break; /* fine already; or the last operator: an island needs a sea */
+    if (count <= TRY_ALL || (at_end && t->score >= GOOD_DB)) st = try_nodes(&s, &n, 1, least, &db);
   }
   if (st == QCC_OK && t->score < GOOD_DB && count > TRY_ALL) st = rescue(&s, count);
   qcc_free(t->cx, s.accepted);

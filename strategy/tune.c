@@ -93,12 +93,17 @@ static qcc_status make_plan(qcc_plan **out, qcc_tuner *t, qcc_estimator how, qcc
 
 /* ---- measuring */
 
-/* The last fifth (1..32 samples) is held out, fewer of them where one costs much: at most TRIAL_MACS per trial, but 8 samples. With fewer than 4
+static void close_runner(qcc_tuner *t) {
+  if (t->runner) t->o->eval->close(t->runner);
+  t->runner = NULL;
+}
+
+/* The last fifth (1..20 samples) is held out, fewer of them where one costs much: at most TRIAL_MACS per trial, but 8 samples. With fewer than 4
  * samples everything serves both ends. */
 static void split(const qcc_tuner *t, size_t *stat, size_t *first, size_t *held) {
   const size_t count = t->o->calib->count;
   double affordable = TRIAL_MACS / (qcc_graph_macs(t->g) + 1);
-  *held = count / 5 < 1 ? 1 : count / 5 > 32 ? 32 : count / 5;
+  *held = count / 5 < 1 ? 1 : count / 5 > 20 ? 20 : count / 5;
   if ((double)*held > affordable && *held > 8) *held = affordable < 8 ? 8 : (size_t)affordable;
   *stat = count - *held;
   *first = *stat;
@@ -118,14 +123,21 @@ static qcc_status measure(qcc_tuner *t) {
   QCC_TRY(qcc_tuner_watch(t));
   if (o->level >= 2) QCC_TRY(qcc_tuner_grams(t));
   QCC_TRY(qcc_collector_run(t->stats, o->eval, t->runner, o->calib, 0, t->stat_count, "calibrate"));
-  return qcc_trials_init(&t->trials, t->g, o->eval, o->target, t->runner, o->workers, o->calib, first, held);
+  qcc_status st = qcc_trials_init(&t->trials, t->g, o->eval, o->target, t->runner, o->workers, o->calib, first, held);
+  close_runner(t); /* its packed weights are gone when trials pack theirs */
+  return st;
 }
 
 /* ---- -O2 */
 
-static void close_runner(qcc_tuner *t) {
-  if (t->runner) t->o->eval->close(t->runner);
-  t->runner = NULL;
+/* Two plans of one placement that differ by less than 1 % in every step need no trial. */
+static bool same_ranges(const qcc_plan *a, const qcc_plan *b) {
+  for (uint32_t i = 0; i < b->tensor_count; i++) {
+    const qcc_plan_tensor *y = &b->tensors[i], *x = qcc_plan_tensor_of(a, y->tensor);
+    if (y->codes || y->q.dtype == QCC_NONE) continue;
+    if (!x || x->q.count != 1 || fabs((double)x->q.scale[0] / (double)y->q.scale[0] - 1) > 0.01) return false;
+  }
+  return true;
 }
 
 static qcc_status vote(qcc_tuner *t, qcc_estimator *how) {
@@ -138,6 +150,10 @@ static qcc_status vote(qcc_tuner *t, qcc_estimator *how) {
     qcc_plan *plan = NULL;
     double before = t->score;
     QCC_TRY(make_plan(&plan, t, candidates[i].how, QCC_LAYER_ROUND, true));
+    if (same_ranges(t->plan, plan)) {
+      qcc_plan_free(plan);
+      continue;
+    }
     QCC_TRY(qcc_tuner_try(t, plan, candidates[i].name, 0));
     if (t->score > before) *how = candidates[i].how;
   }
@@ -162,9 +178,7 @@ static qcc_status fall_back(qcc_tuner *t) {
   return qcc_tuner_try(t, plan, "no static ranges", 0);
 }
 
-/* All that needs the float graph comes first, so that its packed weights are gone when trials pack theirs. */
 static qcc_status improve(qcc_tuner *t, qcc_estimator how) {
-  close_runner(t);
   qcc_plan *plan = NULL;
   QCC_TRY(make_plan(&plan, t, how, QCC_LAYER_ROUND, true));
   QCC_TRY(qcc_tuner_try(t, plan, "bias correction", 0));

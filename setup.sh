@@ -36,7 +36,7 @@ case "${1:-}" in
   demo)
     # shellcheck disable=SC2086
     install_packages $packages
-    cmake --preset release
+    cmake --preset release -DQCC_TESTS=OFF
     cmake --build --preset release
     exec bench/demo/run build/release/frontends/cli/qcc
     ;;

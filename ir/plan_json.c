@@ -17,9 +17,9 @@
 static const char *const modes[] = {"float", "static", "dynamic", "weight"};
 static const char base64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/* ---- writing: a member whose value is NULL (no memory) makes `ok` false */
-static void put(json_t *object, const char *key, json_t *value, bool *ok) {
-  if (json_object_set_new(object, key, value) != 0) *ok = false;
+/* ---- writing: a member whose value is NULL is a name that is not UTF-8, unless memory ran out (told) */
+static void put(json_t *object, const char *key, json_t *value, qcc_status *st) {
+  if (json_object_set_new(object, key, value) != 0 && *st == QCC_OK) *st = QCC_UNSUPPORTED;
 }
 
 /* Nine digits (the writer's setting) of the number that the shortest text means are that text. */
@@ -54,7 +54,7 @@ static json_t *integers(const int32_t *x, size_t count) {
   return list;
 }
 
-static json_t *encode(qcc_context *cx, const int8_t *codes, size_t n) {
+static json_t *encode(qcc_context *cx, const int8_t *codes, size_t n, qcc_status *st) {
   qcc_text text = {.cx = cx};
   for (size_t i = 0; i < n; i += 3) {
     uint32_t bits = 0;
@@ -66,52 +66,53 @@ static json_t *encode(qcc_context *cx, const int8_t *codes, size_t n) {
     if (left < 2) quad[2] = '=';
     qcc_text_add(&text, quad, 4);
   }
+  if (text.failed) *st = QCC_NOMEM;
   json_t *j = text.failed ? NULL : json_stringn(text.n ? text.at : "", text.n);
   qcc_text_free(&text);
   return j;
 }
 
-static json_t *op_to_json(const qcc_plan_op *op, bool *ok) {
+static json_t *op_to_json(const qcc_plan_op *op, qcc_status *st) {
   json_t *j = json_object();
-  put(j, "node", json_string(op->node), ok);
-  put(j, "mode", json_string(modes[op->mode]), ok);
-  if (op->reason) put(j, "reason", json_string(op->reason), ok);
-  if (op->gain_db != 0) put(j, "gain_db", number(op->gain_db), ok);
-  if (op->bias_count) put(j, "bias_delta", numbers(op->bias_delta, op->bias_count), ok);
+  put(j, "node", json_string(op->node), st);
+  put(j, "mode", json_string(modes[op->mode]), st);
+  if (op->reason) put(j, "reason", json_string(op->reason), st);
+  if (op->gain_db != 0) put(j, "gain_db", number(op->gain_db), st);
+  if (op->bias_count) put(j, "bias_delta", numbers(op->bias_delta, op->bias_count), st);
   return j;
 }
 
-static json_t *tensor_to_json(qcc_context *cx, const qcc_plan_tensor *t, bool *ok) {
+static json_t *tensor_to_json(qcc_context *cx, const qcc_plan_tensor *t, qcc_status *st) {
   json_t *j = json_object();
-  put(j, "tensor", json_string(t->tensor), ok);
-  put(j, "dtype", json_string(qcc_dtype_name(t->q.dtype)), ok);
-  if (t->q.axis >= 0) put(j, "axis", json_integer(t->q.axis), ok);
-  if (t->q.block) put(j, "block", json_integer(t->q.block), ok);
-  put(j, "scale", numbers(t->q.scale, t->q.count), ok);
-  if (t->q.zero) put(j, "zero", integers(t->q.zero, t->q.count), ok);
+  put(j, "tensor", json_string(t->tensor), st);
+  put(j, "dtype", json_string(qcc_dtype_name(t->q.dtype)), st);
+  if (t->q.axis >= 0) put(j, "axis", json_integer(t->q.axis), st);
+  if (t->q.block) put(j, "block", json_integer(t->q.block), st);
+  put(j, "scale", numbers(t->q.scale, t->q.count), st);
+  if (t->q.zero) put(j, "zero", integers(t->q.zero, t->q.count), st);
   if (t->lo != 0 || t->hi != 0) {
-    put(j, "lo", number(t->lo), ok);
-    put(j, "hi", number(t->hi), ok);
+    put(j, "lo", number(t->lo), st);
+    put(j, "hi", number(t->hi), st);
   }
-  if (t->algorithm) put(j, "algorithm", json_string(t->algorithm), ok);
-  if (t->codes) put(j, "codes", encode(cx, t->codes, t->code_count), ok);
+  if (t->algorithm) put(j, "algorithm", json_string(t->algorithm), st);
+  if (t->codes) put(j, "codes", encode(cx, t->codes, t->code_count, st), st);
   return j;
 }
 
-static json_t *plan_to_json(const qcc_plan *p, bool *ok) {
+static json_t *plan_to_json(const qcc_plan *p, qcc_status *st) {
   json_t *j = json_object(), *ops = json_array(), *tensors = json_array();
   for (uint32_t k = 0; k < p->op_count; k++) {
-    if (json_array_append_new(ops, op_to_json(&p->ops[k], ok)) != 0) *ok = false;
+    if (json_array_append_new(ops, op_to_json(&p->ops[k], st)) != 0 && *st == QCC_OK) *st = QCC_UNSUPPORTED;
   }
   for (uint32_t k = 0; k < p->tensor_count; k++) {
     const qcc_plan_tensor *t = &p->tensors[k];
-    if (t->q.dtype != QCC_NONE && json_array_append_new(tensors, tensor_to_json(p->cx, t, ok)) != 0) *ok = false;
+    if (t->q.dtype != QCC_NONE && json_array_append_new(tensors, tensor_to_json(p->cx, t, st)) != 0 && *st == QCC_OK) *st = QCC_UNSUPPORTED;
   }
-  put(j, "format", json_string("qcc-plan"), ok);
-  put(j, "version", json_integer(1), ok);
-  if (p->target) put(j, "target", json_string(p->target), ok);
-  put(j, "ops", ops, ok);
-  put(j, "tensors", tensors, ok);
+  put(j, "format", json_string("qcc-plan"), st);
+  put(j, "version", json_integer(1), st);
+  if (p->target) put(j, "target", json_string(p->target), st);
+  put(j, "ops", ops, st);
+  put(j, "tensors", tensors, st);
   return j;
 }
 
@@ -122,20 +123,18 @@ static int take_text(const char *bytes, size_t n, void *to) {
 
 qcc_status qcc_plan_to_json(const qcc_plan *p, char **out, size_t *n) {
   qcc_text text = {.cx = p->cx};
-  bool ok = true;
+  qcc_status st = QCC_OK;
   *out = NULL;
   *n = 0;
-  json_t *j = plan_to_json(p, &ok);
-  if (ok) ok = json_dump_callback(j, take_text, &text, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) == 0;
+  json_t *j = plan_to_json(p, &st);
+  if (st == QCC_OK && json_dump_callback(j, take_text, &text, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) != 0) st = QCC_UNSUPPORTED;
   json_decref(j);
-  qcc_text_add(&text, "\n", 1);
-  if (!ok || text.failed) {
-    qcc_text_free(&text);
-    /* names that are not UTF-8 are the other thing that jansson refuses */
-    return text.failed
-               ? QCC_NOMEM
-               : qcc_error(p->cx, QCC_UNSUPPORTED, "U-061", NULL, "the plan cannot be written as JSON: a name is not UTF-8, or no memory");
-  }
+  if (st == QCC_OK) qcc_text_add(&text, "\n", 1);
+  if (text.failed) st = QCC_NOMEM;
+  if (st != QCC_OK) qcc_text_free(&text);
+  if (st == QCC_UNSUPPORTED)
+    return qcc_error(p->cx, st, "U-061", NULL, "the plan cannot be written as JSON: a name is not UTF-8, or no memory");
+  if (st != QCC_OK) return st;
   *out = text.at;
   *n = text.n;
   return QCC_OK;

@@ -5,12 +5,28 @@
  *
  * A missing bias is made (zeros + delta). The constant is always a new one: another user of the old bias keeps it.
  * Claim: quantizes (it exists to move results towards the float model's). */
+#include "passes/fakequant.h"
 #include "passes/pass.h"
+
+/* The plan's numbers are one per output channel; -1 channels: unknown. */
+static bool fits(const qcc_node *n, int64_t count) {
+  const qcc_value *w = qcc_in(n, 1);
+  int axis = qcc_fakequant_output_axis(n);
+  if (!w || w->type.rank <= axis || w->type.dim[axis] < 0) return false;
+  int64_t groups = n->op == QCC_OP_CONV_TRANSPOSE ? qcc_attr_int(n, "group", 1) : 1;
+  return groups > 0 && count % groups == 0 && w->type.dim[axis] == count / groups;
+}
 
 static qcc_status correct(qcc_pass_cx *p, qcc_node *n, const qcc_plan_op *op) {
   qcc_value *old = qcc_in(n, 2);
   int64_t count = op->bias_count;
-  if (old && (!old->data || (qcc_tensor_count(old->data) != count && qcc_tensor_count(old->data) != 1))) return QCC_OK;
+  if (!fits(n, count)) {
+    qcc_loc loc = qcc_node_loc(n);
+    return qcc_error(p->cx, QCC_ARG, "A-064", &loc, "plan: \"bias_delta\" has %u numbers; one per output channel is needed",
+                     op->bias_count);
+  }
+  if (old && (!old->data || old->type.dtype != QCC_F32 || (qcc_tensor_count(old->data) != count && qcc_tensor_count(old->data) != 1)))
+    return QCC_OK;
   float *bias = qcc_arena_array(n->graph->arena, op->bias_count, sizeof *bias);
   if (!bias) return QCC_NOMEM;
   for (int64_t c = 0; c < count; c++) {

@@ -59,4 +59,11 @@ bool qcc_fakequant_read(const qcc_node *n, qcc_qparams *q) {
   return true;
 }
 
+int qcc_fakequant_output_axis(const qcc_node *n) {
+  if (n->op == QCC_OP_MATMUL || n->op == QCC_OP_CONV_TRANSPOSE) return 1;
+  return n->op == QCC_OP_GEMM && !qcc_attr_int(n, "transB", 0) ? 1 : 0;
+}
+
+bool qcc_fakequant_by_output(const qcc_node *n, const qcc_qparams *w) { return w->count == 1 || w->axis == qcc_fakequant_output_axis(n); }
+
 void qcc_fakequant_set_scale(qcc_node *n, const float *scale, uint32_t count) { qcc_attr_set_floats(n, "scale", scale, count); }

@@ -18,6 +18,7 @@ static qcc_status guard(qcc_pass_cx *p, qcc_node *n, const qcc_value *bias) {
   qcc_qparams x, w;
   qcc_node *weight = n->in[1].value->def;
   if (!qcc_fakequant_read(n->in[0].value->def, &x) || !qcc_fakequant_read(weight, &w) || x.count != 1) return QCC_OK;
+  if (!qcc_fakequant_by_output(n, &w)) return QCC_OK;
   int64_t biases = qcc_tensor_count(bias->data);
   if (biases != (int64_t)w.count && w.count != 1) return QCC_OK;
   float *scale = qcc_arena_copy(n->graph->arena, w.scale, w.count * sizeof *scale);

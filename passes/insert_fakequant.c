@@ -29,12 +29,28 @@ static const qcc_plan_tensor *entry_of(const state *s, const qcc_value *v) { ret
 
 static qcc_node *first_after(const qcc_value *v) { return v->def ? v->def->next : v->graph->first; }
 
+static qcc_status misfit(const state *s, const qcc_value *v, const char *what) {
+  return qcc_error(s->p->cx, QCC_ARG, "A-063", &(qcc_loc){.tensor = v->name}, "plan: the entry of this tensor does not fit it: %s", what);
+}
+
+/* A plan may come from a file that was made for another model. */
+static qcc_status check_entry(const state *s, const qcc_value *v, const qcc_plan_tensor *t) {
+  const qcc_type *type = &v->type;
+  int64_t count = 0;
+  if (type->dtype != QCC_F32 && type->dtype != QCC_NONE) return misfit(s, v, "only f32 tensors are quantized");
+  if (t->q.block) return misfit(s, v, "scales in blocks are not supported; leave out \"block\"");
+  if (t->q.axis < 0 && t->q.count != 1) return misfit(s, v, "several scales need an axis");
+  if (t->q.axis >= 0 && !v->data) return misfit(s, v, "an activation has one scale and no axis");
+  if (t->q.axis >= 0 && (t->q.axis >= type->rank || type->dim[t->q.axis] != (int64_t)t->q.count))
+    return misfit(s, v, "the number of scales must be the size of the axis");
+  if (!t->codes) return QCC_OK;
+  if (t->q.dtype != QCC_S8 && t->q.dtype != QCC_U8) return misfit(s, v, "codes are s8 or u8");
+  if (!v->data || !qcc_type_count(type, &count) || (size_t)count != t->code_count) return misfit(s, v, "one code per element is needed");
+  return QCC_OK;
+}
+
 /* The weight's constant becomes the values of the plan's codes. */
 static qcc_status apply_codes(state *s, qcc_value *w, const qcc_plan_tensor *t) {
-  int64_t count = 0;
-  if (!qcc_type_count(&w->type, &count) || (size_t)count != t->code_count)
-    return qcc_error(s->p->cx, QCC_INTERNAL, "I-201", &(qcc_loc){.tensor = w->name}, "the plan has %zu codes for a weight of %lld elements",
-                     t->code_count, (long long)count);
   qcc_type code_type = w->type;
   code_type.dtype = t->q.dtype;
   qcc_tensor codes = {.type = code_type, .data = t->codes, .bytes = t->code_count}, values = {0};
@@ -95,15 +111,17 @@ static qcc_status each_graph(qcc_graph *g, void *user) {
   return qcc_graph_status(g);
 }
 
-static void find_entry(state *s, qcc_value *v) {
-  if (v && v->id < s->value_count) s->entry[v->id] = qcc_plan_tensor_of(s->p->plan, v->name);
+static qcc_status find_entry(state *s, qcc_value *v) {
+  if (!v || v->id >= s->value_count) return QCC_OK;
+  const qcc_plan_tensor *t = s->entry[v->id] = qcc_plan_tensor_of(s->p->plan, v->name);
+  return t ? check_entry(s, v, t) : QCC_OK;
 }
 
 static qcc_status find_entries(qcc_graph *g, void *user) {
-  for (uint32_t i = 0; i < g->input_count; i++) find_entry(user, g->inputs[i]);
-  for (uint32_t i = 0; i < g->const_count; i++) find_entry(user, g->consts[i]);
+  for (uint32_t i = 0; i < g->input_count; i++) QCC_TRY(find_entry(user, g->inputs[i]));
+  for (uint32_t i = 0; i < g->const_count; i++) QCC_TRY(find_entry(user, g->consts[i]));
   QCC_FOR_NODES(n, g) {
-    for (uint32_t k = 0; k < n->out_count; k++) find_entry(user, n->out[k]);
+    for (uint32_t k = 0; k < n->out_count; k++) QCC_TRY(find_entry(user, n->out[k]));
   }
   return QCC_OK;
 }

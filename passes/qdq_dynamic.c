@@ -20,7 +20,9 @@ static qcc_value *add_mul(qcc_graph *g, qcc_node *before, qcc_op op, const char 
 }
 
 static bool can_rewrite(const qcc_node *n) {
+  qcc_qparams w;
   if (!qcc_fakequant_is(qcc_in(n, 1)) || !qcc_is_const(qcc_in(n->in[1].value->def, 0)) || n->in[1].value->type.rank != 2) return false;
+  if (!qcc_fakequant_read(n->in[1].value->def, &w) || !qcc_fakequant_by_output(n, &w)) return false;
   if (n->op == QCC_OP_MATMUL) return true;
   if (n->op != QCC_OP_GEMM || qcc_attr_int(n, "transA", 0)) return false;
   return qcc_attr_float(n, "alpha", 1.0f) == 1.0f && qcc_attr_float(n, "beta", 1.0f) == 1.0f;
@@ -78,8 +80,7 @@ static qcc_status rewrite(qcc_qdq *s, qcc_node *n, qcc_node *dql) {
 static qcc_status rewrite_users(qcc_qdq *s, qcc_node *fq) {
   qcc_value *x = fq->in[0].value, *y = fq->out[0];
   qcc_node *dql = NULL;
-  for (qcc_use *u = y->uses, *next; u; u = next) {
-    next = u->next;
+  for (qcc_use *u = y->uses; u; u = y->uses) { /* each turn takes away at least this use */
     if (!u->node || u->index != 0 || !can_rewrite(u->node)) {
       qcc_set_use(u, x);
       continue;
@@ -96,9 +97,9 @@ static qcc_status rewrite_users(qcc_qdq *s, qcc_node *fq) {
 qcc_status qcc_qdq_dynamic(qcc_qdq *s, qcc_graph *g) {
   QCC_FOR_NODES_SAFE(n, next, g) {
     if (!qcc_fakequant_is_dynamic(n)) continue;
+    qcc_node *before = n->prev; /* users, which may include the node kept as `next`, come behind */
     QCC_TRY(rewrite_users(s, n));
-    /* A user may have been the node kept as `next`: start over from the nodes that remain. */
-    next = g->first;
+    next = before ? before->next : g->first;
   }
   return QCC_OK;
 }

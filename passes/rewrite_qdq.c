@@ -101,7 +101,8 @@ static bool integer_unit(const qcc_node *n, qcc_qparams *x, qcc_qparams *w) {
   const qcc_value *bias = qcc_in(n, 2);
   if ((n->op != QCC_OP_CONV && n->op != QCC_OP_GEMM) || !bias || !bias->data || bias->type.dtype != QCC_F32) return false;
   if (!qcc_fakequant_is(qcc_in(n, 0)) || !qcc_fakequant_is(qcc_in(n, 1))) return false;
-  return qcc_fakequant_read(n->in[0].value->def, x) && qcc_fakequant_read(n->in[1].value->def, w) && x->count == 1;
+  if (!qcc_fakequant_read(n->in[0].value->def, x) || !qcc_fakequant_read(n->in[1].value->def, w)) return false;
+  return x->count == 1 && qcc_fakequant_by_output(n, w);
 }
 
 static qcc_status rewrite_bias(qcc_qdq *s, qcc_node *n) {

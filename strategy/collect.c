@@ -21,6 +21,8 @@ typedef struct worker {
   qcc_hist *hist; /* one per watched value */
   qcc_channels *channels;
   bool failed;
+  size_t bad_sample;    /* first sample with a value that is not finite */
+  const qcc_value *bad; /* the first such value; NULL: none */
 } worker;
 
 struct qcc_collector {
@@ -101,7 +103,12 @@ void qcc_collector_outputs(qcc_collector *c, qcc_status (*output)(void *user, si
 
 /* ---- hooks */
 static void add_hist(qcc_collector *c, worker *w, size_t sample, uint32_t k, const float *x, size_t n) {
+  uint64_t before = w->hist[k].nonfinite;
   qcc_hist_add(&w->hist[k], w->scratch, x, n, qcc_hist_moving_weight(sample - c->base, c->samples));
+  const qcc_value *v = c->watches.at[k].value;
+  if (w->hist[k].nonfinite == before || (w->bad && (w->bad_sample < sample || (w->bad_sample == sample && w->bad->id < v->id)))) return;
+  w->bad = v;
+  w->bad_sample = sample;
 }
 
 static void observe(void *user, unsigned worker_index, size_t sample, uint32_t k, const float *data, size_t count) {
@@ -265,6 +272,16 @@ qcc_status qcc_collector_run(qcc_collector *c, const qcc_eval *eval, qcc_runner 
   qcc_status status = eval->run(runner, samples, first, count, &hooks);
   qcc_free(c->cx, values);
   return status == QCC_OK ? finish(c) : status;
+}
+
+const qcc_value *qcc_collector_not_finite(const qcc_collector *c, size_t *sample) {
+  const worker *first = NULL; /* a sample is one worker's alone */
+  for (unsigned k = 0; c->workers && k < c->worker_count; k++) {
+    const worker *w = &c->workers[k];
+    if (w->bad && (!first || w->bad_sample < first->bad_sample)) first = w;
+  }
+  if (first) *sample = first->bad_sample;
+  return first ? first->bad : NULL;
 }
 
 const qcc_hist *qcc_collector_hist(const qcc_collector *c, const qcc_value *v) {

@@ -37,5 +37,7 @@ qcc_status qcc_collector_run(qcc_collector *c, const qcc_eval *eval, qcc_runner 
 /* Results; NULL when the value is not watched that way. Channel statistics with count 0 saw nothing. */
 const qcc_hist *qcc_collector_hist(const qcc_collector *c, const qcc_value *v);
 const qcc_channels *qcc_collector_channels(const qcc_collector *c, const qcc_value *v);
+/* The first value, in the first sample, that was not finite in a histogram; NULL: none. The same for any number of workers. */
+const qcc_value *qcc_collector_not_finite(const qcc_collector *c, size_t *sample);
 
 #endif

@@ -197,6 +197,38 @@ static qcc_status add_gram(qcc_tuner *t, const qcc_node *n) {
   if (st == QCC_LIMIT) return QCC_OK; /* too large: the layer keeps nearest codes */
   return st == QCC_OK ? qcc_collector_gram(t->stats, x, t->gram[n->id]) : st;
 }
+/* ---- what cannot be quantized */
+
+static qcc_status check_finite(const qcc_node *n, const qcc_value *v) {
+  if (!qcc_is_const(v) || v->type.dtype != QCC_F32) return QCC_OK;
+  const char *bytes = v->data->data; /* of any alignment */
+  size_t count = v->data->bytes / sizeof(float), i = 0;
+  float x = 0;
+  for (; i < count && isfinite(x); i++) memcpy(&x, bytes + i * sizeof x, sizeof x);
+  if (isfinite(x)) return QCC_OK;
+  qcc_loc loc = {.file = n->graph->root->file, .node = n->name, .op = n->op_type, .tensor = v->name};
+  return qcc_error(n->graph->cx, QCC_INVALID, "M-150", &loc,
+                   "element %zu is %s; only finite numbers can be quantized: mend the model or keep the node float with --exclude", i - 1,
+                   isnan(x) ? "NaN" : "infinite");
+}
+
+static qcc_status check_weights(qcc_graph *g, void *user) {
+  const qcc_tuner *t = user;
+  QCC_FOR_NODES(n, g) {
+    int axis;
+    for (uint32_t slot = 1; slot <= 2; slot++) {
+      const qcc_value *w = qcc_weight_of(&t->place, n, slot, &axis);
+      if (w) QCC_TRY(check_finite(n, w));
+    }
+    if (qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED && qcc_weight_of(&t->place, n, 1, &axis)) QCC_TRY(check_finite(n, qcc_in(n, 2)));
+  }
+  return QCC_OK;
+}
+
+qcc_status qcc_tuner_check_weights(const qcc_tuner *t) {
+  return qcc_graph_walk((qcc_graph *)(uintptr_t)t->g, check_weights, (void *)(uintptr_t)t);
+}
+
 
 qcc_status qcc_tuner_grams(qcc_tuner *t) {
   t->gram = qcc_zalloc_array(t->cx, t->place.node_count + 1u, sizeof(qcc_gram *));

@@ -7,10 +7,21 @@
 
 #include "passes/pass.h"
 
+/* Against NaN every plan is as bad as any other. */
+static qcc_status refuse_nan(const qcc_trials *t, size_t sample, uint32_t k, const qcc_tensor *x) {
+  const float *data = x->data;
+  size_t n = x->bytes / sizeof *data, i = 0;
+  while (i < n && !isnan(data[i])) i++;
+  if (i == n) return QCC_OK;
+  qcc_loc loc = {.file = t->g->file, .tensor = t->g->outputs[k]->value->name};
+  return qcc_error(t->cx, QCC_DATA, "D-023", &loc, "the float model makes NaN of calibration sample %zu; give another sample", sample);
+}
+
 static qcc_status keep_reference(void *user, size_t sample, const qcc_tensor *outputs) {
   qcc_trials *t = user;
   for (uint32_t k = 0; k < t->output_count; k++) {
     if (outputs[k].type.dtype != QCC_F32) continue;
+    QCC_TRY(refuse_nan(t, sample, k, &outputs[k]));
     qcc_tensor *to = &t->reference[(sample - t->first) * t->output_count + k];
     QCC_TRY(qcc_tensor_copy(to, t->cx, &outputs[k].type, outputs[k].data));
   }

@@ -37,6 +37,8 @@ typedef enum qcc_layer_step {
 } qcc_layer_step;
 /* Weights of every operator in 8-bit mode; `correct`: closed-form bias corrections too (needs statistics). Ranges must be in the plan. */
 qcc_status qcc_tuner_layers(qcc_tuner *t, qcc_plan *plan, qcc_layer_step step, bool correct) QCC_MUST_USE;
+/* NaN and infinities have no code: QCC_INVALID names the weight or bias. */
+qcc_status qcc_tuner_check_weights(const qcc_tuner *t) QCC_MUST_USE;
 /* Gram matrices of the inputs of STATIC operators join the statistics; before the first run. */
 qcc_status qcc_tuner_grams(qcc_tuner *t) QCC_MUST_USE;
 

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Placement on small graphs: what computes in 8 bit, which tensors carry parameters and share them, what selectors leave out. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "backends/ref/ref.h"
+#include "backends/target/target.h"
+#include "ir/text.h"
+#include "passes/pass.h"
+#include "strategy/placement.h"
+
+typedef struct world {
+  qcc_context *cx;
+  qcc_graph *g;
+  qcc_target target;
+  qcc_placement p;
+} world;
+
+static int setup(void **state) {
+  world *w = calloc(1, sizeof *w);
+  assert_int_equal(qcc_context_new(&w->cx, NULL), QCC_OK);
+  assert_int_equal(qcc_target_find(&w->target, w->cx, "ort-cpu"), QCC_OK);
+  *state = w;
+  return 0;
+}
+
+static int teardown(void **state) {
+  world *w = *state;
+  qcc_placement_fini(&w->p);
+  qcc_graph_free(w->g);
+  qcc_context_free(w->cx);
+  free(w);
+  return 0;
+}
+
+static void parse(world *w, const char *text) {
+  assert_int_equal(qcc_parse_graph(&w->g, w->cx, text, strlen(text), "test.qir"), QCC_OK);
+  qcc_pass_run_options options = {.eval = qcc_ref_eval()};
+  assert_int_equal(qcc_run_passes(w->g, "canonicalize,infer-shapes", &options), QCC_OK);
+}
+
+static qcc_status place_with(world *w, const qcc_select *select) {
+  qcc_placement_fini(&w->p);
+  return qcc_place(&w->p, w->g, &w->target, &(qcc_place_options){.have_ranges = true, .select = select});
+}
+
+static void place(world *w, const char *text) {
+  parse(w, text);
+  assert_int_equal(place_with(w, NULL), QCC_OK);
+}
+
+static const qcc_node *node_of(const world *w, const char *name) {
+  const qcc_node *n = qcc_find_node(w->g, qcc_intern(w->cx, name));
+  if (!n) fail_msg("no node %s", name);
+  return n;
+}
+
+static qcc_mode mode(const world *w, const char *node) { return w->p.mode[node_of(w, node)->id]; }
+
+static const qcc_value *value(const world *w, const char *name) {
+  for (uint32_t i = 0; i < w->g->input_count; i++) {
+    if (strcmp(w->g->inputs[i]->name, name) == 0) return w->g->inputs[i];
+  }
+  QCC_FOR_NODES(n, w->g) {
+    for (uint32_t k = 0; k < n->out_count; k++) {
+      if (n->out[k] && strcmp(n->out[k]->name, name) == 0) return n->out[k];
+    }
+  }
+  fail_msg("no value %s", name);
+  return NULL;
+}
+
+static bool quantized(const world *w, const char *name) { return w->p.quantized[value(w, name)->id]; }
+static uint32_t group(const world *w, const char *name) { return qcc_group_of(&w->p, value(w, name)); }
+
+#define WEIGHTS                         \
+  "  %w = const f32[4,4,1,1] rand(1)\n" \
+  "  %v = const f32[4,4,1,1] rand(2)\n"
+
+/* ---- rules */
+
+static void tail_stays_float(void **state) {
+  world *w = *state;
+  place(w, "graph @f(%x: f32[1,4,8,8]) -> (%y) opset 13 {\n" WEIGHTS
+           "  %a = Conv(%x, %w) \"conv\"\n"
+           "  %p = MaxPool(%a) {kernel_shape=[2,2]} \"pool\"\n"
+           "  %s = Sigmoid(%p) \"sigmoid\"\n"
+           "  %y = Flatten(%s) \"flat\"\n}\n");
+  assert_int_equal(mode(w, "conv"), QCC_MODE_STATIC);
+  assert_int_equal(mode(w, "pool"), QCC_MODE_FLOAT);
+  assert_int_equal(mode(w, "sigmoid"), QCC_MODE_FLOAT);
+  assert_int_equal(mode(w, "flat"), QCC_MODE_FLOAT);
+  assert_true(quantized(w, "x") && quantized(w, "a"));
+  assert_false(quantized(w, "p") || quantized(w, "s") || quantized(w, "y"));
+}
+
+static void middle_joins(void **state) {
+  world *w = *state;
+  place(w, "graph @f(%x: f32[1,4,8,8]) -> (%y) opset 13 {\n" WEIGHTS
+           "  %a = Conv(%x, %w) \"conv\"\n"
+           "  %p = MaxPool(%a) {kernel_shape=[2,2]} \"pool\"\n"
+           "  %y = Conv(%p, %v) \"last\"\n}\n");
+  assert_int_equal(mode(w, "pool"), QCC_MODE_STATIC);
+  assert_true(quantized(w, "p"));
+  assert_int_equal(group(w, "a"), group(w, "p")); /* the pool moves codes */
+  assert_true(group(w, "a") != group(w, "x") && group(w, "a") != group(w, "y"));
+  assert_true(qcc_is_range_source(&w->p, value(w, "a")));
+  assert_false(qcc_is_range_source(&w->p, value(w, "p")));
+}
+
+static void concat_shares(void **state) {
+  world *w = *state;
+  place(w, "graph @f(%x: f32[1,4,8,8]) -> (%y) opset 13 {\n" WEIGHTS
+           "  %u = const f32[4,8,1,1] rand(3)\n"
+           "  %a = Conv(%x, %w) \"a\"\n"
+           "  %b = Conv(%x, %v) \"b\"\n"
+           "  %c = Concat(%a, %b) {axis=1} \"cat\"\n"
+           "  %y = Conv(%c, %u) \"last\"\n}\n");
+  assert_int_equal(mode(w, "cat"), QCC_MODE_STATIC);
+  assert_int_equal(group(w, "a"), group(w, "c"));
+  assert_int_equal(group(w, "b"), group(w, "c"));
+  assert_true(group(w, "x") != group(w, "c"));
+}
+
+static void relu_fuses(void **state) {
+  world *w = *state;
+  place(w, "graph @f(%x: f32[1,4,8,8]) -> (%y) opset 13 {\n" WEIGHTS
+           "  %a = Conv(%x, %w) \"conv\"\n"
+           "  %r = Relu(%a) \"relu\"\n"
+           "  %y = Conv(%r, %v) \"last\"\n}\n");
+  assert_int_equal(mode(w, "relu"), QCC_MODE_STATIC);
+  assert_true(w->p.fused[node_of(w, "relu")->id]);
+  assert_false(quantized(w, "a")); /* no parameters inside a fused pair */
+  assert_true(quantized(w, "r"));
+  double lo, hi;
+  qcc_known_range(value(w, "r"), &lo, &hi);
+  assert_true(lo == 0 && isinf(hi));
+}
+
+static void relu_with_company_does_not_fuse(void **state) {
+  world *w = *state;
+  place(w, "graph @f(%x: f32[1,4,8,8]) -> (%y, %t) opset 13 {\n" WEIGHTS
+           "  %a = Conv(%x, %w) \"conv\"\n"
+           "  %r = Relu(%a) \"relu\"\n"
+           "  %t = Tanh(%a) \"tanh\"\n"
+           "  %y = Conv(%r, %v) \"last\"\n}\n");
+  assert_int_equal(mode(w, "relu"), QCC_MODE_FLOAT);
+  assert_true(quantized(w, "a"));
+  assert_true(quantized(w, "r")); /* an island: quantized again for the last convolution */
+}
+
+static void silu_has_a_useful_range(void **state) {
+  world *w = *state;
+  double lo, hi;
+  place(w, "graph @f(%x: f32[1,4,8,8]) -> (%y) opset 13 {\n" WEIGHTS
+           "  %a = Conv(%x, %w) \"conv\"\n"
+           "  %s = Sigmoid(%a) \"gate\"\n"
+           "  %m = Mul(%a, %s) \"mul\"\n"
+           "  %y = Conv(%m, %v) \"last\"\n}\n");
+  assert_int_equal(mode(w, "gate"), QCC_MODE_STATIC);
+  assert_int_equal(mode(w, "mul"), QCC_MODE_STATIC);
+  qcc_useful_range(&w->p, value(w, "a"), &lo, &hi);
+  assert_true(lo < -6 && lo > -6.5 && isinf(hi)); /* large x passes through the product */
+  qcc_useful_range(&w->p, value(w, "m"), &lo, &hi);
+  assert_true(isinf(lo) && isinf(hi));
+  qcc_known_range(value(w, "s"), &lo, &hi);
+  assert_true(lo == 0 && hi == 1);
+}
+
+static void gemm_ends_in_float(void **state) {
+  world *w = *state;
+  place(w,
+        "graph @f(%x: f32[2,4]) -> (%y) opset 13 {\n"
+        "  %w = const f32[4,4] rand(1)\n"
+        "  %v = const f32[4,3] rand(2)\n"
+        "  %a = Gemm(%x, %w) \"one\"\n"
+        "  %y = Gemm(%a, %v) \"two\"\n}\n");
+  assert_true(quantized(w, "a")); /* its user computes in 8 bit */
+  assert_false(quantized(w, "y"));
+}
+
+static void obstacles_are_named(void **state) {
+  world *w = *state;
+  place(w,
+        "graph @f(%x: f32[4,4], %u: f32[4,4]) -> (%a, %b, %c) opset 13 {\n"
+        "  %w = const f32[4,4] rand(1)\n"
+        "  %a = Gemm(%x, %u) \"computed\"\n"
+        "  %b = Gemm(%x, %w) {transA=1} \"turned\"\n"
+        "  %c = Gemm(%x, %w, %u) \"bias\"\n}\n");
+  assert_string_equal(w->p.reason[node_of(w, "computed")->id], "its weight is computed");
+  assert_string_equal(w->p.reason[node_of(w, "turned")->id], "transA is set");
+  assert_string_equal(w->p.reason[node_of(w, "bias")->id], "its bias is computed");
+  assert_int_equal(mode(w, "bias"), QCC_MODE_FLOAT);
+}
+
+static void without_ranges(void **state) {
+  world *w = *state;
+  parse(w, "graph @f(%x: f32[1,4,2,2]) -> (%y) opset 13 {\n" WEIGHTS
+           "  %u = const f32[16,3] rand(3)\n"
+           "  %a = Conv(%x, %w) \"conv\"\n"
+           "  %f = Flatten(%a) \"flat\"\n"
+           "  %y = MatMul(%f, %u) \"matmul\"\n}\n");
+  assert_int_equal(qcc_place(&w->p, w->g, &w->target, &(qcc_place_options){0}), QCC_OK);
+  assert_int_equal(mode(w, "conv"), QCC_MODE_WEIGHT);
+  assert_int_equal(mode(w, "matmul"), QCC_MODE_DYNAMIC);
+  assert_int_equal(mode(w, "flat"), QCC_MODE_FLOAT);
+  assert_false(quantized(w, "x") || quantized(w, "a"));
+}
+
+/* ---- selectors */
+
+static const char three[] = "graph @f(%x: f32[1,4,8,8]) -> (%y) opset 13 {\n" WEIGHTS
+                            "  %u = const f32[4,4,1,1] rand(3)\n"
+                            "  %a = Conv(%x, %w) \"stem/conv\" from \"stem/conv,stem/bn\"\n"
+                            "  %r = Relu(%a) \"stem/relu\"\n"
+                            "  %b = Conv(%r, %v) \"body/conv_1\"\n"
+                            "  %y = Conv(%b, %u) \"head/conv\"\n}\n";
+
+static void expect_modes(const world *w, bool stem, bool body, bool head) {
+  assert_int_equal(mode(w, "stem/conv"), stem ? QCC_MODE_STATIC : QCC_MODE_FLOAT);
+  assert_int_equal(mode(w, "body/conv_1"), body ? QCC_MODE_STATIC : QCC_MODE_FLOAT);
+  assert_int_equal(mode(w, "head/conv"), head ? QCC_MODE_STATIC : QCC_MODE_FLOAT);
+}
+
+static void select(world *w, const char *only, const char *exclude, bool stem, bool body, bool head) {
+  qcc_select s = {&only, only ? 1 : 0, &exclude, exclude ? 1 : 0};
+  assert_int_equal(place_with(w, &s), QCC_OK);
+  expect_modes(w, stem, body, head);
+}
+
+static void selectors_choose(void **state) {
+  world *w = *state;
+  parse(w, three);
+  select(w, NULL, NULL, true, true, true);
+  select(w, "type:Conv", NULL, true, true, true);
+  select(w, "name:stem*", NULL, true, false, false);
+  select(w, "name:stem/bn", NULL, true, false, false); /* the node that fusion took in */
+  select(w, "re:^(body|head)/conv(_[0-9]+)?$", NULL, false, true, true);
+  select(w, NULL, "name:*/conv", false, true, false);
+  select(w, NULL, "re:/bn$", false, true, true);
+  select(w, "type:Conv", "name:head/*", true, true, false);
+  select(w, NULL, "type:Conv", false, false, false);
+  assert_string_equal(w->p.reason[node_of(w, "head/conv")->id], "excluded by a selector");
+  assert_int_equal(mode(w, "stem/relu"), QCC_MODE_FLOAT); /* nothing in 8 bit before it */
+}
+
+static void refused(world *w, const char *text, const char *message) {
+  qcc_select only = {&text, 1, NULL, 0}, exclude = {NULL, 0, &text, 1};
+  assert_int_equal(place_with(w, &only), QCC_ARG);
+  assert_non_null(strstr(qcc_last_error(w->cx), message));
+  qcc_clear_errors(w->cx);
+  assert_int_equal(place_with(w, &exclude), QCC_ARG);
+  assert_non_null(strstr(qcc_last_error(w->cx), message));
+}
+
+static void selectors_are_checked(void **state) {
+  world *w = *state;
+  parse(w, three);
+  refused(w, "type:Gemm", "matches no node");
+  refused(w, "name:stem", "matches no node"); /* a glob matches whole names */
+  refused(w, "re:^nothing$", "matches no node");
+  refused(w, "re:(", "not a regular expression");
+  refused(w, "conv", "expected type:");
+  refused(w, "", "expected type:");
+}
+
+static void keeping_one_float_moves_its_neighbours(void **state) {
+  world *w = *state;
+  place(w, three);
+  assert_int_equal(mode(w, "stem/relu"), QCC_MODE_STATIC);
+  assert_int_equal(qcc_place_keep_float(&w->p, node_of(w, "stem/conv"), "why"), QCC_OK);
+  expect_modes(w, false, true, true);
+  assert_int_equal(mode(w, "stem/relu"), QCC_MODE_FLOAT);
+  assert_false(quantized(w, "x") || quantized(w, "a"));
+  assert_true(quantized(w, "r"));
+}
+
+int main(void) {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+  const struct CMUnitTest tests[] = {
+      TEST(tail_stays_float),
+      TEST(middle_joins),
+      TEST(concat_shares),
+      TEST(relu_fuses),
+      TEST(relu_with_company_does_not_fuse),
+      TEST(silu_has_a_useful_range),
+      TEST(gemm_ends_in_float),
+      TEST(obstacles_are_named),
+      TEST(without_ranges),
+      TEST(selectors_choose),
+      TEST(selectors_are_checked),
+      TEST(keeping_one_float_moves_its_neighbours),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -112,7 +112,6 @@ static void split(const qcc_tuner *t, size_t *stat, size_t *first, size_t *held)
   *first = 0;
 }
 
-static qcc_status measure(qcc_tuner *t) {
 /* Ranges of what is not finite would be made up. */
 static qcc_status check_finite(const qcc_tuner *t) {
   size_t sample = 0;
@@ -124,6 +123,7 @@ static qcc_status check_finite(const qcc_tuner *t) {
       "the tensor has NaN or infinite values in calibration sample %zu; give finite samples or keep the node float with --exclude", sample);
 }
 
+static qcc_status measure(qcc_tuner *t) {
   const qcc_tune_options *o = t->o;
   size_t first, held;
   if (o->calib->count == 0) return qcc_error(t->cx, QCC_DATA, "D-020", NULL, "the calibration data has no samples");
@@ -134,8 +134,8 @@ static qcc_status check_finite(const qcc_tuner *t) {
   QCC_TRY(qcc_tuner_watch(t));
   if (o->level >= 2) QCC_TRY(qcc_tuner_grams(t));
   QCC_TRY(qcc_collector_run(t->stats, o->eval, t->runner, o->calib, 0, t->stat_count, "calibrate"));
-  qcc_status st = qcc_trials_init(&t->trials, t->g, o->eval, o->target, t->runner, o->workers, o->calib, first, held);
   QCC_TRY(check_finite(t));
+  qcc_status st = qcc_trials_init(&t->trials, t->g, o->eval, o->target, t->runner, o->workers, o->calib, first, held);
   close_runner(t); /* its packed weights are gone when trials pack theirs */
   return st;
 }
@@ -209,8 +209,8 @@ static qcc_status tune(qcc_tuner *t) {
   qcc_place_options place = {.have_ranges = o->calib != NULL, .dynamic = o->dynamic, .select = &o->select};
   QCC_TRY(qcc_place(&t->place, t->g, o->target, &place));
   QCC_TRY(index_values(t));
-  qcc_estimator how = o->estimator == QCC_EST_AUTO ? QCC_EST_MSE : o->estimator;
   QCC_TRY(qcc_tuner_check_weights(t));
+  qcc_estimator how = o->estimator == QCC_EST_AUTO ? QCC_EST_MSE : o->estimator;
   if (o->calib) QCC_TRY(measure(t));
   qcc_plan *plan = NULL;
   QCC_TRY(make_plan(&plan, t, how, QCC_LAYER_ROUND, false));

@@ -53,35 +53,41 @@ static qcc_status reduce(qcc_plan **out, const islands *s, const qcc_placement *
   return QCC_OK;
 }
 
-static qcc_status accept(islands *s, const qcc_node *const *nodes, size_t count, qcc_plan *plan, qcc_placement *p, double db) {
+/* Takes `plan` and `p` over, unless it fails. */
+static qcc_status accept(islands *s, const qcc_node *const *nodes, size_t count, qcc_plan *plan, qcc_placement *p, double db,
+                         double median) {
   qcc_tuner *t = s->t;
   double gain = db - t->score;
   const char *together = count > 1 ? qcc_internf(t->cx, " (%zu operators together)", count) : "";
   for (size_t i = 0; i < count; i++) {
     qcc_plan_op *op = qcc_plan_set_op(plan, nodes[i]->name);
-    if (!op) return QCC_NOMEM;
-    op->reason = qcc_internf(t->cx, "8 bits here cost the outputs %.1f dB%s", gain, together);
+    const char *reason = qcc_internf(t->cx, "8 bits here cost the outputs %.1f dB%s", gain, together ? together : "");
+    if (!op || !reason) return QCC_NOMEM;
+    op->reason = reason;
     op->gain_db = (float)gain;
     s->accepted[s->count++] = nodes[i];
   }
   qcc_plan_free(t->plan);
   t->plan = plan;
   t->score = db;
+  t->median = median;
   qcc_placement_fini(&t->place);
   t->place = *p;
   return QCC_OK;
 }
 
-/* Judge the plan with `nodes` kept float; take it when it reaches `least` dB. */
+/* Judge the plan with `nodes` kept float; take it when its score reaches `least`. `*db`: the median over samples. */
 static qcc_status try_nodes(islands *s, const qcc_node *const *nodes, size_t count, double least, double *db) {
   qcc_placement p = {0};
   qcc_plan *plan = NULL;
   qcc_status st = place(&p, s, nodes, count);
   if (st == QCC_OK) st = reduce(&plan, s, &p);
-  if (st == QCC_OK) st = qcc_trial(db, &s->t->trials, plan);
-  if (st == QCC_OK && *db >= least) {
-    qcc_info(s->t->cx, "%s%s stays float: %.2f dB -> %.2f dB", nodes[0]->name, count > 1 ? " and others" : "", s->t->score, *db);
-    return accept(s, nodes, count, plan, &p, *db);
+  double score = NAN;
+  if (st == QCC_OK) st = qcc_trial(&score, db, &s->t->trials, plan);
+  if (st == QCC_OK && score >= least) {
+    qcc_info(s->t->cx, "%s%s stays float: %.2f dB -> %.2f dB", nodes[0]->name, count > 1 ? " and others" : "", s->t->score, score);
+    st = accept(s, nodes, count, plan, &p, score, *db);
+    if (st == QCC_OK) return st;
   }
   qcc_plan_free(plan);
   qcc_placement_fini(&p);
@@ -160,7 +166,7 @@ static void insert_ranked(ranked *list, size_t count, ranked r) {
 static qcc_status search_prefix(islands *s, const qcc_node **order, size_t count, size_t *best, double *best_db) {
   size_t good = 0, bad = 0;
   double db = 0;
-  *best = 0, *best_db = s->t->score + 1;
+  *best = 0, *best_db = s->t->median + 1;
   for (size_t k = 2; k <= count / 2 && !good; k *= 2) {
     QCC_TRY(try_nodes(s, order, k, INFINITY, &db));
     if (db > *best_db + 0.5) *best = k, *best_db = db;
@@ -226,10 +232,10 @@ qcc_status qcc_tuner_islands(qcc_tuner *t) {
     bool at_end = index < TRY_ENDS || index + TRY_ENDS >= count;
     index++;
     double db, least = t->score + 2.0 + 6.0 * qcc_node_macs(n) / total;
-    if (t->score >= FINE_DB || s.count + 1 == count) break; /* fine already; or the last operator: an island needs a sea */
-    if (count <= TRY_ALL || (at_end && t->score >= GOOD_DB)) st = try_nodes(&s, &n, 1, least, &db);
+    if (t->median >= FINE_DB || s.count + 1 == count) break; /* fine already; or the last operator: an island needs a sea */
+    if (count <= TRY_ALL || (at_end && t->median >= GOOD_DB)) st = try_nodes(&s, &n, 1, least, &db);
   }
-  if (st == QCC_OK && t->score < GOOD_DB && count > TRY_ALL) st = rescue(&s, count);
+  if (st == QCC_OK && t->median < GOOD_DB && count > TRY_ALL) st = rescue(&s, count);
   qcc_free(t->cx, s.accepted);
   return st;
 }

@@ -142,12 +142,28 @@ static qcc_status correct_bias(qcc_tuner *t, qcc_plan *plan, const layer *l) {
   return st;
 }
 
+/* All values of `v` are known to be >= 0: it comes from a Relu, Clip or Sigmoid, through operators that keep the sign. */
+static bool is_positive(const qcc_value *v) {
+  double lo = -INFINITY, hi;
+  for (int depth = 0; depth < 8 && v && v->def; depth++) {
+    const qcc_node *n = v->def;
+    qcc_known_range(v, &lo, &hi);
+    bool keeps_sign = qcc_op_get(n->op)->role == QCC_ROLE_PASS || n->op == QCC_OP_GLOBAL_AVERAGE_POOL || n->op == QCC_OP_AVERAGE_POOL;
+    if (lo >= 0 || !keeps_sign) break;
+    v = qcc_in(n, 0);
+  }
+  return lo >= 0;
+}
+
 static qcc_status one_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n, uint32_t slot, qcc_layer_step step, bool correct) {
   int axis;
   if (!qcc_weight_of(&t->place, n, slot, &axis)) return QCC_OK;
   layer l;
   qcc_status st = layer_open(t, &l, plan, n, slot, axis);
   if (st == QCC_OK) st = qcc_weight_scales(l.scale, l.codes, NULL, &l.w, &l.options);
+  bool balance = st == QCC_OK && t->place.mode[n->id] == QCC_MODE_WEIGHT && qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED &&
+                 is_positive(n->in[0].value);
+  if (balance) qcc_weight_balance(l.codes, l.scale, &l.w, &l.options.grid);
   const qcc_gram *gram = t->gram ? t->gram[n->id] : NULL;
   bool reconstruct = step == QCC_LAYER_RECONSTRUCT && gram && qcc_gram_rows(gram) > 0;
   if (st == QCC_OK && reconstruct) st = qcc_weight_reconstruct(l.codes, l.scale, NULL, NULL, &l.w, &l.options, gram, correct);
@@ -181,22 +197,6 @@ qcc_status qcc_tuner_layers(qcc_tuner *t, qcc_plan *plan, qcc_layer_step step, b
   return qcc_graph_walk((qcc_graph *)(uintptr_t)t->g, walk_layers, &w);
 }
 
-/* ---- Gram matrices */
-
-static qcc_status add_gram(qcc_tuner *t, const qcc_node *n) {
-  const qcc_value *x = n->in[0].value;
-  if (qcc_op_get(n->op)->role != QCC_ROLE_WEIGHTED || t->place.mode[n->id] != QCC_MODE_STATIC) return QCC_OK;
-  qcc_weight w;
-  QCC_TRY(qcc_weight_open(&w, t->cx, n));
-  size_t channels = w.groups * w.channels;
-  qcc_weight_fini(&w);
-  qcc_window window;
-  bool is_conv = n->op == QCC_OP_CONV;
-  if (is_conv) QCC_TRY(qcc_window_of(&window, t->cx, n, &x->type, &n->in[1].value->type));
-  qcc_status st = qcc_gram_new(&t->gram[n->id], t->cx, is_conv ? &window : NULL, channels, 0);
-  if (st == QCC_LIMIT) return QCC_OK; /* too large: the layer keeps nearest codes */
-  return st == QCC_OK ? qcc_collector_gram(t->stats, x, t->gram[n->id]) : st;
-}
 /* ---- what cannot be quantized */
 
 static qcc_status check_finite(const qcc_node *n, const qcc_value *v) {
@@ -229,6 +229,22 @@ qcc_status qcc_tuner_check_weights(const qcc_tuner *t) {
   return qcc_graph_walk((qcc_graph *)(uintptr_t)t->g, check_weights, (void *)(uintptr_t)t);
 }
 
+/* ---- Gram matrices */
+
+static qcc_status add_gram(qcc_tuner *t, const qcc_node *n) {
+  const qcc_value *x = n->in[0].value;
+  if (qcc_op_get(n->op)->role != QCC_ROLE_WEIGHTED || t->place.mode[n->id] != QCC_MODE_STATIC) return QCC_OK;
+  qcc_weight w;
+  QCC_TRY(qcc_weight_open(&w, t->cx, n));
+  size_t channels = w.groups * w.channels;
+  qcc_weight_fini(&w);
+  qcc_window window;
+  bool is_conv = n->op == QCC_OP_CONV;
+  if (is_conv) QCC_TRY(qcc_window_of(&window, t->cx, n, &x->type, &n->in[1].value->type));
+  qcc_status st = qcc_gram_new(&t->gram[n->id], t->cx, is_conv ? &window : NULL, channels, 0);
+  if (st == QCC_LIMIT) return QCC_OK; /* too large: the layer keeps nearest codes */
+  return st == QCC_OK ? qcc_collector_gram(t->stats, x, t->gram[n->id]) : st;
+}
 
 qcc_status qcc_tuner_grams(qcc_tuner *t) {
   t->gram = qcc_zalloc_array(t->cx, t->place.node_count + 1u, sizeof(qcc_gram *));

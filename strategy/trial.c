@@ -41,8 +41,10 @@ qcc_status qcc_trials_init(qcc_trials *t, const qcc_graph *g, const qcc_eval *ev
                     .output_count = g->output_count};
   t->reference = qcc_zalloc_array(t->cx, count * t->output_count + 1, sizeof *t->reference);
   t->db = qcc_zalloc_array(t->cx, count * t->output_count + 1, sizeof *t->db);
+  t->signal = qcc_zalloc_array(t->cx, t->output_count + 1u, sizeof *t->signal);
+  t->noise = qcc_zalloc_array(t->cx, t->output_count + 1u, sizeof *t->noise);
   qcc_hooks hooks = {.output = keep_reference, .stage = "reference", .user = t};
-  qcc_status st = t->reference && t->db ? eval->run(runner, samples, first, count, &hooks) : QCC_NOMEM;
+  qcc_status st = t->reference && t->db && t->signal && t->noise ? eval->run(runner, samples, first, count, &hooks) : QCC_NOMEM;
   if (st != QCC_OK) qcc_trials_fini(t);
   return st;
 }
@@ -52,18 +54,27 @@ void qcc_trials_fini(qcc_trials *t) {
   for (size_t i = 0; t->reference && i < t->count * t->output_count; i++) qcc_tensor_release(&t->reference[i]);
   qcc_free(t->cx, t->reference);
   qcc_free(t->cx, t->db);
+  qcc_free(t->cx, t->signal);
+  qcc_free(t->cx, t->noise);
   *t = (qcc_trials){0};
 }
 
-static double sqnr(const float *want, const float *got, size_t n) {
-  double signal = 1e-30, noise = 1e-30;
+static double decibels(double signal, double noise) {
+  double db = 10 * log10((signal + 1e-30) / (noise + 1e-30));
+  return isfinite(db) ? db : 0;
+}
+
+/* Signal and noise of one output of one sample, added to the sums. */
+static double sqnr(double *signal_sum, double *noise_sum, const float *want, const float *got, size_t n) {
+  double signal = 0, noise = 0;
   for (size_t i = 0; i < n; i++) {
     double x = (double)want[i], e = x - (double)got[i];
     signal += x * x;
     noise += e * e;
   }
-  double db = 10 * log10(signal / noise);
-  return isfinite(db) ? db : 0;
+  *signal_sum += signal;
+  *noise_sum += noise;
+  return decibels(signal, noise);
 }
 
 static qcc_status compare(void *user, size_t sample, const qcc_tensor *outputs) {
@@ -72,7 +83,10 @@ static qcc_status compare(void *user, size_t sample, const qcc_tensor *outputs) 
   for (uint32_t k = 0; k < t->output_count; k++) {
     const qcc_tensor *want = &t->reference[at * t->output_count + k];
     double db = 300;
-    if (want->data) db = qcc_type_equal(&want->type, &outputs[k].type) ? sqnr(want->data, outputs[k].data, want->bytes / sizeof(float)) : 0;
+    if (want->data && qcc_type_equal(&want->type, &outputs[k].type))
+      db = sqnr(&t->signal[k], &t->noise[k], want->data, outputs[k].data, want->bytes / sizeof(float));
+    else if (want->data)
+      db = 0;
     t->db[k * t->count + at] = db;
   }
   return QCC_OK;
@@ -102,16 +116,27 @@ qcc_status qcc_trial_graph(qcc_graph **out, const qcc_trials *t, const qcc_plan 
   return st;
 }
 
-qcc_status qcc_trial(double *db, qcc_trials *t, const qcc_plan *plan) {
+/* Of the output where it is worst; outputs that are not float do not count. */
+static void judge(double *score, double *middle, qcc_trials *t) {
+  *score = *middle = 300;
+  for (uint32_t k = 0; k < t->output_count; k++) {
+    *middle = fmin(*middle, median(t->db + k * t->count, t->count));
+    if (t->reference[k].data) *score = fmin(*score, decibels(t->signal[k], t->noise[k]));
+  }
+}
+
+qcc_status qcc_trial(double *score, double *median_db, qcc_trials *t, const qcc_plan *plan) {
   qcc_graph *g = NULL;
+  double ignored;
   QCC_TRY(qcc_trial_graph(&g, t, plan));
   qcc_runner *runner = NULL;
+  memset(t->signal, 0, t->output_count * sizeof *t->signal);
+  memset(t->noise, 0, t->output_count * sizeof *t->noise);
   qcc_status st = t->eval->open(&runner, t->cx, g, t->workers);
   qcc_hooks hooks = {.output = compare, .user = t};
   if (st == QCC_OK) st = t->eval->run(runner, t->samples, t->first, t->count, &hooks);
   if (runner) t->eval->close(runner);
   qcc_graph_free(g);
-  *db = 300;
-  for (uint32_t k = 0; st == QCC_OK && k < t->output_count; k++) *db = fmin(*db, median(t->db + k * t->count, t->count));
+  if (st == QCC_OK) judge(score, median_db ? median_db : &ignored, t);
   return st;
 }

@@ -30,13 +30,14 @@ static qcc_status add_step(qcc_tuner *t, const char *name, double before, double
 }
 
 qcc_status qcc_tuner_try(qcc_tuner *t, qcc_plan *plan, const char *name, double margin) {
-  double db = NAN, start = now(), before = t->score;
-  qcc_status st = qcc_trial(&db, &t->trials, plan);
+  double db = NAN, median = NAN, start = now(), before = t->score;
+  qcc_status st = qcc_trial(&db, &median, &t->trials, plan);
   bool better = st == QCC_OK && (!t->plan || isnan(before) || db > before + margin);
   if (better) {
     qcc_plan_free(t->plan);
     t->plan = plan;
     t->score = db;
+    t->median = median;
   } else {
     qcc_plan_free(plan);
   }
@@ -98,12 +99,12 @@ static void close_runner(qcc_tuner *t) {
   t->runner = NULL;
 }
 
-/* The last fifth (1..20 samples) is held out, fewer of them where one costs much: at most TRIAL_MACS per trial, but 8 samples. With fewer than 4
+/* The last quarter (1..25 samples) is held out, fewer of them where one costs much: at most TRIAL_MACS per trial, but 8 samples. With fewer than 4
  * samples everything serves both ends. */
 static void split(const qcc_tuner *t, size_t *stat, size_t *first, size_t *held) {
   const size_t count = t->o->calib->count;
   double affordable = TRIAL_MACS / (qcc_graph_macs(t->g) + 1);
-  *held = count / 5 < 1 ? 1 : count / 5 > 20 ? 20 : count / 5;
+  *held = count / 4 < 1 ? 1 : count / 4 > 25 ? 25 : count / 4;
   if ((double)*held > affordable && *held > 8) *held = affordable < 8 ? 8 : (size_t)affordable;
   *stat = count - *held;
   *first = *stat;
@@ -180,7 +181,7 @@ static qcc_status reconstruct(qcc_tuner *t, qcc_estimator how) {
 
 /* A network that static ranges ruin gets what -O1 without samples would have given, when that is better. */
 static qcc_status fall_back(qcc_tuner *t) {
-  if (t->score >= RUINED_DB) return QCC_OK;
+  if (t->median >= RUINED_DB) return QCC_OK;
   qcc_placement p;
   qcc_plan *plan = NULL;
   QCC_TRY(qcc_place(&p, t->g, t->o->target, &(qcc_place_options){.select = &t->o->select}));
@@ -235,11 +236,11 @@ static void fini(qcc_tuner *t) {
 
 qcc_status qcc_tune(qcc_tune_result *out, const qcc_graph *g, const qcc_tune_options *options) {
   *out = (qcc_tune_result){.sqnr_db = NAN};
-  qcc_tuner t = {.cx = g->cx, .g = g, .o = options, .score = NAN, .result = out};
+  qcc_tuner t = {.cx = g->cx, .g = g, .o = options, .score = NAN, .median = NAN, .result = out};
   qcc_status st = tune(&t);
   if (st == QCC_OK) {
     out->plan = t.plan;
-    out->sqnr_db = t.score;
+    out->sqnr_db = t.median;
     t.plan = NULL;
   }
   fini(&t);

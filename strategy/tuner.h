@@ -21,7 +21,7 @@ typedef struct qcc_tuner {
   qcc_trials trials;        /* held-out samples */
   qcc_gram **gram;          /* by node id; NULL: none */
   qcc_plan *plan;           /* best so far */
-  double score;             /* dB of `plan`; NAN: not measured */
+  double score, median;     /* dB of `plan` (see qcc_trial); NAN: not measured */
   qcc_tune_result *result;
 } qcc_tuner;
 

@@ -67,6 +67,10 @@ size_t qcc_weight_unsafe_pairs(const qcc_weight *w, const int8_t *codes, const i
 qcc_status qcc_weight_reconstruct(int8_t *codes, float *scale, double *before, double *after, const qcc_weight *w,
                                   const qcc_weight_options *o, const qcc_gram *gram, bool centred) QCC_MUST_USE;
 
+/* Move as few codes as it takes for each row's rounding errors to sum to nearly nothing (balance.c). Codes may leave the pair limits: only for
+ * weights that are dequantized before use. */
+void qcc_weight_balance(int8_t *codes, const float *scale, const qcc_weight *w, const qcc_grid *grid);
+
 /* ---- helpers shared with the reconstruction */
 /* For each column [channel][position] of a row the column that it is paired with, or SIZE_MAX. */
 void qcc_weight_partners(size_t *partner, const qcc_weight *w);

@@ -27,7 +27,7 @@ static const char network[] =
     "  %f = Flatten(%g) \"flat\"\n"
     "  %y = Gemm(%f, %w4) {transB=1} \"gemm\"\n}\n";
 
-enum { INPUT = 3 * 6 * 6, ALL = 1000, SPREAD = 300 };
+enum { INPUT = 3 * 6 * 6, ALL = 300, SPREAD = 200 };
 
 typedef struct job {
   int level;
@@ -112,6 +112,10 @@ static void search(void **state) {
   (void)state;
   sweep((job){.level = 2, .data = true});
 }
+static void made_up_samples(void **state) {
+  (void)state;
+  sweep((job){.level = 2});
+}
 static void by_plan(void **state) {
   (void)state;
   sweep((job){.level = 1, .data = true, .by_plan = true});
@@ -122,6 +126,7 @@ int main(void) {
       cmocka_unit_test(weights_only),
       cmocka_unit_test(static_ranges),
       cmocka_unit_test(search),
+      cmocka_unit_test(made_up_samples),
       cmocka_unit_test(by_plan),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@
 
 #include "strategy/tuner.h"
 
-enum { TRY_ALL = 12, TRY_ENDS = 1, GOOD_DB = 18, FINE_DB = 30 };
+enum { TRY_ALL = 12, TRY_ENDS = 1, GOOD_DB = 18, FINE_DB = 40 };
 
 typedef struct islands {
   qcc_tuner *t;
@@ -54,10 +54,9 @@ static qcc_status reduce(qcc_plan **out, const islands *s, const qcc_placement *
 }
 
 /* Takes `plan` and `p` over, unless it fails. */
-static qcc_status accept(islands *s, const qcc_node *const *nodes, size_t count, qcc_plan *plan, qcc_placement *p, double db,
-                         double median) {
+static qcc_status accept(islands *s, const qcc_node *const *nodes, size_t count, qcc_plan *plan, qcc_placement *p, const qcc_verdict *v) {
   qcc_tuner *t = s->t;
-  double gain = db - t->score;
+  double gain = v->mean - t->score.mean;
   const char *together = count > 1 ? qcc_internf(t->cx, " (%zu operators together)", count) : "";
   for (size_t i = 0; i < count; i++) {
     qcc_plan_op *op = qcc_plan_set_op(plan, nodes[i]->name);
@@ -69,24 +68,25 @@ static qcc_status accept(islands *s, const qcc_node *const *nodes, size_t count,
   }
   qcc_plan_free(t->plan);
   t->plan = plan;
-  t->score = db;
-  t->median = median;
+  t->score = *v;
+  qcc_trials_keep(&t->trials);
   qcc_placement_fini(&t->place);
   t->place = *p;
   return QCC_OK;
 }
 
-/* Judge the plan with `nodes` kept float; take it when its score reaches `least`. `*db`: the median over samples. */
+/* Judge the plan with `nodes` kept float; take it when it gains `least` dB. `*db`: the median over samples. */
 static qcc_status try_nodes(islands *s, const qcc_node *const *nodes, size_t count, double least, double *db) {
   qcc_placement p = {0};
   qcc_plan *plan = NULL;
+  qcc_verdict v = {NAN, NAN, NAN, 0};
   qcc_status st = place(&p, s, nodes, count);
   if (st == QCC_OK) st = reduce(&plan, s, &p);
-  double score = NAN;
-  if (st == QCC_OK) st = qcc_trial(&score, db, &s->t->trials, plan);
-  if (st == QCC_OK && score >= least) {
-    qcc_info(s->t->cx, "%s%s stays float: %.2f dB -> %.2f dB", nodes[0]->name, count > 1 ? " and others" : "", s->t->score, score);
-    st = accept(s, nodes, count, plan, &p, score, *db);
+  if (st == QCC_OK) st = qcc_trial(&v, &s->t->trials, plan);
+  *db = v.median;
+  if (st == QCC_OK && qcc_is_better(&v, &s->t->score, least)) {
+    qcc_info(s->t->cx, "%s%s stays float: %.2f dB -> %.2f dB", nodes[0]->name, count > 1 ? " and others" : "", s->t->score.mean, v.mean);
+    st = accept(s, nodes, count, plan, &p, &v);
     if (st == QCC_OK) return st;
   }
   qcc_plan_free(plan);
@@ -166,7 +166,7 @@ static void insert_ranked(ranked *list, size_t count, ranked r) {
 static qcc_status search_prefix(islands *s, const qcc_node **order, size_t count, size_t *best, double *best_db) {
   size_t good = 0, bad = 0;
   double db = 0;
-  *best = 0, *best_db = s->t->median + 1;
+  *best = 0, *best_db = s->t->score.median + 1;
   for (size_t k = 2; k <= count / 2 && !good; k *= 2) {
     QCC_TRY(try_nodes(s, order, k, INFINITY, &db));
     if (db > *best_db + 0.5) *best = k, *best_db = db;
@@ -193,7 +193,7 @@ static qcc_status search_orders(islands *s, const qcc_node **by_place, const qcc
   if (first_db < GOOD_DB) QCC_TRY(search_prefix(s, by_noise, count, &second, &second_db));
   bool place = first_db >= second_db;
   size_t k = place ? first : second;
-  return k ? try_nodes(s, place ? by_place : by_noise, k, s->t->score + 1, &db) : QCC_OK;
+  return k ? try_nodes(s, place ? by_place : by_noise, k, 1, &db) : QCC_OK;
 }
 
 static qcc_status rescue(islands *s, size_t most) {
@@ -231,11 +231,11 @@ qcc_status qcc_tuner_islands(qcc_tuner *t) {
     if (!is_candidate(t, n)) continue;
     bool at_end = index < TRY_ENDS || index + TRY_ENDS >= count;
     index++;
-    double db, least = t->score + 2.0 + 6.0 * qcc_node_macs(n) / total;
-    if (t->median >= FINE_DB || s.count + 1 == count) break; /* fine already; or the last operator: an island needs a sea */
-    if (count <= TRY_ALL || (at_end && t->median >= GOOD_DB)) st = try_nodes(&s, &n, 1, least, &db);
+    double db, least = 2.0 + 6.0 * qcc_node_macs(n) / total;
+    if (t->score.median >= FINE_DB || s.count + 1 == count) break; /* fine already; or the last operator: an island needs a sea */
+    if (count <= TRY_ALL || (at_end && t->score.median >= GOOD_DB)) st = try_nodes(&s, &n, 1, least, &db);
   }
-  if (st == QCC_OK && t->median < GOOD_DB && count > TRY_ALL) st = rescue(&s, count);
+  if (st == QCC_OK && t->score.median < GOOD_DB && count > TRY_ALL) st = rescue(&s, count);
   qcc_free(t->cx, s.accepted);
   return st;
 }

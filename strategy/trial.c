@@ -41,10 +41,13 @@ qcc_status qcc_trials_init(qcc_trials *t, const qcc_graph *g, const qcc_eval *ev
                     .output_count = g->output_count};
   t->reference = qcc_zalloc_array(t->cx, count * t->output_count + 1, sizeof *t->reference);
   t->db = qcc_zalloc_array(t->cx, count * t->output_count + 1, sizeof *t->db);
+  t->kept = qcc_zalloc_array(t->cx, count * t->output_count + 1, sizeof *t->kept);
+  t->sorted = qcc_zalloc_array(t->cx, count + 1, sizeof *t->sorted);
   t->signal = qcc_zalloc_array(t->cx, t->output_count + 1u, sizeof *t->signal);
   t->noise = qcc_zalloc_array(t->cx, t->output_count + 1u, sizeof *t->noise);
   qcc_hooks hooks = {.output = keep_reference, .stage = "reference", .user = t};
-  qcc_status st = t->reference && t->db && t->signal && t->noise ? eval->run(runner, samples, first, count, &hooks) : QCC_NOMEM;
+  qcc_status st =
+      t->reference && t->db && t->kept && t->sorted && t->signal && t->noise ? eval->run(runner, samples, first, count, &hooks) : QCC_NOMEM;
   if (st != QCC_OK) qcc_trials_fini(t);
   return st;
 }
@@ -54,6 +57,8 @@ void qcc_trials_fini(qcc_trials *t) {
   for (size_t i = 0; t->reference && i < t->count * t->output_count; i++) qcc_tensor_release(&t->reference[i]);
   qcc_free(t->cx, t->reference);
   qcc_free(t->cx, t->db);
+  qcc_free(t->cx, t->kept);
+  qcc_free(t->cx, t->sorted);
   qcc_free(t->cx, t->signal);
   qcc_free(t->cx, t->noise);
   *t = (qcc_trials){0};
@@ -116,18 +121,42 @@ qcc_status qcc_trial_graph(qcc_graph **out, const qcc_trials *t, const qcc_plan 
   return st;
 }
 
-/* Of the output where it is worst; outputs that are not float do not count. */
-static void judge(double *score, double *middle, qcc_trials *t) {
-  *score = *middle = 300;
+static double mean(const double *x, size_t n) {
+  double sum = 0;
+  for (size_t i = 0; i < n; i++) sum += x[i];
+  return n ? sum / (double)n : 300;
+}
+
+/* Standard error of the mean difference of paired samples. */
+static double paired_error(const double *a, const double *b, size_t n) {
+  double shift = mean(a, n) - mean(b, n), squares = 0;
+  for (size_t i = 0; i < n; i++) squares += (a[i] - b[i] - shift) * (a[i] - b[i] - shift);
+  return n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : 0;
+}
+
+static void judge(qcc_verdict *v, qcc_trials *t) {
+  *v = (qcc_verdict){300, 300, 300, 0};
   for (uint32_t k = 0; k < t->output_count; k++) {
-    *middle = fmin(*middle, median(t->db + k * t->count, t->count));
-    if (t->reference[k].data) *score = fmin(*score, decibels(t->signal[k], t->noise[k]));
+    const double *db = t->db + k * t->count;
+    memcpy(t->sorted, db, t->count * sizeof *db);
+    v->mean = fmin(v->mean, mean(db, t->count));
+    v->median = fmin(v->median, median(t->sorted, t->count));
+    if (t->has_kept) v->error = fmax(v->error, paired_error(db, t->kept + k * t->count, t->count));
+    if (t->count && t->reference[k].data) v->pooled = fmin(v->pooled, decibels(t->signal[k], t->noise[k]));
   }
 }
 
-qcc_status qcc_trial(double *score, double *median_db, qcc_trials *t, const qcc_plan *plan) {
+void qcc_trials_keep(qcc_trials *t) {
+  memcpy(t->kept, t->db, t->count * t->output_count * sizeof *t->db);
+  t->has_kept = true;
+}
+
+bool qcc_is_better(const qcc_verdict *a, const qcc_verdict *b, double margin) {
+  return a->mean > b->mean + margin && a->pooled >= b->pooled + fmin(margin, 0);
+}
+
+qcc_status qcc_trial(qcc_verdict *v, qcc_trials *t, const qcc_plan *plan) {
   qcc_graph *g = NULL;
-  double ignored;
   QCC_TRY(qcc_trial_graph(&g, t, plan));
   qcc_runner *runner = NULL;
   memset(t->signal, 0, t->output_count * sizeof *t->signal);
@@ -137,6 +166,6 @@ qcc_status qcc_trial(double *score, double *median_db, qcc_trials *t, const qcc_
   if (st == QCC_OK) st = t->eval->run(runner, t->samples, t->first, t->count, &hooks);
   if (runner) t->eval->close(runner);
   qcc_graph_free(g);
-  if (st == QCC_OK) judge(score, median_db ? median_db : &ignored, t);
+  if (st == QCC_OK) judge(v, t);
   return st;
 }

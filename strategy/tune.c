@@ -15,7 +15,8 @@ static double now(void) {
   return clock_gettime(CLOCK_MONOTONIC, &t) == 0 ? (double)t.tv_sec + (double)t.tv_nsec * 1e-9 : 0;
 }
 
-static const double TRIAL_MACS = 3e9, RUINED_DB = 12;
+/* A vote must win by more than the held-out samples waver: squared error is the better guess where they cannot tell. */
+static const double TRIAL_MACS = 3e9, RUINED_DB = 12, VOTE_MARGIN_DB = 1;
 
 /* ---- bookkeeping */
 
@@ -30,18 +31,20 @@ static qcc_status add_step(qcc_tuner *t, const char *name, double before, double
 }
 
 qcc_status qcc_tuner_try(qcc_tuner *t, qcc_plan *plan, const char *name, double margin) {
-  double db = NAN, median = NAN, start = now(), before = t->score;
-  qcc_status st = qcc_trial(&db, &median, &t->trials, plan);
-  bool better = st == QCC_OK && (!t->plan || isnan(before) || db > before + margin);
+  double start = now();
+  qcc_verdict v = {NAN, NAN, NAN, 0}, before = t->score;
+  qcc_status st = qcc_trial(&v, &t->trials, plan);
+  bool better =
+      st == QCC_OK && (!t->plan || isnan(before.mean) || qcc_is_better(&v, &before, margin > 0 ? fmax(margin, 2 * v.error) : margin));
   if (better) {
     qcc_plan_free(t->plan);
     t->plan = plan;
-    t->score = db;
-    t->median = median;
+    t->score = v;
+    qcc_trials_keep(&t->trials);
   } else {
     qcc_plan_free(plan);
   }
-  return st == QCC_OK ? add_step(t, name, before, db, better, now() - start) : st;
+  return st == QCC_OK ? add_step(t, name, before.mean, v.mean, better, now() - start) : st;
 }
 
 static qcc_status index_values(qcc_tuner *t) {
@@ -99,12 +102,12 @@ static void close_runner(qcc_tuner *t) {
   t->runner = NULL;
 }
 
-/* The last quarter (1..25 samples) is held out, fewer of them where one costs much: at most TRIAL_MACS per trial, but 8 samples. With fewer than 4
+/* The last fifth (1..20 samples) is held out, fewer of them where one costs much: at most TRIAL_MACS per trial, but 8 samples. With fewer than 4
  * samples everything serves both ends. */
 static void split(const qcc_tuner *t, size_t *stat, size_t *first, size_t *held) {
   const size_t count = t->o->calib->count;
   double affordable = TRIAL_MACS / (qcc_graph_macs(t->g) + 1);
-  *held = count / 4 < 1 ? 1 : count / 4 > 25 ? 25 : count / 4;
+  *held = count / 5 < 1 ? 1 : count / 5 > 20 ? 20 : count / 5;
   if ((double)*held > affordable && *held > 8) *held = affordable < 8 ? 8 : (size_t)affordable;
   *stat = count - *held;
   *first = *stat;
@@ -161,14 +164,14 @@ static qcc_status vote(qcc_tuner *t, qcc_estimator *how) {
       {QCC_EST_MINMAX, "ranges: minmax"}, {QCC_EST_MEAN_MINMAX, "ranges: mean-minmax"}, {QCC_EST_PERCENTILE, "ranges: percentile"}};
   for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
     qcc_plan *plan = NULL;
-    double before = t->score;
+    qcc_verdict before = t->score;
     QCC_TRY(make_plan(&plan, t, candidates[i].how, QCC_LAYER_ROUND, true));
     if (same_ranges(t->plan, plan)) {
       qcc_plan_free(plan);
       continue;
     }
-    QCC_TRY(qcc_tuner_try(t, plan, candidates[i].name, 0));
-    if (t->score > before) *how = candidates[i].how;
+    QCC_TRY(qcc_tuner_try(t, plan, candidates[i].name, VOTE_MARGIN_DB));
+    if (t->score.mean > before.mean) *how = candidates[i].how;
   }
   return QCC_OK;
 }
@@ -181,7 +184,7 @@ static qcc_status reconstruct(qcc_tuner *t, qcc_estimator how) {
 
 /* A network that static ranges ruin gets what -O1 without samples would have given, when that is better. */
 static qcc_status fall_back(qcc_tuner *t) {
-  if (t->median >= RUINED_DB) return QCC_OK;
+  if (t->score.median >= RUINED_DB) return QCC_OK;
   qcc_placement p;
   qcc_plan *plan = NULL;
   QCC_TRY(qcc_place(&p, t->g, t->o->target, &(qcc_place_options){.select = &t->o->select}));
@@ -197,9 +200,9 @@ static qcc_status improve(qcc_tuner *t, qcc_estimator how) {
   QCC_TRY(qcc_tuner_try(t, plan, "bias correction", 0));
   if (t->o->estimator == QCC_EST_AUTO) QCC_TRY(vote(t, &how));
   QCC_TRY(reconstruct(t, how));
-  double before = t->score, start = now();
+  double before = t->score.mean, start = now();
   QCC_TRY(qcc_tuner_islands(t));
-  QCC_TRY(add_step(t, "float islands", before, t->score, t->score > before, now() - start));
+  QCC_TRY(add_step(t, "float islands", before, t->score.mean, t->score.mean > before, now() - start));
   return fall_back(t);
 }
 
@@ -236,11 +239,11 @@ static void fini(qcc_tuner *t) {
 
 qcc_status qcc_tune(qcc_tune_result *out, const qcc_graph *g, const qcc_tune_options *options) {
   *out = (qcc_tune_result){.sqnr_db = NAN};
-  qcc_tuner t = {.cx = g->cx, .g = g, .o = options, .score = NAN, .median = NAN, .result = out};
+  qcc_tuner t = {.cx = g->cx, .g = g, .o = options, .score = {NAN, NAN, NAN, 0}, .result = out};
   qcc_status st = tune(&t);
   if (st == QCC_OK) {
     out->plan = t.plan;
-    out->sqnr_db = t.median;
+    out->sqnr_db = t.score.median;
     t.plan = NULL;
   }
   fini(&t);

@@ -21,7 +21,7 @@ typedef struct qcc_tuner {
   qcc_trials trials;        /* held-out samples */
   qcc_gram **gram;          /* by node id; NULL: none */
   qcc_plan *plan;           /* best so far */
-  double score, median;     /* dB of `plan` (see qcc_trial); NAN: not measured */
+  qcc_verdict score;        /* of `plan`; NAN: not measured */
   qcc_tune_result *result;
 } qcc_tuner;
 
@@ -47,7 +47,8 @@ qcc_status qcc_tuner_grams(qcc_tuner *t) QCC_MUST_USE;
 qcc_status qcc_tuner_islands(qcc_tuner *t) QCC_MUST_USE;
 
 /* ---- tune.c */
-/* Judge `plan`; keep it (and take it over) when it is better by `margin` dB, else free it. */
+/* Judge `plan`; keep it (and take it over) when it is better by `margin` dB - and, where a margin is asked, by two standard errors of the paired
+ * difference -, else free it. */
 qcc_status qcc_tuner_try(qcc_tuner *t, qcc_plan *plan, const char *name, double margin) QCC_MUST_USE;
 
 #endif

@@ -123,11 +123,8 @@ static void by_plan(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(weights_only),
-      cmocka_unit_test(static_ranges),
-      cmocka_unit_test(search),
-      cmocka_unit_test(made_up_samples),
-      cmocka_unit_test(by_plan),
+      cmocka_unit_test(weights_only),    cmocka_unit_test(static_ranges), cmocka_unit_test(search),
+      cmocka_unit_test(made_up_samples), cmocka_unit_test(by_plan),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

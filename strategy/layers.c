@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "strategy/bias.h"
 #include "strategy/tuner.h"
 
 typedef struct layer {
@@ -86,59 +87,29 @@ static qcc_status store_weight(qcc_plan *plan, const layer *l, uint32_t slot, co
   return qcc_plan_set_qparams(plan, e, &q);
 }
 
-/* Share of the output positions at which kernel position `at` lies inside the input rather than on padding. */
-static double coverage(const qcc_window *w, size_t at) {
-  double share = 1;
-  for (int d = w->rank; d-- > 0;) {
-    int64_t k = (int64_t)(at % (size_t)w->kernel[d]), inside = 0;
-    at /= (size_t)w->kernel[d];
-    for (int64_t o = 0; o < w->out[d]; o++) {
-      int64_t i = o * w->stride[d] + k * w->dilation[d] - w->pad_begin[d];
-      inside += i >= 0 && i < w->in[d];
-    }
-    if (w->in[d] > 0 && w->out[d] > 0) share *= (double)inside / (double)w->out[d]; /* unknown sizes: taken as large */
-  }
-  return share;
-}
-
-/* Mean input patch: the channel's mean, less where the kernel reaches over the border. */
-static qcc_status mean_patch(qcc_tuner *t, const layer *l, double *mean) {
-  qcc_window w;
-  bool is_conv = l->n->op == QCC_OP_CONV;
-  if (is_conv) QCC_TRY(qcc_window_of(&w, t->cx, l->n, &l->n->in[0].value->type, &l->n->in[1].value->type));
-  for (size_t k = 0; k < l->w.positions; k++) {
-    double share = is_conv ? coverage(&w, k) : 1;
-    for (size_t c = 0; c < l->w.groups * l->w.channels; c++) mean[c * l->w.positions + k] = share * l->input->mean[c];
-  }
+/* Share of the input that each kernel position really sees; 1 without a window. */
+static qcc_status tap_shares(qcc_tuner *t, const layer *l, double *share) {
+  for (size_t k = 0; k < l->w.positions; k++) share[k] = 1;
+  if (l->n->op != QCC_OP_CONV) return QCC_OK;
+  qcc_window window;
+  QCC_TRY(qcc_window_of(&window, t->cx, l->n, &l->n->in[0].value->type, &l->n->in[1].value->type));
+  qcc_tap_shares(share, &window, false);
   return QCC_OK;
-}
-
-static void deltas(float *delta, const layer *l, const double *mean) {
-  size_t rows_per_group = l->w.rows / l->w.groups;
-  for (size_t r = 0; r < l->w.rows; r++) {
-    const double *mu = mean + r / rows_per_group * l->w.dim;
-    double sum = 0;
-    for (size_t j = 0; j < l->w.dim; j++) {
-      size_t at = qcc_weight_at(&l->w, r, j);
-      sum += ((double)l->w.w[at] - (double)l->scale[r] * l->codes[at]) * mu[j];
-    }
-    delta[r] = (float)sum;
-  }
 }
 
 static qcc_status correct_bias(qcc_tuner *t, qcc_plan *plan, const layer *l) {
   bool has_slot = l->n->op == QCC_OP_CONV || l->n->op == QCC_OP_GEMM;
   if (!l->input || !has_slot || (qcc_in(l->n, 2) && !l->bias)) return QCC_OK;
-  double *mean = qcc_zalloc_array(t->cx, l->w.groups * l->w.dim, sizeof *mean);
+  double *share = qcc_zalloc_array(t->cx, l->w.positions, sizeof *share);
   float *delta = qcc_arena_array(&plan->arena, l->w.rows, sizeof *delta);
   qcc_plan_op *op = qcc_plan_set_op(plan, l->n->name);
-  qcc_status st = mean && delta && op ? mean_patch(t, l, mean) : QCC_NOMEM;
+  qcc_status st = share && delta && op ? tap_shares(t, l, share) : QCC_NOMEM;
   if (st == QCC_OK) {
-    deltas(delta, l, mean);
+    qcc_bias_from_weights(delta, &l->w, l->codes, l->scale, l->input->mean, share);
     op->bias_count = (uint32_t)l->w.rows;
     op->bias_delta = delta;
   }
-  qcc_free(t->cx, mean);
+  qcc_free(t->cx, share);
   return st;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "passes/pass.h"
+#include "strategy/metrics.h"
 
 /* Against NaN every plan is as bad as any other. */
 static qcc_status refuse_nan(const qcc_trials *t, size_t sample, uint32_t k, const qcc_tensor *x) {
@@ -97,16 +98,6 @@ static qcc_status compare(void *user, size_t sample, const qcc_tensor *outputs) 
   return QCC_OK;
 }
 
-static double median(double *x, size_t n) { /* sorts; n is a few dozen */
-  for (size_t i = 1; i < n; i++) {
-    double v = x[i];
-    size_t j = i;
-    for (; j > 0 && x[j - 1] > v; j--) x[j] = x[j - 1];
-    x[j] = v;
-  }
-  return n == 0 ? 300 : n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
-}
-
 qcc_status qcc_trial_graph(qcc_graph **out, const qcc_trials *t, const qcc_plan *plan) {
   QCC_TRY(qcc_graph_clone(out, t->g));
   qcc_pass_run_options options = {.eval = t->eval,
@@ -140,7 +131,7 @@ static void judge(qcc_verdict *v, qcc_trials *t) {
     const double *db = t->db + k * t->count;
     memcpy(t->sorted, db, t->count * sizeof *db);
     v->mean = fmin(v->mean, mean(db, t->count));
-    v->median = fmin(v->median, median(t->sorted, t->count));
+    v->median = fmin(v->median, qcc_median(t->sorted, t->count));
     if (t->has_kept) v->error = fmax(v->error, paired_error(db, t->kept + k * t->count, t->count));
     if (t->count && t->reference[k].data) v->pooled = fmin(v->pooled, decibels(t->signal[k], t->noise[k]));
   }

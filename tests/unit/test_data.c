@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Data sets: rows D of the catalogue of bad inputs as tables of files made here, archives and images cut at every byte, bombs, texts of
  * transforms, and what a folder's samples are. (That pixels equal Pillow's is compared in tests/tools.) */
+#define _POSIX_C_SOURCE 200809L
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -46,7 +46,10 @@ static qcc_status transpose(qcc_value *codes) {
 
 static qcc_status weight_codes(qcc_value **out, qcc_node *n, qcc_qparams *q) {
   qcc_node *fq = n->in[1].value->def;
-  if (!qcc_fakequant_read(fq, q)) return qcc_error(n->graph->cx, QCC_INTERNAL, "I-202", NULL, "FakeQuant of a weight has wrong attributes");
+  if (!qcc_fakequant_read(fq, q)) {
+    QCC_TRY(qcc_graph_status(n->graph));
+    return qcc_error(n->graph->cx, QCC_INTERNAL, "I-202", NULL, "FakeQuant of a weight has wrong attributes");
+  }
   QCC_TRY(qcc_qdq_codes(out, n->graph, fq->in[0].value, q));
   if (n->op == QCC_OP_GEMM && qcc_attr_int(n, "transB", 0)) {
     QCC_TRY(transpose(*out));

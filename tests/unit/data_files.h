@@ -25,7 +25,7 @@ static inline void add(bytes *b, const void *at, size_t n) {
 }
 
 static inline void add_int(bytes *b, uint64_t x, int n) {
-  for (int i = 0; i < n; i++) add(b, &(uint8_t){(uint8_t)(x >> 8 * i)}, 1);
+  for (int i = 0; i < n; i++) add(b, &(uint8_t){(uint8_t)(i < 8 ? x >> 8 * i : 0)}, 1);
 }
 
 static inline void make_npy(bytes *b, int version, const char *header, uint64_t length, const void *data, size_t n) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Float islands: operators whose 8-bit form costs the outputs more than it is worth stay float, with the measured gain.
  *
- * Only networks that are not fine yet (below FINE_DB at the outputs) have any. Small ones try every weighted operator, large ones the first and
- * the last one, which is where whole networks hang on one tensor. A candidate must gain more the more of the arithmetic it takes out of 8 bit.
- * Everything else of the plan stays as it was.
+ * Small networks that are not fine yet (below FINE_DB at the outputs) try every weighted operator: one tensor can spoil them. A candidate must
+ * gain more the more of the arithmetic it takes out of 8 bit. Everything else of the plan stays as it was. Large networks do not: every island
+ * costs them speed, and few decibels hang on one operator.
  *
  * A network that is still badly damaged (below GOOD_DB) is rescued: the shortest prefix of an order of its operators that restores GOOD_DB
  * stays float; a handful of trials. Two orders are tried: that of the graph, since early noise passes through everything, and the noise that 8
@@ -13,7 +13,7 @@
 
 #include "strategy/tuner.h"
 
-enum { TRY_ALL = 12, TRY_ENDS = 1, GOOD_DB = 18, FINE_DB = 40 };
+enum { TRY_ALL = 12, GOOD_DB = 18, FINE_DB = 40 };
 
 typedef struct islands {
   qcc_tuner *t;
@@ -219,7 +219,7 @@ static qcc_status rescue(islands *s, size_t most) {
 qcc_status qcc_tuner_islands(qcc_tuner *t) {
   islands s = {.t = t};
   double total = 0;
-  size_t count = 0, index = 0;
+  size_t count = 0;
   QCC_FOR_NODES(n, t->g) {
     if (!is_candidate(t, n)) continue;
     total += qcc_node_macs(n);
@@ -227,13 +227,11 @@ qcc_status qcc_tuner_islands(qcc_tuner *t) {
   }
   s.accepted = qcc_zalloc_array(t->cx, count + 1, sizeof *s.accepted);
   qcc_status st = s.accepted ? QCC_OK : QCC_NOMEM;
-  for (const qcc_node *n = t->g->first; n && st == QCC_OK; n = n->next) {
+  for (const qcc_node *n = t->g->first; n && st == QCC_OK && count <= TRY_ALL; n = n->next) {
     if (!is_candidate(t, n)) continue;
-    bool at_end = index < TRY_ENDS || index + TRY_ENDS >= count;
-    index++;
-    double db, least = 2.0 + 6.0 * qcc_node_macs(n) / total;
     if (t->score.median >= FINE_DB || s.count + 1 == count) break; /* fine already; or the last operator: an island needs a sea */
-    if (count <= TRY_ALL || (at_end && t->score.median >= GOOD_DB)) st = try_nodes(&s, &n, 1, least, &db);
+    double db;
+    st = try_nodes(&s, &n, 1, 2.0 + 6.0 * qcc_node_macs(n) / total, &db);
   }
   if (st == QCC_OK && t->score.median < GOOD_DB && count > TRY_ALL) st = rescue(&s, count);
   qcc_free(t->cx, s.accepted);

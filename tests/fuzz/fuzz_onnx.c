@@ -329,7 +329,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   for (int k = first; k < argc; k++) find_models(&models, argv[k]);
-  qsort(models.at, models.n, sizeof *models.at, by_name);
+  if (models.n) qsort(models.at, models.n, sizeof *models.at, by_name);
   long count = strtol(argv[1 + dump], NULL, 10);
   uint64_t seed = strtoull(argv[2 + dump], NULL, 10);
   if (models.n) st = dump ? dump_mutants(&models, count, seed, argv[4]) : run_mutants(&models, count, seed);

@@ -33,6 +33,19 @@ typedef struct qcc_hooks {
 
 typedef struct qcc_runner qcc_runner;
 
+/* How quantized parts of a graph are computed. */
+typedef enum qcc_arithmetic {
+  QCC_AS_FLOAT,      /* as the graph says, node by node: codes are dequantized and computed in f32 */
+  QCC_AS_EXACT,      /* as integer kernels do: QDQ regions become QLinear operators first, products are summed in s32 */
+  QCC_AS_SATURATING, /* as x86 without VNNI does: pairs of u8*s8 products are summed in s16 with saturation, else like QCC_AS_EXACT */
+} qcc_arithmetic;
+
+typedef struct qcc_run_options {
+  unsigned workers; /* 0: one */
+  qcc_arithmetic arithmetic;
+  bool profile; /* measure every step, for the profile in the statistics */
+} qcc_run_options;
+
 typedef struct qcc_run_stats {
   double seconds;
   size_t samples;
@@ -42,8 +55,9 @@ typedef struct qcc_run_stats {
 typedef struct qcc_eval {
   /* Evaluate one node on constants; out: node->out_count new owned tensors. QCC_UNSUPPORTED (silent, no diagnostic) when there is no kernel. */
   qcc_status (*fold)(qcc_context *cx, const qcc_node *n, const qcc_tensor *const *in, qcc_tensor *out);
-  /* Prepare a root graph (not modified; must outlive the runner). `workers` 0: one. QCC_UNSUPPORTED lists all unsupported operators with counts. */
-  qcc_status (*open)(qcc_runner **out, qcc_context *cx, const qcc_graph *g, unsigned workers);
+  /* Prepare a root graph (not modified; must outlive the runner). `how` NULL: all zero. QCC_UNSUPPORTED lists all unsupported operators
+   * with counts. */
+  qcc_status (*open)(qcc_runner **out, qcc_context *cx, const qcc_graph *g, const qcc_run_options *how);
   /* Run samples first..first+count-1. Results do not depend on the number of workers. */
   qcc_status (*run)(qcc_runner *r, const qcc_samples *samples, size_t first, size_t count, const qcc_hooks *hooks);
   qcc_run_stats (*stats)(const qcc_runner *r);

@@ -133,7 +133,7 @@ static qcc_status measure(qcc_tuner *t) {
   if (o->calib->count == 0) return qcc_error(t->cx, QCC_DATA, "D-020", NULL, "the calibration data has no samples");
   split(t, &t->stat_count, &first, &held);
   if (o->calib->count < 4) qcc_warn(t->cx, "D-021", NULL, "only %zu calibration samples: 100 are usual", o->calib->count);
-  QCC_TRY(o->eval->open(&t->runner, t->cx, t->g, o->workers));
+  QCC_TRY(o->eval->open(&t->runner, t->cx, t->g, &(qcc_run_options){.workers = o->workers}));
   QCC_TRY(qcc_collector_new(&t->stats, t->cx, o->workers, t->stat_count, o->seed));
   QCC_TRY(qcc_tuner_watch(t));
   if (o->level >= 2) QCC_TRY(qcc_tuner_grams(t));

@@ -64,6 +64,7 @@ typedef struct qcc_runner {
   qcc_context *cx;
   const qcc_graph *g;
   const qcc_simd *simd;
+  qcc_run_options how;
   unsigned worker_count;
   qcc_worker *workers;
   qcc_tensor *consts;   /* by value id: aligned constants and values folded at open. Type without data: only packed; no type: none */

@@ -74,7 +74,7 @@ static qcc_status make_workers(qcc_runner *r, unsigned workers) {
   return QCC_OK;
 }
 
-static qcc_status fill(qcc_runner *r, unsigned workers) {
+static qcc_status fill(qcc_runner *r) {
   if (pthread_mutex_init(&r->lock, NULL) != 0) return qcc_error(r->cx, QCC_NOMEM, "N-201", NULL, "the system gives no lock");
   if (pthread_mutex_init(&r->plan_lock, NULL) != 0) {
     pthread_mutex_destroy(&r->lock);
@@ -83,22 +83,24 @@ static qcc_status fill(qcc_runner *r, unsigned workers) {
   r->has_lock = true;
   QCC_TRY(check_ops(r));
   openblas_set_num_threads(1); /* samples are what runs in parallel; its sums also depend on its threads */
-  QCC_TRY(make_workers(r, workers));
+  QCC_TRY(make_workers(r, r->how.workers));
   QCC_TRY(qcc_prepare(r));
   return qcc_graph_walk((qcc_graph *)(uintptr_t)r->g, add_prog, r);
 }
 
 static void close_runner(qcc_runner *r);
 
-static qcc_status open_runner(qcc_runner **out, qcc_context *cx, const qcc_graph *g, unsigned workers) {
+static qcc_status open_runner(qcc_runner **out, qcc_context *cx, const qcc_graph *g, const qcc_run_options *how) {
   *out = NULL;
   qcc_runner *r = qcc_zalloc_array(cx, 1, sizeof *r);
   if (!r) return QCC_NOMEM;
   r->cx = cx;
   r->g = g;
+  if (how) r->how = *how;
+  if (!r->how.workers) r->how.workers = 1;
   r->simd = qcc_simd_choose();
   qcc_map_init(&r->progs, cx);
-  qcc_status st = fill(r, workers ? workers : 1);
+  qcc_status st = fill(r);
   if (st == QCC_OK)
     *out = r;
   else

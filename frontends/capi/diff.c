@@ -91,8 +91,8 @@ static qcc_status run_both(comparison *c, const qcc_graph *a, const qcc_graph *b
     list[c->count + 1 + i] = c->pairs[i].b;
   }
   qcc_runner *runner[2] = {NULL, NULL};
-  qcc_status st = eval->open(&runner[0], c->cx, a, 1);
-  if (st == QCC_OK) st = eval->open(&runner[1], c->cx, b, 1);
+  qcc_status st = eval->open(&runner[0], c->cx, a, NULL);
+  if (st == QCC_OK) st = eval->open(&runner[1], c->cx, b, NULL);
   if (st == QCC_OK) st = run_pair(c, runner, data, (const qcc_value *const *const[2]){list, list + c->count + 1});
   for (int k = 0; k < 2; k++) {
     if (runner[k]) eval->close(runner[k]);

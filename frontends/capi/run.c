@@ -142,7 +142,7 @@ static qcc_status deliver(void *user, size_t sample, const qcc_tensor *outputs) 
 static qcc_status run_graph(qcc_context *cx, const qcc_graph *g, const qcc_data *data, unsigned threads, const qcc_hooks *hooks) {
   const qcc_eval *eval = qcc_ref_eval();
   qcc_runner *runner = NULL;
-  QCC_TRY(eval->open(&runner, cx, g, qcc_threads_of(threads)));
+  QCC_TRY(eval->open(&runner, cx, g, &(qcc_run_options){.workers = qcc_threads_of(threads)}));
   qcc_status st = eval->run(runner, &data->samples, 0, data->samples.count, hooks);
   eval->close(runner);
   return st;

@@ -182,7 +182,7 @@ static int run_graph(mutant *m) {
   const qcc_hooks hooks = {.stage = NULL};
   for (uint64_t i = below(m, 3); m->in_count && i > 0; --i) change_values(m, &m->in[below(m, m->in_count)]);
   if (below(m, 3) == 0) change_attr(m);
-  qcc_status st = eval->open(&r, m->cx, m->g, 1);
+  qcc_status st = eval->open(&r, m->cx, m->g, NULL);
   if (st == QCC_OK) st = eval->run(r, &samples, 0, 1, &hooks);
   eval->close(r);
   return st == QCC_INTERNAL;

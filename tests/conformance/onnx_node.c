@@ -118,7 +118,7 @@ static qcc_status execute(test_case *t) {
   const qcc_eval *eval = qcc_ref_eval();
   qcc_samples samples = {1, get_inputs, t};
   qcc_hooks hooks = {.output = check_outputs, .user = t};
-  QCC_TRY(eval->open(&r, t->cx, t->g, 1));
+  QCC_TRY(eval->open(&r, t->cx, t->g, NULL));
   qcc_status st = eval->run(r, &samples, 0, 1, &hooks);
   eval->close(r);
   return st;

@@ -90,7 +90,7 @@ qcc_status golden_run(outputs *to, const golden *c, qcc_context *cx, const qcc_g
   feed f = {.c = c, .cx = cx, .g = g, .to = to};
   qcc_samples samples = {.count = count, .get = get, .user = &f};
   qcc_hooks hooks = {.output = keep, .user = &f};
-  QCC_TRY(eval->open(&r, cx, g, 1));
+  QCC_TRY(eval->open(&r, cx, g, NULL));
   qcc_status st = eval->run(r, &samples, 0, count, &hooks);
   eval->close(r);
   return st;

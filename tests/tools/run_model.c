@@ -130,7 +130,7 @@ static qcc_status run(tool *t) {
     if (node->out[i]) all[n++] = node->out[i];
   if (t->all) hooks.observed = all, hooks.observe = see;
   qcc_runner *r = NULL;
-  qcc_status st = e->open(&r, t->cx, t->g, t->workers);
+  qcc_status st = e->open(&r, t->cx, t->g, &(qcc_run_options){.workers = t->workers});
   double best = 1e30, work = 1e30, before = 0;
   for (size_t i = 0; st == QCC_OK && i < t->rounds; ++i) {
     const double start = cpu();

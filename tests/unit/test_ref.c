@@ -242,7 +242,7 @@ static qcc_status oom_body(qcc_context *cx, void *user) {
   qcc_graph *g = NULL;
   qcc_runner *r = NULL;
   qcc_status st = oom_net(cx, &g);
-  if (st == QCC_OK) st = e->open(&r, cx, g, workers);
+  if (st == QCC_OK) st = e->open(&r, cx, g, &(qcc_run_options){.workers = workers});
   if (st == QCC_OK) st = e->run(r, &samples, 0, 3, &hooks);
   e->close(r);
   qcc_graph_free(g);
@@ -307,7 +307,7 @@ static qcc_status run_net(const net *t, capture *c, unsigned workers, bool obser
   qcc_hooks hooks = {.output = take, .user = c};
   if (observe) hooks.observed = shown, hooks.want_layout = true, hooks.observe_typed = see;
   qcc_runner *r = NULL;
-  assert_int_equal(e->open(&r, c->cx, t->g, workers), QCC_OK);
+  assert_int_equal(e->open(&r, c->cx, t->g, &(qcc_run_options){.workers = workers}), QCC_OK);
   qcc_status st = e->run(r, &samples, 0, SAMPLES, &hooks);
   e->close(r);
   return st;
@@ -376,7 +376,7 @@ static void test_unsupported(void **state) {
   qcc_value *x = qcc_add_input(g, "x", &in);
   for (int i = 0; i < 2; ++i) x = qcc_out(qcc_add_opaque(g, NULL, "my.domain", "Strange", NULL, &x, 1, 1), 0);
   qcc_add_output(g, x);
-  assert_int_equal(qcc_ref_eval()->open(&r, cx, g, 1), QCC_UNSUPPORTED);
+  assert_int_equal(qcc_ref_eval()->open(&r, cx, g, NULL), QCC_UNSUPPORTED);
   assert_null(r);
   assert_non_null(strstr(qcc_last_error(cx), "U-001"));
   assert_non_null(strstr(qcc_last_error(cx), "my.domain.Strange (2)"));

@@ -51,6 +51,8 @@ qcc_status qcc_conv_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, con
   const bool deep = c->depthwise;
   *p = (qcc_pack){.depthwise = deep, .depth = (size_t)(c->cin / c->group) * taps, .width = (size_t)(c->cout / c->group)};
   p->panels = (p->width + simd->nr - 1) / simd->nr;
+  p->winograd = qcc_winograd_pays(c);
+  if (p->winograd) p->depth = p->depth / taps * QCC_WINO_IN * QCC_WINO_IN;
   const size_t padded = p->panels * simd->nr;
   size_t floats, biases = !bias ? 0 : deep ? groups : groups * padded;
   if (!qcc_mul_size(deep ? 1 : padded, p->depth, &floats) || !qcc_mul_size(floats, groups, &floats) ||
@@ -65,7 +67,8 @@ qcc_status qcc_conv_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, con
     if (bias) memcpy(p->bias, bias, groups * sizeof *bias);
     return QCC_OK;
   }
-  for (size_t g = 0; g < groups; ++g) {
+  if (p->winograd) qcc_winograd_pack(p->at, w, (size_t)c->cin, p->width, simd->nr);
+  for (size_t g = 0; g < groups && !p->winograd; ++g) {
     const size_t depth = p->depth / taps;
     pack_group(p->at + g * padded * p->depth, w + g * p->width * p->depth, p->width, depth, taps, simd->nr);
   }
@@ -318,6 +321,7 @@ qcc_status qcc_conv_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, con
     run_depthwise(w, c, p, x, y, lo, hi, &rest);
     return QCC_OK;
   }
+  if (p->winograd) return qcc_winograd_run(w, c, p, x, y, lo, hi, &rest);
   dense_walk d = {.w = w, .p = p, .y = y, .lo = lo, .hi = hi};
   d.s = (walk){.c = c, .x = x, .depth = (size_t)(c->cin / c->group)};
   d.s.taps = (size_t)(c->kernel[0] * c->kernel[1] * c->kernel[2]);

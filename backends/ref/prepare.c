@@ -93,19 +93,15 @@ static bool is_float(const qcc_tensor *t) {
   return t && (t->type.dtype == QCC_F32 || t->type.dtype == QCC_F16 || t->type.dtype == QCC_BF16);
 }
 
-static bool conv_form(qcc_conv *c, const qcc_node *n, const qcc_type *w) {
-  const int64_t group = qcc_attr_int(n, "group", 1);
-  if (w->rank < 3 || w->rank > 5 || group < 1 || group > w->dim[0] || w->dim[0] % group) return false;
-  qcc_window win = {.rank = w->rank - 2, .group = group};
-  for (int d = 0; d < win.rank; ++d) win.kernel[d] = w->dim[d + 2];
-  if (!qcc_mul_s64(w->dim[1], group, &c->cin)) return false;
-  qcc_conv_of(c, &win, 1, w->dim[1] * group, w->dim[0]);
-  return true;
-}
-
+/* The convolution as far as the graph tells it: sizes are -1 where it does not. */
 static qcc_status pack_conv(prep *p, const qcc_node *n, const qcc_tensor *w, const qcc_tensor *b, const float *wf, const float *bf) {
+  qcc_window win;
   qcc_conv c;
-  if (!conv_form(&c, n, &w->type)) return QCC_OK;
+  int64_t cin;
+  if (w->type.rank < 3 || w->type.rank > 5) return QCC_OK;
+  QCC_TRY(qcc_window_of(&win, p->w->cx, n, &n->in[0].value->type, &w->type));
+  if (win.group > w->type.dim[0] || w->type.dim[0] % win.group || !qcc_mul_s64(w->type.dim[1], win.group, &cin)) return QCC_OK;
+  qcc_conv_of(&c, &win, 1, cin, w->type.dim[0]);
   if (b && (b->type.rank != 1 || b->type.dim[0] != c.cout)) return QCC_OK;
   return qcc_conv_pack(&p->r->packs[n->id], p->w->cx, p->w->simd, &c, wf, bf);
 }

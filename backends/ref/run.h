@@ -57,7 +57,7 @@ typedef struct qcc_pack {
   float *bias;                /* padded like the panels; NULL: none. Same allocation */
   size_t bytes, depth, width; /* width: columns of one group */
   size_t panels;              /* of one group */
-  bool depthwise;
+  bool depthwise, winograd; /* winograd: [36][panel][cin][nr] */
 } qcc_pack;
 
 typedef struct qcc_runner {
@@ -126,7 +126,13 @@ typedef struct qcc_conv {
 } qcc_conv;
 struct qcc_window;
 void qcc_conv_of(qcc_conv *c, const struct qcc_window *win, int64_t batch, int64_t cin, int64_t cout);
-/* `w` is [cout][cin / group][taps], bias cout floats or NULL. Memory from cx; free with qcc_free(cx, p->at). */
+/* Is Winograd's way faster for this shape? c->in and c->out must be known. */
+bool qcc_winograd_pays(const qcc_conv *c);
+void qcc_winograd_pack(float *to, const float *w, size_t cin, size_t cout, size_t nr);
+qcc_status qcc_winograd_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, float lo, float hi,
+                            const qcc_posts *posts) QCC_MUST_USE;
+/* Packs for Winograd's way when it pays: c->in and c->out are -1 where the graph does not tell them.
+ * `w` is [cout][cin / group][taps], bias cout floats or NULL. Memory from cx; free with qcc_free(cx, p->at). */
 qcc_status qcc_conv_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, const qcc_conv *c, const float *w,
                          const float *bias) QCC_MUST_USE;
 qcc_status qcc_conv_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, const qcc_posts *posts) QCC_MUST_USE;

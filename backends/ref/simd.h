@@ -37,6 +37,16 @@ typedef struct qcc_dwrun {
   float lo, hi;
 } qcc_dwrun;
 
+/* Winograd's F(4x4, 3x3), see k_winograd.c: a tile of 6x6 inputs gives 4x4 outputs. */
+enum { QCC_WINO_IN = 6, QCC_WINO_OUT = 4 };
+typedef struct qcc_wino_out {
+  const float *m; /* [6][6] rows of `channels` products, `step` floats apart */
+  size_t step, channels;
+  float *y[QCC_WINO_OUT * QCC_WINO_OUT]; /* pixels, `channels` each; NULL: outside */
+  const float *bias;                     /* channels, or NULL */
+  float lo, hi;
+} qcc_wino_out;
+
 /* Functions of one operand, y may equal x. p and q are the parameters named. */
 typedef enum qcc_act {
   QCC_ACT_RELU,
@@ -58,6 +68,8 @@ typedef struct qcc_simd {
   uint32_t nr; /* columns of a packed panel */
   void (*tile)(const qcc_tile *t);
   void (*depthwise)(const qcc_dwrun *d);
+  void (*wino_in)(float *v, size_t step, const float *const *x, size_t channels); /* 36 pixels to 36 rows of v, `step` floats apart */
+  void (*wino_out)(const qcc_wino_out *o);
   void (*act)(qcc_act f, float *y, const float *x, size_t n, float p, float q);
   void (*arith)(qcc_arith f, float *y, const float *a, const float *b, size_t n); /* y may equal a or b */
   void (*scalar)(qcc_arith f, float *y, const float *a, float b, size_t n);

@@ -11,6 +11,8 @@ typedef __m512 vec;
 #define vec_load _mm512_loadu_ps
 #define vec_store _mm512_storeu_ps
 #define vec_set _mm512_set1_ps
+#define vec_add _mm512_add_ps
+#define vec_sub _mm512_sub_ps
 #define vec_fma _mm512_fmadd_ps
 #define vec_max _mm512_max_ps
 #define vec_min _mm512_min_ps

@@ -11,6 +11,8 @@ typedef float32x4_t vec;
 #define vec_load vld1q_f32
 #define vec_store vst1q_f32
 #define vec_set vdupq_n_f32
+#define vec_add vaddq_f32
+#define vec_sub vsubq_f32
 #define vec_fma(a, b, c) vfmaq_f32((c), (a), (b))
 #define vec_max vmaxq_f32
 #define vec_min vminq_f32
@@ -23,6 +25,8 @@ typedef __m128 vec;
 #define vec_load _mm_loadu_ps
 #define vec_store _mm_storeu_ps
 #define vec_set _mm_set1_ps
+#define vec_add _mm_add_ps
+#define vec_sub _mm_sub_ps
 #define vec_fma(a, b, c) _mm_add_ps(_mm_mul_ps((a), (b)), (c))
 #define vec_max _mm_max_ps
 #define vec_min _mm_min_ps
@@ -34,6 +38,8 @@ typedef float vec;
 #define vec_load(p) (*(p))
 #define vec_store(p, x) (*(p) = (x))
 #define vec_set(x) (x)
+#define vec_add(a, b) ((a) + (b))
+#define vec_sub(a, b) ((a) - (b))
 #define vec_fma(a, b, c) ((a) * (b) + (c))
 #define vec_max(a, b) ((a) > (b) ? (a) : (b))
 #define vec_min(a, b) ((a) < (b) ? (a) : (b))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The text of the inner loops (see simd.h). The including file defines the vector type `vec`, LANES and vec_load, vec_store, vec_set,
- * vec_fma(a, b, c) = a * b + c, vec_max and vec_min (NaN in the second operand passes), scalar_fma, ISA_NAME and ISA_TABLE.
- * Only sums of products use vec_fma; all else is plain C that the compiler vectorises without changing a bit. */
+ * vec_add, vec_sub, vec_fma(a, b, c) = a * b + c, vec_max and vec_min (NaN in the second operand passes), scalar_fma, ISA_NAME and ISA_TABLE.
+ * Only sums of products and Winograd's transforms use vec_fma; all else is plain C that the compiler vectorises without changing a bit. */
 #include <math.h>
 #include <string.h>
 
@@ -191,6 +191,78 @@ static void depthwise(const qcc_dwrun *d) {
   }
 }
 
+/* ---- Winograd's transforms along one axis, of values `S` apart */
+INLINE vec load_part(const float *p, size_t n) {
+  if (n >= LANES) return vec_load(p);
+  float part[LANES] = {0};
+  memcpy(part, p, n * sizeof *p);
+  return vec_load(part);
+}
+
+INLINE void store_part(float *p, vec x, size_t n) {
+  if (n >= LANES) {
+    vec_store(p, x);
+    return;
+  }
+  float part[LANES];
+  vec_store(part, x);
+  memcpy(p, part, n * sizeof *p);
+}
+
+INLINE void wino_in_axis(vec *d, const size_t s) {
+  const vec four = vec_set(4.0f), five = vec_set(-5.0f), minus = vec_set(-4.0f), two = vec_set(2.0f);
+  const vec d0 = d[0], d1 = d[s], d2 = d[2 * s], d3 = d[3 * s], d4 = d[4 * s], d5 = d[5 * s];
+  const vec a = vec_fma(minus, d2, d4), b = vec_fma(minus, d1, d3), c = vec_sub(d4, d2), e = vec_sub(d3, d1);
+  d[0] = vec_fma(four, d0, vec_fma(five, d2, d4));
+  d[s] = vec_add(a, b);
+  d[2 * s] = vec_sub(a, b);
+  d[3 * s] = vec_fma(two, e, c);
+  d[4 * s] = vec_fma(vec_set(-2.0f), e, c);
+  d[5 * s] = vec_fma(four, d1, vec_fma(five, d3, d5));
+}
+
+static void wino_in(float *v, size_t step, const float *const *x, size_t channels) {
+  for (size_t c = 0; c < channels; c += LANES) {
+    const size_t n = channels - c;
+    vec d[QCC_WINO_IN * QCC_WINO_IN];
+    for (size_t j = 0; j < QCC_WINO_IN; ++j) {
+      for (size_t i = 0; i < QCC_WINO_IN; ++i) d[i * QCC_WINO_IN + j] = load_part(x[i * QCC_WINO_IN + j] + c, n);
+      wino_in_axis(d + j, QCC_WINO_IN);
+    }
+    for (size_t i = 0; i < QCC_WINO_IN; ++i) {
+      wino_in_axis(d + i * QCC_WINO_IN, 1);
+      for (size_t j = 0; j < QCC_WINO_IN; ++j) store_part(v + (i * QCC_WINO_IN + j) * step + c, d[i * QCC_WINO_IN + j], n);
+    }
+  }
+}
+
+INLINE void wino_out_axis(vec *to, const vec *m, const size_t s) {
+  const vec p = vec_add(m[s], m[2 * s]), q = vec_sub(m[s], m[2 * s]), r = vec_add(m[3 * s], m[4 * s]), t = vec_sub(m[3 * s], m[4 * s]);
+  to[0] = vec_add(vec_add(m[0], p), r);
+  to[1] = vec_fma(vec_set(2.0f), t, q);
+  to[2] = vec_fma(vec_set(4.0f), r, p);
+  to[3] = vec_add(vec_fma(vec_set(8.0f), t, q), m[5 * s]);
+}
+
+static void wino_out(const qcc_wino_out *o) {
+  const vec lo = vec_set(o->lo), hi = vec_set(o->hi);
+  for (size_t c = 0; c < o->channels; c += LANES) {
+    const size_t n = o->channels - c;
+    const vec bias = o->bias ? load_part(o->bias + c, n) : vec_set(0.0f);
+    vec half[QCC_WINO_IN * QCC_WINO_OUT], y[QCC_WINO_OUT];
+    for (size_t i = 0; i < QCC_WINO_IN; ++i) {
+      vec m[QCC_WINO_IN];
+      for (size_t j = 0; j < QCC_WINO_IN; ++j) m[j] = load_part(o->m + (i * QCC_WINO_IN + j) * o->step + c, n);
+      wino_out_axis(half + i * QCC_WINO_OUT, m, 1);
+    }
+    for (size_t j = 0; j < QCC_WINO_OUT; ++j) {
+      wino_out_axis(y, half + j, QCC_WINO_OUT);
+      for (size_t i = 0; i < QCC_WINO_OUT; ++i)
+        if (o->y[i * QCC_WINO_OUT + j]) store_part(o->y[i * QCC_WINO_OUT + j] + c, vec_min(hi, vec_max(lo, vec_add(y[i], bias))), n);
+    }
+  }
+}
+
 /* ---- one operand */
 #define ACT(NAME, EXPR)                                                             \
   static void act_##NAME(float *y, const float *from, size_t n, float p, float q) { \
@@ -306,4 +378,5 @@ static void range(const float *x, size_t n, float *lo, float *hi) {
   }
 }
 
-const qcc_simd ISA_TABLE = {ISA_NAME, NR, tile, depthwise, act, arith, scalar, affine, maximum, fake_quant, codes, range};
+const qcc_simd ISA_TABLE = {ISA_NAME, NR,     tile,   depthwise, wino_in,    wino_out, act,
+                            arith,    scalar, affine, maximum,   fake_quant, codes,    range};

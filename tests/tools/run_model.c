@@ -26,7 +26,7 @@ typedef struct tool {
   unsigned workers;
   size_t samples, rounds;
   bool all;
-  qcc_tensor given[64];
+  qcc_tensor given[64]; /* of every sample: from files, then random */
   uint32_t given_count;
   shape shapes[16];
   int shape_count;
@@ -63,21 +63,22 @@ static void concrete(const tool *t, const qcc_value *v, qcc_type *type) {
 
 static qcc_status get(void *user, size_t index, qcc_tensor *inputs) {
   tool *t = user;
-  uint32_t seed = (uint32_t)index + 1;
-  for (uint32_t i = 0; i < t->g->input_count; ++i) {
-    if (t->g->inputs[i]->data) continue;
-    if (i < t->given_count) {
-      inputs[i] = qcc_tensor_retain(&t->given[i]);
-      continue;
-    }
+  (void)index;
+  for (uint32_t i = 0; i < t->g->input_count; ++i)
+    if (!t->g->inputs[i]->data) inputs[i] = qcc_tensor_retain(&t->given[i]);
+  return QCC_OK;
+}
+
+static qcc_status make_inputs(tool *t) {
+  uint32_t seed = 1;
+  for (; t->given_count < t->g->input_count && t->given_count < 64; t->given_count++) {
+    qcc_tensor *to = &t->given[t->given_count];
     qcc_type type;
-    concrete(t, t->g->inputs[i], &type);
-    qcc_status st = qcc_tensor_new(&inputs[i], t->cx, &type);
-    if (st != QCC_OK) return st;
-    const int64_t n = qcc_tensor_count(&inputs[i]);
-    for (int64_t j = 0; j < n; ++j) {
+    concrete(t, t->g->inputs[t->given_count], &type);
+    QCC_TRY(qcc_tensor_new(to, t->cx, &type));
+    for (int64_t j = 0, n = qcc_tensor_count(to); j < n; ++j) {
       seed = seed * 1664525u + 1013904223u;
-      qcc_tensor_set(&inputs[i], j, (double)(seed >> 8) / 8388608.0 - 1.0);
+      qcc_tensor_set(to, j, (double)(seed >> 8) / 8388608.0 - 1.0);
     }
   }
   return QCC_OK;
@@ -188,7 +189,8 @@ static qcc_status start(tool *t, int argc, char **argv) {
   if (!t->model) return QCC_ARG;
   QCC_TRY(qcc_onnx_load(&t->g, t->cx, t->model));
   const qcc_pass_run_options options = {.eval = qcc_ref_eval()};
-  return t->passes ? qcc_run_passes(t->g, t->passes, &options) : QCC_OK;
+  if (t->passes) QCC_TRY(qcc_run_passes(t->g, t->passes, &options));
+  return make_inputs(t);
 }
 
 int main(int argc, char **argv) {

@@ -106,6 +106,26 @@ static bool geometry(qcc_conv *c, int rank, int64_t size, int64_t k, int64_t s, 
   return true;
 }
 
+/* Winograd's way, with and without edges, at sizes that leave part of a tile. */
+static void test_winograd(void **state) {
+  (void)state;
+  static const int64_t channels[][2] = {{16, 16}, {24, 40}, {33, 17}, {64, 32}};
+  qcc_context *cx = new_context();
+  size_t ran = 0;
+  for (unsigned isa = 0; qcc_simd_at(isa); ++isa)
+    for (size_t i = 0; i < sizeof channels / sizeof channels[0]; ++i)
+      for (int64_t size = 12; size <= 33; size += 7)
+        for (int64_t pad = 0; pad <= 2; ++pad) {
+          qcc_conv c = {.batch = 2, .cin = channels[i][0], .cout = channels[i][1], .group = 1};
+          assert_true(geometry(&c, 2, size, 3, 1, 1, pad));
+          ran += qcc_winograd_pays(&c);
+          check_conv(cx, qcc_simd_at(isa), &c);
+        }
+  assert_true(ran > 60);
+  assert_int_equal(qcc_context_live_bytes(cx), 0);
+  qcc_context_free(cx);
+}
+
 static void test_conv_grid(void **state) {
   (void)state;
   static const int64_t channels[][3] = {{3, 17, 1}, {8, 8, 8}, {37, 37, 37}, {12, 20, 4}, {16, 33, 1}, {6, 12, 6}, {1, 1, 1}, {40, 5, 1}};
@@ -432,9 +452,10 @@ static void test_act_bits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_conv_grid),     cmocka_unit_test(test_dense_bits),      cmocka_unit_test(test_workers),
-      cmocka_unit_test(test_observed),      cmocka_unit_test(test_failed_sample),   cmocka_unit_test(test_unsupported),
-      cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_fake_quant_bits), cmocka_unit_test(test_act_bits),
+      cmocka_unit_test(test_conv_grid),   cmocka_unit_test(test_winograd),      cmocka_unit_test(test_dense_bits),
+      cmocka_unit_test(test_workers),     cmocka_unit_test(test_observed),      cmocka_unit_test(test_failed_sample),
+      cmocka_unit_test(test_unsupported), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_fake_quant_bits),
+      cmocka_unit_test(test_act_bits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

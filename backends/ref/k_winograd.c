@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Winograd's F(4x4, 3x3): a 3x3 convolution of stride 1 by a quarter of the multiplications (Lavin and Gray 2015, arXiv:1509.09308).
+ * The output is cut into tiles of 4x4 pixels. The 6x6 inputs d of a tile become v = B'dB, the filters u = GgG' (once, when packed), then
+ * 36 products of matrices [tiles][cin] x [cin][cout] give m, and y = A'mA. The simd table has both transforms, the products are
+ * qcc_block_run. Error: sums are taken in another order and with factors up to 8, about 1e-6 of the largest output.
+ * Invariant: whether a convolution runs this way follows from its shape alone, and a tile's result does not depend on its block. */
+#include <math.h>
+#include <string.h>
+
+#include "backends/ref/run.h"
+#include "ir/check.h"
+
+enum { POINTS = QCC_WINO_IN * QCC_WINO_IN, TILE = QCC_WINO_OUT, BLOCK_FLOATS = 256 * 1024, LEAST_TILES = 24, MOST_TILES = 96 };
+
+static int64_t tiles_of(int64_t pixels) { return (pixels + TILE - 1) / TILE; }
+
+/* Time in products of one pixel: the direct sum has 9 per input and output channel, this has 2.25 and what the transforms cost; tiles past
+ * the edge are wasted, and few tiles do not hide that 36 instead of 9 weights per channel pair are read. */
+bool qcc_winograd_pays(const qcc_conv *c) {
+  if (c->group != 1 || c->cin < 16 || c->cout < 16 || c->in[0] != 1 || c->kernel[0] != 1 || c->out[0] != 1) return false;
+  for (int d = 1; d < 3; ++d)
+    if (c->kernel[d] != 3 || c->stride[d] != 1 || c->dilation[d] != 1 || c->out[d] < 1) return false;
+  const double cin = (double)c->cin, cout = (double)c->cout, tiles = (double)(tiles_of(c->out[1]) * tiles_of(c->out[2]));
+  const double direct = 9.0 * cin * cout * (double)(c->out[1] * c->out[2]);
+  const double products = tiles * POINTS * cin * cout, transforms = tiles * 280.0 * (cin + cout), weights = 12.0 * POINTS * cin * cout;
+  return products + transforms + weights < 0.9 * direct;
+}
+
+/* u = G g G' of one filter, in double. */
+static void filter(double *u, const float *g) {
+  static const double G[QCC_WINO_IN][3] = {
+      {1. / 4, 0, 0}, {-1. / 6, -1. / 6, -1. / 6}, {-1. / 6, 1. / 6, -1. / 6}, {1. / 24, 1. / 12, 1. / 6}, {1. / 24, -1. / 12, 1. / 6},
+      {0, 0, 1}};
+  for (int i = 0; i < QCC_WINO_IN; ++i) {
+    double row[3];
+    for (int x = 0; x < 3; ++x) row[x] = G[i][0] * (double)g[x] + G[i][1] * (double)g[3 + x] + G[i][2] * (double)g[6 + x];
+    for (int j = 0; j < QCC_WINO_IN; ++j) u[i * QCC_WINO_IN + j] = row[0] * G[j][0] + row[1] * G[j][1] + row[2] * G[j][2];
+  }
+}
+
+/* [cout][cin][9] to [36][panel][cin][nr]. */
+void qcc_winograd_pack(float *to, const float *w, size_t cin, size_t cout, size_t nr) {
+  const size_t padded = (cout + nr - 1) / nr * nr, point = padded * cin;
+  for (size_t o = 0; o < padded; ++o) {
+    float *column = to + o / nr * nr * cin + o % nr;
+    for (size_t i = 0; i < cin; ++i, column += nr) {
+      double u[POINTS] = {0};
+      if (o < cout) filter(u, w + (o * cin + i) * 9);
+      for (size_t k = 0; k < POINTS; ++k) column[k * point] = (float)u[k];
+    }
+  }
+}
+
+typedef struct run { /* one image */
+  qcc_worker *w;
+  const qcc_conv *c;
+  const qcc_pack *p;
+  const float *x, *zeros;
+  float *y, *v, *m; /* v: [36][block][cin], m: [36][block][cout] */
+  const float **a;  /* rows of one product */
+  int64_t across;   /* tiles of one row of tiles */
+  size_t block, offset;
+  float lo, hi;
+  const qcc_posts *posts;
+} run;
+
+static void gather(const run *r, int64_t tile, float *v) {
+  const qcc_conv *c = r->c;
+  const int64_t y0 = tile / r->across * TILE - c->pad[1], x0 = tile % r->across * TILE - c->pad[2];
+  const float *from[POINTS];
+  for (int64_t i = 0; i < QCC_WINO_IN; ++i) {
+    const int64_t y = y0 + i;
+    for (int64_t j = 0; j < QCC_WINO_IN; ++j) {
+      const int64_t x = x0 + j;
+      const bool in = y >= 0 && y < c->in[1] && x >= 0 && x < c->in[2];
+      from[i * QCC_WINO_IN + j] = in ? r->x + (y * c->in[2] + x) * c->cin : r->zeros;
+    }
+  }
+  r->w->simd->wino_in(v, r->block * (size_t)c->cin, from, (size_t)c->cin);
+}
+
+static void scatter(const run *r, int64_t tile, const float *m) {
+  const qcc_conv *c = r->c;
+  const int64_t y0 = tile / r->across * TILE, x0 = tile % r->across * TILE;
+  const int64_t rows = c->out[1] - y0 < TILE ? c->out[1] - y0 : TILE, columns = c->out[2] - x0 < TILE ? c->out[2] - x0 : TILE;
+  const size_t cout = (size_t)c->cout;
+  qcc_wino_out o = {.m = m, .step = r->block * cout, .channels = cout, .bias = r->p->bias, .lo = r->lo, .hi = r->hi};
+  for (int64_t i = 0; i < TILE; ++i)
+    for (int64_t j = 0; j < TILE; ++j)
+      o.y[i * TILE + j] = i < rows && j < columns ? r->y + (size_t)((y0 + i) * c->out[2] + x0 + j) * cout : NULL;
+  r->w->simd->wino_out(&o);
+  if (!r->posts->n) return;
+  for (int64_t i = 0; i < rows; ++i) {
+    const size_t at = (size_t)((y0 + i) * c->out[2] + x0) * cout;
+    qcc_posts_run(r->w->simd, r->posts, r->y + at, r->offset + at, (size_t)columns * cout);
+  }
+}
+
+static void run_block(const run *r, int64_t first, size_t n) {
+  const size_t cin = (size_t)r->c->cin, cout = (size_t)r->c->cout, nr = r->w->simd->nr, padded = r->p->panels * nr;
+  for (size_t i = 0; i < n; ++i) gather(r, first + (int64_t)i, r->v + i * cin);
+  qcc_block b = {.a = r->a, .rows = n, .taps = 1, .depth = cin, .ldb = nr, .panel_step = cin * nr, .ldc = cout, .width = cout};
+  b.lo = -INFINITY, b.hi = INFINITY;
+  for (size_t k = 0; k < POINTS; ++k) {
+    for (size_t i = 0; i < n; ++i) r->a[qcc_row_slot(n, i)] = r->v + (k * r->block + i) * cin;
+    b.b = r->p->at + k * padded * cin;
+    b.out = r->m + k * r->block * cout;
+    qcc_block_run(r->w->simd, &b);
+  }
+  for (size_t i = 0; i < n; ++i) scatter(r, first + (int64_t)i, r->m + i * cout);
+}
+
+qcc_status qcc_winograd_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, float lo, float hi,
+                            const qcc_posts *posts) {
+  const size_t cin = (size_t)c->cin, cout = (size_t)c->cout;
+  run r = {.w = w, .c = c, .p = p, .across = tiles_of(c->out[2]), .lo = lo, .hi = hi, .posts = posts};
+  const int64_t tiles = r.across * tiles_of(c->out[1]);
+  r.block = BLOCK_FLOATS / (POINTS * (cin + cout));
+  r.block = r.block < LEAST_TILES ? LEAST_TILES : r.block > MOST_TILES ? MOST_TILES : r.block / QCC_MR * QCC_MR;
+  if ((int64_t)r.block > tiles) r.block = (size_t)tiles;
+  float *zeros = qcc_scratch(w, cin * sizeof *zeros);
+  r.v = qcc_scratch(w, POINTS * r.block * cin * sizeof *r.v);
+  r.m = qcc_scratch(w, POINTS * r.block * cout * sizeof *r.m);
+  r.a = qcc_scratch(w, (r.block + QCC_MR) * sizeof *r.a);
+  if (!zeros || !r.v || !r.m || !r.a) return QCC_NOMEM;
+  memset(zeros, 0, cin * sizeof *zeros);
+  r.zeros = zeros;
+  for (int64_t image = 0; image < c->batch; ++image) {
+    r.x = x + image * c->in[1] * c->in[2] * c->cin;
+    r.offset = (size_t)(image * c->out[1] * c->out[2]) * cout;
+    r.y = y + r.offset;
+    for (int64_t t = 0; t < tiles; t += (int64_t)r.block)
+      run_block(&r, t, (size_t)(tiles - t < (int64_t)r.block ? tiles - t : (int64_t)r.block));
+  }
+  return QCC_OK;
+}

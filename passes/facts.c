@@ -2,6 +2,8 @@
  * Answers from constants and types; nothing here changes a graph. */
 #include "passes/facts.h"
 
+#include <math.h>
+
 static bool int_tensor(const qcc_tensor *t, qcc_int_list *out) {
   int64_t count = qcc_tensor_count(t);
   if (!qcc_dtype_is_int(t->type.dtype) || count > QCC_MOST_INTS) return false;
@@ -61,4 +63,16 @@ bool qcc_reshape_target(const qcc_type *t, int64_t *dims) {
     unknown += t->dim[k] < 0;
   }
   return unknown <= 1;
+}
+
+bool qcc_clamp_window(const qcc_node *n, double *lo, double *hi) {
+  *lo = -INFINITY, *hi = INFINITY;
+  if (n->op == QCC_OP_RELU) *lo = 0;
+  if (n->op == QCC_OP_RELU) return true;
+  if (n->op != QCC_OP_CLIP) return false;
+  const qcc_value *min = qcc_in(n, 1), *max = qcc_in(n, 2);
+  if ((min && !min->data) || (max && !max->data)) return false;
+  *lo = min ? qcc_tensor_get(min->data, 0) : (double)qcc_attr_float(n, "min", -INFINITY);
+  *hi = max ? qcc_tensor_get(max->data, 0) : (double)qcc_attr_float(n, "max", INFINITY);
+  return true;
 }

@@ -27,5 +27,7 @@ bool qcc_same_shape(const qcc_value *a, const qcc_value *b);
 bool qcc_same_type(const qcc_value *a, const qcc_value *b);
 /* The shape as operand of Reshape, one unknown or symbolic dim as -1; false: more than one, or a dim that is 0. */
 bool qcc_reshape_target(const qcc_type *t, int64_t *dims);
+/* Window of a Relu or a Clip with constant bounds; false: another node, or bounds that are not constant. */
+bool qcc_clamp_window(const qcc_node *n, double *lo, double *hi);
 
 #endif

@@ -14,6 +14,7 @@ static const struct {
      "split-weights,infer-shapes"},
     {"@canonical", "canonicalize,infer-shapes,fold-constants,eliminate,dce"},
     {"@fakequant", "insert-fakequant,bias-correct,guard-bias"},
+    {"@qlinear", "canonicalize,infer-shapes,fold-constants,eliminate,fuse-qlinear,dce"},
     {"@quantize", "insert-fakequant,bias-correct,guard-bias,rewrite-qdq,cse,dce"},
 };
 

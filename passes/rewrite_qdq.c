@@ -11,9 +11,9 @@
  * QuantizeLinear, a graph output has a DequantizeLinear of its own, and a bias is int32 at the product of the scales (see the placement
  * rules of ONNX Runtime's QDQ fusion). Dynamic forms are in qdq_dynamic.c. Claim: exact but for the rounding of the int32 bias. */
 #include <float.h>
-#include <math.h>
 #include <string.h>
 
+#include "passes/facts.h"
 #include "passes/fakequant.h"
 #include "passes/qdq.h"
 
@@ -26,24 +26,11 @@ static qcc_status rewrite_const(qcc_qdq *s, qcc_node *n, const qcc_qparams *q) {
   return qcc_erase_node(n);
 }
 
-/* Window of a Relu or constant Clip; false: another node, or bounds that are not constant. */
-static bool window_of(const qcc_node *n, double *lo, double *hi) {
-  *lo = -INFINITY, *hi = INFINITY;
-  if (n->op == QCC_OP_RELU) *lo = 0;
-  if (n->op == QCC_OP_RELU) return true;
-  if (n->op != QCC_OP_CLIP) return false;
-  const qcc_value *min = qcc_in(n, 1), *max = qcc_in(n, 2);
-  if ((min && !min->data) || (max && !max->data)) return false;
-  *lo = min ? qcc_tensor_get(min->data, 0) : (double)qcc_attr_float(n, "min", -INFINITY);
-  *hi = max ? qcc_tensor_get(max->data, 0) : (double)qcc_attr_float(n, "max", INFINITY);
-  return true;
-}
-
 /* The activation before a quantizer does nothing when every code already lies inside its window. */
 static qcc_status drop_activation(qcc_node *fq, const qcc_qparams *q) {
   qcc_value *x = fq->in[0].value;
   double lo, hi;
-  if (!x->def || x->use_count != 1 || !window_of(x->def, &lo, &hi)) return QCC_OK;
+  if (!x->def || x->use_count != 1 || !qcc_clamp_window(x->def, &lo, &hi)) return QCC_OK;
   double zero = q->zero ? q->zero[0] : 0, scale = (double)q->scale[0];
   double least = scale * ((double)qcc_dtype_min(q->dtype) - zero), most = scale * ((double)qcc_dtype_max(q->dtype) - zero);
   if (least < lo - (double)FLT_EPSILON || most > hi + (double)FLT_EPSILON) return QCC_OK;

@@ -316,6 +316,16 @@ QCC_API qcc_status qcc_compile_plan(qcc_model **out, const qcc_model *in, const 
 /* Run every sample on the built-in runtime. `output` gets one array per model output, borrowed, in ascending order of samples. */
 QCC_API qcc_status qcc_run(const qcc_model *model, const qcc_data *data, unsigned threads,
                            qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs), void *user);
+typedef struct qcc_run_settings {
+  size_t size;
+  unsigned threads; /* 0: as many as the machine has processors; at most 64 */
+  bool exact;       /* quantized parts as integer kernels compute them: sums in 32 bits, one rounding; else in floats, node by node */
+  bool saturating;  /* the same as on x86 without VNNI, where pairs of u8*s8 products are summed in 16 bits and saturate */
+} qcc_run_settings;
+#define QCC_RUN_SETTINGS_INIT \
+  { sizeof(qcc_run_settings), 0, 0, 0 }
+QCC_API qcc_status qcc_run_as(const qcc_model *model, const qcc_data *data, const qcc_run_settings *settings,
+                              qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs), void *user);
 /* Value of any float tensor for every sample, f32. QCC_ARG: no such tensor. */
 QCC_API qcc_status qcc_inspect_tensor(const qcc_model *model, const qcc_data *data, const char *tensor,
                                       qcc_status (*each)(void *user, size_t sample, const qcc_array *value), void *user);

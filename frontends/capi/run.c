@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backends/ref/ref.h"
+#include "frontends/capi/codes.h"
 #include "frontends/capi/model.h"
 #include "frontends/onnx/import.h"
 
@@ -139,24 +140,48 @@ static qcc_status deliver(void *user, size_t sample, const qcc_tensor *outputs) 
 }
 
 /* Opens a graph, runs every sample, closes. */
-static qcc_status run_graph(qcc_context *cx, const qcc_graph *g, const qcc_data *data, unsigned threads, const qcc_hooks *hooks) {
+static qcc_status run_graph(qcc_context *cx, const qcc_graph *g, const qcc_samples *samples, const qcc_run_options *how,
+                            const qcc_hooks *hooks) {
   const qcc_eval *eval = qcc_ref_eval();
   qcc_runner *runner = NULL;
-  QCC_TRY(eval->open(&runner, cx, g, &(qcc_run_options){.workers = qcc_threads_of(threads)}));
-  qcc_status st = eval->run(runner, &data->samples, 0, data->samples.count, hooks);
+  QCC_TRY(eval->open(&runner, cx, g, how));
+  qcc_status st = eval->run(runner, samples, 0, samples->count, hooks);
   eval->close(runner);
+  return st;
+}
+
+/* The same on a copy whose quantized parts are operators on codes. */
+static qcc_status run_codes(qcc_context *cx, const qcc_graph *g, const qcc_samples *samples, const qcc_run_options *how,
+                            const qcc_hooks *hooks) {
+  qcc_codes codes;
+  qcc_status st = qcc_codes_open(&codes, cx, g, samples);
+  if (st == QCC_OK) st = run_graph(cx, codes.g, &codes.samples, how, hooks);
+  qcc_codes_close(&codes);
   return st;
 }
 
 qcc_status qcc_run(const qcc_model *model, const qcc_data *data, unsigned threads,
                    qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs), void *user) {
-  if (!model || !data || !output) return QCC_ARG;
+  qcc_run_settings settings = QCC_RUN_SETTINGS_INIT;
+  settings.threads = threads;
+  return qcc_run_as(model, data, &settings, output, user);
+}
+
+qcc_status qcc_run_as(const qcc_model *model, const qcc_data *data, const qcc_run_settings *settings,
+                      qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs), void *user) {
+  if (!model || !data || !settings || !output) return QCC_ARG;
+  if (settings->size != sizeof *settings)
+    return qcc_error(model->cx, QCC_ARG, "A-146", NULL, "run settings of another version of the library");
   QCC_TRY(qcc_data_fits(data, model));
+  const qcc_run_options options = {.workers = qcc_threads_of(settings->threads),
+                                   .arithmetic = settings->saturating ? QCC_AS_SATURATING
+                                                 : settings->exact    ? QCC_AS_EXACT
+                                                                      : QCC_AS_FLOAT};
   sink s = {.cx = model->cx, .output = output, .user = user, .count = model->g->output_count};
   s.arrays = qcc_zalloc_array(model->cx, s.count + 1u, sizeof *s.arrays);
   if (!s.arrays) return QCC_NOMEM;
   qcc_hooks hooks = {.output = deliver, .user = &s, .stage = "run"};
-  qcc_status st = run_graph(model->cx, model->g, data, threads, &hooks);
+  qcc_status st = (options.arithmetic == QCC_AS_FLOAT ? run_graph : run_codes)(model->cx, model->g, &data->samples, &options, &hooks);
   qcc_free(model->cx, s.arrays);
   return st;
 }
@@ -184,6 +209,6 @@ qcc_status qcc_inspect_tensor(const qcc_model *model, const qcc_data *data, cons
   if (!v) return qcc_error(model->cx, QCC_ARG, "A-102", NULL, "the model has no tensor \"%s\"", tensor);
   inspection in = {.each = each, .user = user};
   qcc_hooks hooks = {.observed = (const qcc_value *[]){v, NULL}, .want_layout = true, .observe_typed = inspect, .user = &in};
-  QCC_TRY(run_graph(model->cx, model->g, data, 1, &hooks)); /* one worker: `each` sees samples in order */
+  QCC_TRY(run_graph(model->cx, model->g, &data->samples, NULL, &hooks)); /* one worker: `each` sees samples in order */
   return in.status;
 }

@@ -6,11 +6,12 @@
 
 #include "frontends/cli/cli.h"
 
-typedef enum kind { FLAG, TEXT, NUMBER, LIST_KIND } kind;
+typedef enum kind { FLAG, TEXT, NUMBER, LIST_KIND, CHOICE } kind;
 #define KIND_FLAG FLAG
 #define KIND_TEXT TEXT
 #define KIND_NUMBER NUMBER
 #define KIND_LIST LIST_KIND
+#define KIND_CHOICE CHOICE
 
 typedef struct row {
   kind kind;
@@ -43,7 +44,7 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 static void help_row(FILE *to, const row *r) {
   char left[64];
   snprintf(left, sizeof left, "%s%c%s--%s%s%s", r->letter ? "-" : "", r->letter ? r->letter : ' ', r->letter ? ", " : "   ", r->name,
-           *r->arg ? " " : "", r->arg);
+           *r->arg && *r->arg != '[' ? " " : "", r->arg);
   fprintf(to, "  %-28s %s\n", left, r->doc);
 }
 
@@ -116,6 +117,7 @@ static qcc_status parse_option(args *a, int argc, char **argv, int *i) {
   if (name[n] == '=') value = name + n + 1;
   if (!is_long && name[1]) value = name + 1;
   if (r->kind == FLAG && value) return usage_error("option --%s takes no value", r->name);
+  if (r->kind == CHOICE && !value) value = "";
   if (r->kind != FLAG && !value) value = ++*i < argc ? argv[*i] : NULL;
   if (r->kind != FLAG && !value) return usage_error("option --%s needs a value", r->name);
   return set(a, r, value);

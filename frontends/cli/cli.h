@@ -15,7 +15,7 @@ typedef struct text_list {
 } text_list;
 
 typedef bool option_FLAG;
-typedef const char *option_TEXT;
+typedef const char *option_TEXT, *option_CHOICE;
 typedef struct {
   uint64_t value;
   bool given;

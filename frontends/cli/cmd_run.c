@@ -84,11 +84,21 @@ static void print_paths(const call *c) {
   }
 }
 
+static qcc_status settings_of(qcc_run_settings *to, const args *a) {
+  to->threads = (unsigned)a->threads.value;
+  to->exact = a->exact != NULL;
+  to->saturating = a->exact && strcmp(a->exact, "saturating") == 0;
+  if (a->exact && *a->exact && !to->saturating) return usage_error("--exact=%s: it is --exact or --exact=saturating", a->exact);
+  return QCC_OK;
+}
+
 static qcc_status run(call *c) {
-  qcc_status st = read_inputs(c);
+  qcc_run_settings settings = QCC_RUN_SETTINGS_INIT;
+  qcc_status st = settings_of(&settings, c->a);
+  if (st == QCC_OK) st = read_inputs(c);
   qcc_data *data = NULL;
   if (st == QCC_OK) st = qcc_data_pull(&data, c->model, 1, give, c);
-  if (st == QCC_OK) st = qcc_run(c->model, data, (unsigned)c->a->threads.value, write_outputs, c);
+  if (st == QCC_OK) st = qcc_run_as(c->model, data, &settings, write_outputs, c);
   if (st == QCC_OK && !c->a->quiet) print_paths(c);
   qcc_data_free(data);
   return st;

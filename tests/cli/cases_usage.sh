@@ -41,6 +41,8 @@ t_bad_values() {
   says 'needs a value'
   expect 2 qcc net.onnx other.onnx -o out.onnx
   says 'too many arguments'
+  expect 2 qcc run net.onnx --in x=x.npy --out results --exact=often
+  says 'it is --exact or --exact=saturating'
   expect 2 qcc net.onnx -o out.onnx --quiet=yes
   says 'takes no value'
   expect 2 qcc net.onnx -o out.onnx --limit max-nodes

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * run_model MODEL [-o FOLDER] [-w WORKERS] [-n SAMPLES] [-r ROUNDS] [-p PASSES] [-a] [-s NAME=1x3x224x224] [FILE.pb...]
+ * run_model MODEL [-o FOLDER] [-w WORKERS] [-n SAMPLES] [-r ROUNDS] [-p PASSES] [-a] [-e exact|saturating] [-s NAME=1x3x224x224] [FILE.pb...]
  * Runs a model on the built-in runtime: inputs from TensorProto files in the order of the model's inputs, the rest random. -a observes
- * every value, -p runs passes before. Writes FOLDER/<index>.npy and prints time per sample, memory and the instruction set. */
+ * every value, -p runs passes before, -e evaluates quantized parts as integers. Writes FOLDER/<index>.npy and prints time per sample, memory
+ * and the instruction set. */
 #define _GNU_SOURCE /* getrusage, clock_gettime */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ typedef struct tool {
   unsigned workers;
   size_t samples, rounds;
   bool all;
+  qcc_arithmetic how;
   qcc_tensor given[64]; /* of every sample: from files, then random */
   uint32_t given_count;
   shape shapes[16];
@@ -131,7 +133,7 @@ static qcc_status run(tool *t) {
     if (node->out[i]) all[n++] = node->out[i];
   if (t->all) hooks.observed = all, hooks.observe = see;
   qcc_runner *r = NULL;
-  qcc_status st = e->open(&r, t->cx, t->g, &(qcc_run_options){.workers = t->workers});
+  qcc_status st = e->open(&r, t->cx, t->g, &(qcc_run_options){.workers = t->workers, .arithmetic = t->how});
   double best = 1e30, work = 1e30, before = 0;
   for (size_t i = 0; st == QCC_OK && i < t->rounds; ++i) {
     const double start = cpu();
@@ -180,6 +182,8 @@ static qcc_status start(tool *t, int argc, char **argv) {
       t->rounds = strtoul(v, NULL, 10);
     else if (a[1] == 'p')
       t->passes = v;
+    else if (a[1] == 'e')
+      t->how = *v == 's' ? QCC_AS_SATURATING : QCC_AS_EXACT;
     else if (a[1] == 's')
       read_shape(t, v);
     else
@@ -190,6 +194,7 @@ static qcc_status start(tool *t, int argc, char **argv) {
   QCC_TRY(qcc_onnx_load(&t->g, t->cx, t->model));
   const qcc_pass_run_options options = {.eval = qcc_ref_eval()};
   if (t->passes) QCC_TRY(qcc_run_passes(t->g, t->passes, &options));
+  if (t->how != QCC_AS_FLOAT) QCC_TRY(qcc_run_passes(t->g, "@qlinear", &options));
   return make_inputs(t);
 }
 
@@ -201,7 +206,8 @@ int main(int argc, char **argv) {
   if (st == QCC_OK)
     st = run(&t);
   else if (st == QCC_ARG)
-    fprintf(stderr, "usage: run_model MODEL [-o FOLDER] [-w N] [-n N] [-r N] [-p PASSES] [-a] [-s NAME=1x3] [FILE.pb...]\n");
+    fprintf(stderr,
+            "usage: run_model MODEL [-o FOLDER] [-w N] [-n N] [-r N] [-p PASSES] [-a] [-e exact|saturating] [-s NAME=1x3] [FILE.pb...]\n");
   for (uint32_t i = 0; i < t.given_count; ++i) qcc_tensor_release(&t.given[i]);
   qcc_graph_free(t.g);
   qcc_context_free(t.cx);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From Q/DQ to operators on codes before a run. Inputs that have a default become constants on the way, so samples may hold more tensors than
+ * the copy takes. */
+#include "frontends/capi/codes.h"
+
+#include <string.h>
+
+#include "backends/ref/ref.h"
+#include "passes/pass.h"
+
+static qcc_status get(void *user, size_t sample, qcc_tensor *inputs) {
+  qcc_codes *c = user;
+  memset(c->inputs, 0, c->from_count * sizeof *c->inputs);
+  qcc_status st = c->from->get(c->from->user, sample, c->inputs);
+  for (uint32_t i = 0; i < c->g->input_count; i++) {
+    inputs[i] = c->inputs[c->index[i]];
+    c->inputs[c->index[i]] = (qcc_tensor){0};
+  }
+  for (uint32_t i = 0; i < c->from_count; i++) qcc_tensor_release(&c->inputs[i]);
+  return st;
+}
+
+static qcc_status match_inputs(qcc_codes *c, const qcc_graph *g) {
+  c->from_count = g->input_count;
+  c->index = qcc_zalloc_array(c->cx, c->g->input_count + 1u, sizeof *c->index);
+  c->inputs = qcc_zalloc_array(c->cx, g->input_count + 1u, sizeof *c->inputs);
+  if (!c->index || !c->inputs) return QCC_NOMEM;
+  for (uint32_t i = 0, at = 0; i < c->g->input_count; i++, at++) {
+    while (at < g->input_count && g->inputs[at]->name != c->g->inputs[i]->name) at++;
+    if (at == g->input_count) return qcc_error(c->cx, QCC_INTERNAL, "I-141", NULL, "an input of the model was lost");
+    c->index[i] = at;
+  }
+  return QCC_OK;
+}
+
+qcc_status qcc_codes_open(qcc_codes *c, qcc_context *cx, const qcc_graph *g, const qcc_samples *samples) {
+  *c = (qcc_codes){.cx = cx, .from = samples, .samples = {.count = samples->count, .get = get}};
+  const qcc_pass_run_options options = {.eval = qcc_ref_eval()};
+  c->samples.user = c;
+  QCC_TRY(qcc_graph_clone(&c->g, g));
+  QCC_TRY(qcc_run_passes(c->g, "@qlinear", &options));
+  return match_inputs(c, g);
+}
+
+void qcc_codes_close(qcc_codes *c) {
+  qcc_graph_free(c->g);
+  qcc_free(c->cx, c->index);
+  qcc_free(c->cx, c->inputs);
+}

@@ -31,9 +31,12 @@ static qcc_status check_blocks(const qcc_infer *f, const qcc_type *x, const qcc_
   return QCC_OK;
 }
 
+/* The forms of com.microsoft have scales per axis and in half precision, but no blocks. */
+static int64_t level(const qcc_infer *f) { return f->node->domain[0] ? 19 : f->opset; }
+
 static qcc_status check_scale_shape(const qcc_infer *f) {
   const qcc_type *x = qcc_shape_ranked(f, 0), *s = qcc_shape_ranked(f, 1), *z = qcc_shape_ranked(f, 2);
-  int64_t block = f->opset >= 21 ? qcc_attr_int(f->node, "block_size", 0) : 0;
+  int64_t block = level(f) >= 21 ? qcc_attr_int(f->node, "block_size", 0) : 0;
   if (block < 0) return qcc_shape_bad(f, QCC_M_QUANT, "block_size is %lld; allowed is 0 or more", (long long)block);
   if (s && z && !(is_one(s) && is_one(z))) {
     if (s->rank != z->rank) return qcc_shape_bad(f, QCC_M_QUANT, "scale has rank %d, zero point %d", s->rank, z->rank);
@@ -44,7 +47,7 @@ static qcc_status check_scale_shape(const qcc_infer *f) {
   }
   if (!x || !s || is_one(s)) return QCC_OK;
   if (block > 0) return check_blocks(f, x, s, block);
-  if (s->rank != 1 || (f->opset < 13))
+  if (s->rank != 1 || level(f) < 13)
     return qcc_shape_bad(f, QCC_M_QUANT, "scale has rank %d; one scale or, from opset 13, one per slice of an axis is allowed", s->rank);
   int axis;
   QCC_TRY(qcc_shape_axis(f, qcc_attr_int(f->node, "axis", 1), x->rank, &axis));
@@ -75,7 +78,7 @@ qcc_status qcc_shape_dequantize(qcc_infer *f) {
   QCC_TRY(check_scale_values(f, 1));
   if (zero != QCC_NONE && t.dtype != QCC_NONE && zero != t.dtype)
     return qcc_shape_bad(f, QCC_M_QUANT, "zero point is %s, the data %s", qcc_dtype_name(zero), qcc_dtype_name(t.dtype));
-  if (f->opset < 19) scale = QCC_F32;
+  if (level(f) < 19) scale = QCC_F32;
   QCC_TRY(qcc_shape_dtype_attr(f, "output_dtype", scale, &t.dtype));
   qcc_shape_set(f, 0, &t);
   return QCC_OK;
@@ -107,12 +110,27 @@ static qcc_status check_triple(const qcc_infer *f, uint32_t k, int64_t slices) {
   return QCC_OK;
 }
 
+/* Data may stand channels last in the form of com.microsoft; the weight never does. */
+static qcc_status conv_layout(qcc_infer *f) {
+  const qcc_type *x = qcc_shape_ranked(f, 0), *in[9];
+  if (f->node->op != QCC_OP_MS_QLINEAR_CONV || !qcc_attr_int(f->node, "channels_last", 0))
+    return qcc_shape_conv_of(f, 0, 3, qcc_shape_dtype(f, 7));
+  if (!x || x->rank < 3) return x ? qcc_shape_rank(f, 0, 3, 5) : QCC_OK;
+  const qcc_type first = qcc_channels_first(x);
+  qcc_infer turned = *f;
+  for (uint32_t i = 0; i < 9; i++) in[i] = i == 0 ? &first : qcc_shape_in(f, i);
+  turned.in = in;
+  QCC_TRY(qcc_shape_conv_of(&turned, 0, 3, qcc_shape_dtype(f, 7)));
+  if (f->node->out_count && f->out[0].rank > 2) f->out[0] = qcc_channels_last(&f->out[0]);
+  return QCC_OK;
+}
+
 qcc_status qcc_shape_qlinear_conv(qcc_infer *f) {
   const qcc_type *w = qcc_shape_ranked(f, 3), *b = qcc_shape_ranked(f, 8);
   QCC_TRY(check_triple(f, 0, 1));
   QCC_TRY(check_triple(f, 3, w && w->rank > 0 ? w->dim[0] : QCC_DIM_UNKNOWN));
   QCC_TRY(check_scale_values(f, 6));
-  QCC_TRY(qcc_shape_conv_of(f, 0, 3, qcc_shape_dtype(f, 7)));
+  QCC_TRY(conv_layout(f));
   if (!b || !w) return QCC_OK;
   QCC_TRY(qcc_shape_rank(f, 8, 1, 1));
   int64_t channels = w->dim[0];
@@ -145,8 +163,16 @@ qcc_status qcc_shape_matmul_integer(qcc_infer *f) {
 }
 
 /* ---- com.microsoft: integer forms of float operators; the result has the type of the zero point or the data */
+/* Inputs behind an optional one that must be there all the same. */
+static qcc_status need(const qcc_infer *f, uint32_t k) {
+  return qcc_shape_in(f, k) ? QCC_OK : qcc_shape_bad(f, QCC_M_ARITY, "input %u is missing", k);
+}
+
 qcc_status qcc_shape_ms_binary(qcc_infer *f) {
   const qcc_type *b = qcc_shape_in(f, 3);
+  QCC_TRY(need(f, 3));
+  QCC_TRY(need(f, 4));
+  QCC_TRY(need(f, 6));
   QCC_TRY(check_triple(f, 0, 1));
   QCC_TRY(check_triple(f, 3, 1));
   qcc_type t;
@@ -156,10 +182,52 @@ qcc_status qcc_shape_ms_binary(qcc_infer *f) {
 }
 
 qcc_status qcc_shape_ms_unary(qcc_infer *f) {
+  QCC_TRY(need(f, 3));
   QCC_TRY(check_triple(f, 0, 1));
   qcc_shape_set(f, 0, f->in[0]);
   return QCC_OK;
 }
+
+/* Condition, two triples, scale and zero point of the result. */
+qcc_status qcc_shape_ms_where(qcc_infer *f) {
+  qcc_type both, t;
+  QCC_TRY(check_triple(f, 1, 1));
+  QCC_TRY(check_triple(f, 4, 1));
+  QCC_TRY(check_scale_values(f, 7));
+  if (!qcc_broadcast(&both, f->in[1], f->in[4]) || !qcc_broadcast(&t, &both, f->in[0]))
+    return qcc_shape_bad(f, QCC_M_DIM, "condition and operands do not broadcast");
+  t.dtype = qcc_shape_dtype(f, 1);
+  qcc_shape_set(f, 0, &t);
+  return QCC_OK;
+}
+
+qcc_status qcc_shape_ms_pool(qcc_infer *f) {
+  const qcc_type *x = qcc_shape_ranked(f, 0);
+  const bool last = qcc_attr_int(f->node, "channels_last", 0) != 0;
+  qcc_window window;
+  qcc_type t = qcc_shape_type(qcc_shape_dtype(f, 0), -1);
+  QCC_TRY(need(f, 3));
+  QCC_TRY(check_triple(f, 0, 1));
+  QCC_TRY(check_scale_values(f, 3));
+  QCC_TRY(qcc_shape_rank(f, 0, 3, QCC_MAX_RANK));
+  qcc_shape_set(f, 0, &t);
+  if (!x) return QCC_OK;
+  t = last ? qcc_channels_first(x) : *x;
+  if (f->node->op == QCC_OP_MS_QLINEAR_AVERAGE_POOL) {
+    const qcc_type first = t;
+    if (!qcc_attr_find(f->node, "kernel_shape")) return qcc_shape_bad(f, QCC_M_ARITY, "attribute kernel_shape is missing");
+    QCC_TRY(qcc_window_of(&window, f->cx, f->node, &first, NULL));
+    for (int i = 0; i < window.rank; i++) t.dim[i + 2] = window.out[i];
+  } else {
+    for (int i = 2; i < t.rank; i++) t.dim[i] = 1;
+  }
+  if (last) t = qcc_channels_last(&t);
+  qcc_shape_set(f, 0, &t);
+  return QCC_OK;
+}
+
+/* Codes times codes, or floats times codes, to floats. */
+qcc_status qcc_shape_ms_matmul_float(qcc_infer *f) { return qcc_shape_matmul_of(f, 0, 1, qcc_shape_dtype(f, 2)); }
 
 qcc_status qcc_shape_ms_gemm(qcc_infer *f) {
   bool ta, tb;

@@ -208,3 +208,17 @@ qcc_status qcc_window_of(qcc_window *out, qcc_context *cx, const qcc_node *n, co
   }
   return QCC_OK;
 }
+
+qcc_type qcc_channels_first(const qcc_type *t) {
+  qcc_type out = *t;
+  out.dim[1] = t->dim[t->rank - 1];
+  for (int d = 2; d < t->rank; d++) out.dim[d] = t->dim[d - 1];
+  return out;
+}
+
+qcc_type qcc_channels_last(const qcc_type *t) {
+  qcc_type out = *t;
+  out.dim[t->rank - 1] = t->dim[1];
+  for (int d = 2; d < t->rank; d++) out.dim[d - 1] = t->dim[d];
+  return out;
+}

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * MatMulInteger and QLinearMatMul: exact sums in 32 bits, then (QLinear) one multiplication by the combined scale and one rounding. */
+ * Integer products of matrices: MatMulInteger, QLinearMatMul, and of com.microsoft QGemm, MatMulIntegerToFloat, DynamicQuantizeMatMul.
+ * Exact sums in 32 bits, then one multiplication by the combined scale and, for codes, one rounding. */
 #include "backends/ref/k_integer.h"
+#include "backends/ref/run.h"
 
 void qcc_kx_int_gemm(int64_t m, int64_t n, int64_t k, const int16_t *a, const int16_t *b, int32_t *c) {
   for (int64_t i = 0; i < m; ++i, c += n) {
@@ -49,6 +51,17 @@ qcc_status qcc_kx_scales(qcc_kargs *k, uint32_t i, int64_t lines, const float **
   return *scale ? QCC_OK : QCC_NOMEM;
 }
 
+qcc_status qcc_kx_params_of(qcc_kargs *k, uint32_t scale_at, uint32_t zero_at, qcc_kx_params *to) {
+  const qcc_tensor *zero = qcc_kx_in(k, zero_at);
+  const float *scale = NULL;
+  int64_t n;
+  if (!qcc_kx_in(k, scale_at)) return qcc_kx_fail(k, QCC_DATA, "D-706", "input %u is left out", scale_at);
+  QCC_TRY(qcc_kx_scales(k, scale_at, 1, &scale, &n));
+  if (zero && qcc_tensor_count(zero) != 1) return qcc_kx_fail(k, QCC_DATA, "D-870", "input %u must be one zero point", zero_at);
+  *to = (qcc_kx_params){scale[0], zero ? (int32_t)qcc_tensor_get_s64(zero, 0) : 0};
+  return QCC_OK;
+}
+
 /* ---- batched product of the last two axes, as NumPy does it */
 typedef struct product {
   qcc_type out;
@@ -74,13 +87,8 @@ static qcc_status plan(qcc_kargs *k, uint32_t a_at, uint32_t b_at, product *p) {
   return QCC_OK;
 }
 
-static qcc_status multiply(qcc_kargs *k, product *p, uint32_t a_at, uint32_t a_zero, uint32_t b_at, uint32_t b_zero, int32_t *to) {
-  qcc_status st;
-  const int16_t *a = qcc_kx_centred(k, a_at, a_zero, p->m, p->k, &st);
-  if (!a) return st;
-  const int16_t *b = qcc_kx_centred(k, b_at, b_zero, p->n, 1, &st);
-  if (!b) return st;
-  if (qcc_kx_product(p->out.dim, 0, p->out.rank) == 0) return QCC_OK;
+static void multiply_batches(product *p, const int16_t *a, const int16_t *b, int32_t *to) {
+  if (qcc_kx_product(p->out.dim, 0, p->out.rank) == 0) return;
   int last = p->batch.rank - 1;
   do {
     for (int64_t i = 0; i < p->batch.dim[last]; ++i) {
@@ -88,6 +96,15 @@ static qcc_status multiply(qcc_kargs *k, product *p, uint32_t a_at, uint32_t a_z
       qcc_kx_int_gemm(p->m, p->n, p->k, a + at_a * p->m * p->k, b + at_b * p->k * p->n, to + (p->batch.done + i) * p->m * p->n);
     }
   } while (qcc_kx_bcast_next(&p->batch));
+}
+
+static qcc_status multiply(qcc_kargs *k, product *p, uint32_t a_at, uint32_t a_zero, uint32_t b_at, uint32_t b_zero, int32_t *to) {
+  qcc_status st;
+  const int16_t *a = qcc_kx_centred(k, a_at, a_zero, p->m, p->k, &st);
+  if (!a) return st;
+  const int16_t *b = qcc_kx_centred(k, b_at, b_zero, p->n, 1, &st);
+  if (!b) return st;
+  multiply_batches(p, a, b, to);
   return QCC_OK;
 }
 
@@ -122,6 +139,142 @@ qcc_status qcc_kernel_qlinear_matmul(qcc_kargs *k) {
   for (int64_t i = 0; i < n; ++i) {
     float factor = sa[na > 1 ? i / p.n % p.m : 0] * sb[nb > 1 ? i % p.n : 0] / sy[0];
     ((uint8_t *)out)[i] = (uint8_t)qcc_kx_requantize(acc[i], factor, zero, lo, hi);
+  }
+  return QCC_OK;
+}
+
+/* ---- to floats */
+/* y = acc * scale[column] + bias[column]; input `bias_at` may be left out. */
+static qcc_status to_floats(qcc_kargs *k, const product *p, const int32_t *acc, float scale, uint32_t scales_at, uint32_t bias_at,
+                            float *y) {
+  const float *scales = NULL, *bias = NULL;
+  int64_t n, count = qcc_kx_product(p->out.dim, 0, p->out.rank);
+  QCC_TRY(qcc_kx_scales(k, scales_at, p->n, &scales, &n));
+  if (qcc_kx_in(k, bias_at)) {
+    if (qcc_tensor_count(k->in[bias_at]) != p->n) return qcc_kx_fail(k, QCC_DATA, "D-210", "bias has not one entry per column");
+    bias = qcc_kx_f32(k, bias_at);
+    if (!bias) return QCC_NOMEM;
+  }
+  for (int64_t i = 0; i < count; ++i) y[i] = (float)acc[i] * (scale * scales[n > 1 ? i % p->n : 0]) + (bias ? bias[i % p->n] : 0.0f);
+  return QCC_OK;
+}
+
+qcc_status qcc_kernel_matmul_integer_to_float(qcc_kargs *k) {
+  product p;
+  const float *scale = NULL;
+  int64_t one;
+  float *y;
+  QCC_TRY(plan(k, 0, 1, &p));
+  p.out.dtype = k->in[2]->type.dtype;
+  if (!qcc_kx_is_float(p.out.dtype)) return qcc_kx_no_type(k, p.out.dtype);
+  QCC_TRY(qcc_kx_scales(k, 2, 1, &scale, &one));
+  QCC_TRY(qcc_kx_out_f32(k, 0, &p.out, &y));
+  if (!y) return QCC_OK;
+  int32_t *acc = qcc_kscratch(k, (size_t)(qcc_kx_product(p.out.dim, 0, p.out.rank) + 1) * sizeof *acc);
+  if (!acc) return QCC_NOMEM;
+  QCC_TRY(multiply(k, &p, 0, 4, 1, 5, acc));
+  QCC_TRY(to_floats(k, &p, acc, scale[0], 3, 6, y));
+  qcc_kx_store_f32(k, 0, y);
+  return QCC_OK;
+}
+
+int16_t *qcc_kx_dynamic(qcc_kargs *k, const float *x, int64_t n, float *scale) {
+  int32_t zero;
+  uint8_t *code = qcc_kscratch(k, (size_t)n + 1);
+  int16_t *to = qcc_kscratch(k, (size_t)(n + 1) * sizeof *to);
+  if (!code || !to) return NULL;
+  qcc_dynamic_params(k->worker->simd, x, (size_t)n, scale, &zero);
+  k->worker->simd->codes(code, x, (size_t)n, *scale, (float)-zero, (float)(255 - zero), zero);
+  for (int64_t i = 0; i < n; ++i) to[i] = (int16_t)(code[i] - zero);
+  return to;
+}
+
+qcc_status qcc_kernel_dynamic_quantize_matmul(qcc_kargs *k) {
+  product p;
+  float scale, *y;
+  qcc_status st;
+  QCC_TRY(plan(k, 0, 1, &p));
+  p.out.dtype = QCC_F32;
+  if (k->in[0]->type.dtype != QCC_F32) return qcc_kx_no_type(k, k->in[0]->type.dtype);
+  QCC_TRY(qcc_kx_out_f32(k, 0, &p.out, &y));
+  if (!y) return QCC_OK;
+  const int16_t *a = qcc_kx_dynamic(k, k->in[0]->data, qcc_tensor_count(k->in[0]), &scale);
+  if (!a) return QCC_NOMEM;
+  const int16_t *b = qcc_kx_centred(k, 1, 3, p.n, 1, &st);
+  if (!b) return st;
+  int32_t *acc = qcc_kscratch(k, (size_t)(qcc_kx_product(p.out.dim, 0, p.out.rank) + 1) * sizeof *acc);
+  if (!acc) return QCC_NOMEM;
+  multiply_batches(&p, a, b, acc);
+  return to_floats(k, &p, acc, scale, 2, 4, y);
+}
+
+/* ---- QGemm */
+typedef struct qgemm {
+  bool ta, tb;
+  int64_t m, n, k;
+} qgemm;
+
+static qcc_status qgemm_form(qcc_kargs *k, qgemm *g) {
+  const qcc_type *a = &k->in[0]->type, *b = &k->in[3]->type;
+  *g = (qgemm){.ta = qcc_attr_int(k->node, "transA", 0) != 0, .tb = qcc_attr_int(k->node, "transB", 0) != 0};
+  if (a->rank != 2 || b->rank != 2)
+    return qcc_kx_fail(k, QCC_DATA, "D-211", "operands have rank %d and %d, a product of matrices is needed", a->rank, b->rank);
+  g->m = a->dim[g->ta], g->k = a->dim[!g->ta], g->n = b->dim[!g->tb];
+  if (b->dim[g->tb] != g->k)
+    return qcc_kx_fail(k, QCC_DATA, "D-212", "inner sizes %lld and %lld differ", (long long)g->k, (long long)b->dim[g->tb]);
+  return QCC_OK;
+}
+
+static qcc_status qgemm_sums(qcc_kargs *k, const qgemm *g, int32_t *acc) {
+  const qcc_tensor *c = qcc_kx_in(k, 6);
+  qcc_status st;
+  const int16_t *a = qcc_kx_centred(k, 0, 2, 1, 1, &st), *b = a ? qcc_kx_centred(k, 3, 5, g->n, g->tb ? g->k : 1, &st) : NULL;
+  int16_t *at = g->ta ? qcc_kscratch(k, (size_t)(g->m * g->k + 1) * sizeof *at) : NULL;
+  int16_t *bt = g->tb ? qcc_kscratch(k, (size_t)(g->n * g->k + 1) * sizeof *bt) : NULL;
+  if (!a || !b) return st;
+  if ((g->ta && !at) || (g->tb && !bt)) return QCC_NOMEM;
+  if (g->ta) qcc_kx_turn(at, a, 1, g->k, g->m, sizeof *a);
+  if (g->tb) qcc_kx_turn(bt, b, 1, g->n, g->k, sizeof *b);
+  qcc_kx_int_gemm(g->m, g->n, g->k, g->ta ? at : a, g->tb ? bt : b, acc);
+  if (!c) return QCC_OK;
+  const qcc_type out = {.dtype = QCC_S32, .rank = 2, .dim = {g->m, g->n}};
+  qcc_kx_bcast p;
+  if (c->type.dtype != QCC_S32 || !qcc_kx_bcast_init(&p, &out, (const qcc_type *const[]){&c->type}, 1))
+    return qcc_kx_fail(k, QCC_DATA, "D-213", "C is not of type s32 or does not broadcast to [%lld,%lld]", (long long)g->m, (long long)g->n);
+  const int last = p.rank - 1;
+  if (g->m && g->n) do {
+      for (int64_t i = 0; i < p.dim[last]; ++i)
+        acc[p.done + i] = (int32_t)((uint32_t)acc[p.done + i] + (uint32_t)((const int32_t *)c->data)[p.offset[0] + i * p.stride[0][last]]);
+    } while (qcc_kx_bcast_next(&p));
+  return QCC_OK;
+}
+
+qcc_status qcc_kernel_qgemm(qcc_kargs *k) {
+  const qcc_tensor *zero = qcc_kx_in(k, 8);
+  const float alpha = qcc_attr_float(k->node, "alpha", 1.0f), *sa = NULL, *sb = NULL;
+  const qcc_dtype t = zero ? zero->type.dtype : QCC_F32;
+  int64_t na, nb;
+  qcc_kx_params y = {1.0f, 0};
+  qgemm g;
+  void *to;
+  QCC_TRY(qgemm_form(k, &g));
+  if (zero && t != QCC_U8 && t != QCC_S8) return qcc_kx_no_type(k, t);
+  if (zero && !qcc_kx_in(k, 7)) return qcc_kx_fail(k, QCC_DATA, "D-706", "input 7 is left out");
+  QCC_TRY(qcc_kx_scales(k, 1, 1, &sa, &na));
+  QCC_TRY(qcc_kx_scales(k, 4, g.n, &sb, &nb));
+  if (zero) QCC_TRY(qcc_kx_params_of(k, 7, 8, &y));
+  const qcc_type out = {.dtype = t, .rank = 2, .dim = {g.m, g.n}};
+  QCC_TRY(qcc_kx_out(k, 0, &out, &to));
+  if (!to) return QCC_OK;
+  int32_t *acc = qcc_kscratch(k, (size_t)(g.m * g.n + 1) * sizeof *acc);
+  if (!acc) return QCC_NOMEM;
+  QCC_TRY(qgemm_sums(k, &g, acc));
+  for (int64_t i = 0; i < g.m * g.n; ++i) {
+    const float factor = alpha * sa[0] * sb[nb > 1 ? i % g.n : 0];
+    if (zero)
+      ((uint8_t *)to)[i] = (uint8_t)qcc_kx_requantize(acc[i], factor / y.scale, y.zero, qcc_dtype_min(t), qcc_dtype_max(t));
+    else
+      ((float *)to)[i] = (float)acc[i] * factor;
   }
   return QCC_OK;
 }

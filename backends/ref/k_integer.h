@@ -10,8 +10,16 @@ void qcc_kx_int_gemm(int64_t m, int64_t n, int64_t k, const int16_t *a, const in
 /* Elements minus their zero point. `zero` is input `zero_at` (absent: 0): one number, or one per index of the dim of size `lines`, of which
  * every `run` neighbours share one. NULL: no memory or a wrong size; *st says which. */
 int16_t *qcc_kx_centred(qcc_kargs *k, uint32_t input, uint32_t zero_at, int64_t lines, int64_t run, qcc_status *st);
+/* Floats as u8 codes of their own range, minus the zero point. NULL: no memory, told. */
+int16_t *qcc_kx_dynamic(qcc_kargs *k, const float *x, int64_t n, float *scale);
 /* Scales of input `i`: one, or `lines` of them. */
 qcc_status qcc_kx_scales(qcc_kargs *k, uint32_t i, int64_t lines, const float **scale, int64_t *count) QCC_MUST_USE;
+/* One scale (input `scale_at`) and one zero point (input `zero_at`; left out: 0). */
+typedef struct qcc_kx_params {
+  float scale;
+  int32_t zero;
+} qcc_kx_params;
+qcc_status qcc_kx_params_of(qcc_kargs *k, uint32_t scale_at, uint32_t zero_at, qcc_kx_params *to) QCC_MUST_USE;
 /* Quantized output element: round(acc * factor) + zero, saturated. */
 static inline int64_t qcc_kx_requantize(int32_t acc, float factor, int64_t zero, int64_t lo, int64_t hi) {
   float x = rintf((float)acc * factor) + (float)zero;

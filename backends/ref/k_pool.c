@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * MaxPool, AveragePool and the global pools on row-major tensors, one to three spatial dims. The fast form, channels last, is in step_pool.c. */
-#include "backends/ref/kutil.h"
+ * MaxPool, AveragePool and the global pools on row-major tensors, one to three spatial dims, and the averages of com.microsoft on codes.
+ * The fast form, channels last, is in step_pool.c. */
+#include "backends/ref/k_integer.h"
+#include "ir/quant.h"
 
 typedef struct pool {
   qcc_window win; /* always three dims: leading ones are 1 */
@@ -18,8 +20,7 @@ static void widen(qcc_window *w) {
   }
 }
 
-static qcc_status form(qcc_kargs *k, pool *p, qcc_type *out) {
-  const qcc_type *x = &k->in[0]->type;
+static qcc_status form(qcc_kargs *k, const qcc_type *x, pool *p, qcc_type *out) {
   QCC_TRY(qcc_window_of(&p->win, k->cx, k->node, x, NULL));
   *out = *x;
   for (int d = 0; d < p->win.rank; ++d) out->dim[d + 2] = p->win.out[d];
@@ -118,7 +119,7 @@ qcc_status qcc_kernel_max_pool(qcc_kargs *k) {
   qcc_type out, at;
   pool p;
   if (!run) return qcc_kx_no_type(k, t);
-  QCC_TRY(form(k, &p, &out));
+  QCC_TRY(form(k, &k->in[0]->type, &p, &out));
   at = qcc_kx_like(&out, QCC_S64);
   if (k->out_count > 1) QCC_TRY(qcc_kx_out(k, 1, &at, &index));
   if (half) {
@@ -159,7 +160,7 @@ qcc_status qcc_kernel_average_pool(qcc_kargs *k) {
   pool p;
   float *y;
   if (!qcc_kx_is_float(k->in[0]->type.dtype)) return qcc_kx_no_type(k, k->in[0]->type.dtype);
-  QCC_TRY(form(k, &p, &out));
+  QCC_TRY(form(k, &k->in[0]->type, &p, &out));
   QCC_TRY(qcc_kx_out_f32(k, 0, &out, &y));
   const float *x = qcc_kx_f32(k, 0);
   if (!y || !x) return y ? QCC_NOMEM : QCC_OK;
@@ -200,3 +201,90 @@ static qcc_status global(qcc_kargs *k, float (*reduce)(const float *x, int64_t n
 
 qcc_status qcc_kernel_global_average_pool(qcc_kargs *k) { return global(k, mean); }
 qcc_status qcc_kernel_global_max_pool(qcc_kargs *k) { return global(k, largest); }
+
+/* ---- QLinearAveragePool, QLinearGlobalAveragePool: the bits of ONNX Runtime on x86-64 */
+typedef struct coded {
+  qcc_kx_params x, y;
+  qcc_dtype type;
+  const uint8_t *from; /* channels first */
+  uint8_t *to;
+  int64_t batch, channels, in, out; /* elements of a plane */
+} coded;
+
+static int32_t code(const coded *c, const uint8_t *at) { return c->type == QCC_U8 ? *at : (int8_t)*at; }
+
+static void coded_average(const coded *c, const pool *p) {
+  const qcc_window *w = &p->win;
+  const int64_t size = qcc_kx_product(w->kernel, 0, 3);
+  const float lo = (float)qcc_dtype_min(c->type), hi = (float)qcc_dtype_max(c->type);
+  for (int64_t i = 0; i < p->planes * c->out; ++i) {
+    const uint8_t *plane = c->from + i / c->out * c->in;
+    spot s;
+    float sum = 0.0f;
+    find(w, i % c->out, &s);
+    EACH_TAP(&s, w) sum += c->x.scale * (float)(code(c, plane + (z * w->in[1] + y) * w->in[2] + x) - c->x.zero);
+    const int64_t real = (s.to[0] - s.from[0]) * (s.to[1] - s.from[1]) * (s.to[2] - s.from[2]);
+    const float mean = sum / (float)(p->count_pads ? size : real), r = rintf(mean / c->y.scale + (float)c->y.zero);
+    c->to[i] = (uint8_t)(int32_t)(!(r > lo) ? lo : r > hi ? hi : r);
+  }
+}
+
+/* Whole planes: one exact sum, one multiplication. */
+static void coded_mean(const coded *c) {
+  const float factor = c->x.scale / (c->y.scale * (float)c->in);
+  for (int64_t i = 0; i < c->batch * c->channels; ++i) {
+    int64_t sum = 0;
+    for (int64_t j = 0; j < c->in; ++j) sum += code(c, c->from + i * c->in + j) - c->x.zero;
+    c->to[i] = (uint8_t)qcc_kx_requantize((int32_t)sum, factor, c->y.zero, qcc_dtype_min(c->type), qcc_dtype_max(c->type));
+  }
+}
+
+/* x as the operator sees it, channels first, and the place for the result, which stands in scratch when it must be turned. */
+static qcc_status coded_start(qcc_kargs *k, coded *c, const qcc_type *x, const qcc_type *out, bool last, void *y) {
+  c->type = x->dtype;
+  c->batch = x->dim[0], c->channels = x->dim[1];
+  c->in = qcc_kx_product(x->dim, 2, x->rank), c->out = qcc_kx_product(out->dim, 2, out->rank);
+  c->from = k->in[0]->data, c->to = y;
+  QCC_TRY(qcc_kx_params_of(k, 1, 2, &c->x));
+  QCC_TRY(qcc_kx_params_of(k, 3, 4, &c->y));
+  if (!last) return QCC_OK;
+  uint8_t *turned = qcc_kscratch(k, (size_t)(c->batch * c->channels * c->in));
+  c->to = qcc_kscratch(k, (size_t)(c->batch * c->channels * c->out));
+  if (!turned || !c->to) return QCC_NOMEM;
+  qcc_kx_turn(turned, k->in[0]->data, c->batch, c->in, c->channels, 1);
+  c->from = turned;
+  return QCC_OK;
+}
+
+static bool whole_planes(const pool *p) {
+  for (int d = 0; d < 3; ++d)
+    if (p->win.kernel[d] != p->win.in[d] || p->win.pad_begin[d] || p->win.pad_end[d]) return false;
+  return true;
+}
+
+static qcc_status coded_pool(qcc_kargs *k, bool global_pool) {
+  const bool last = qcc_attr_int(k->node, "channels_last", 0) != 0;
+  qcc_type x = k->in[0]->type, out, turned;
+  coded c;
+  pool p;
+  void *y;
+  if (x.dtype != QCC_U8 && x.dtype != QCC_S8) return qcc_kx_no_type(k, x.dtype);
+  if (x.rank < 3) return qcc_kx_fail(k, QCC_DATA, "D-216", "input has rank %d, a pool takes 3 or more", x.rank);
+  if (last) x = qcc_channels_first(&x);
+  out = x;
+  for (int d = 2; d < x.rank; ++d) out.dim[d] = 1;
+  if (!global_pool) QCC_TRY(form(k, &x, &p, &out));
+  turned = last ? qcc_channels_last(&out) : out;
+  QCC_TRY(qcc_kx_out(k, 0, &turned, &y));
+  if (!y || qcc_tensor_count(&k->out[0]) == 0) return QCC_OK;
+  QCC_TRY(coded_start(k, &c, &x, &out, last, y));
+  if (global_pool || whole_planes(&p))
+    coded_mean(&c);
+  else
+    coded_average(&c, &p);
+  if (last) qcc_kx_turn(y, c.to, c.batch, c.channels, c.out, 1);
+  return QCC_OK;
+}
+
+qcc_status qcc_kernel_qlinear_average_pool(qcc_kargs *k) { return coded_pool(k, false); }
+qcc_status qcc_kernel_qlinear_global_average_pool(qcc_kargs *k) { return coded_pool(k, true); }

@@ -8,12 +8,14 @@ typedef struct qconv {
   int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3];
   int64_t batch, group, in_channels, out_channels; /* channels per group */
   int64_t in_plane, out_plane, depth;
+  bool last; /* data stand channels last */
   qcc_type type;
 } qconv;
 
-static qcc_status geometry(qcc_kargs *k, uint32_t w_at, qconv *g) {
-  const qcc_type *x = &k->in[0]->type, *w = &k->in[w_at]->type;
+static qcc_status geometry(qcc_kargs *k, uint32_t w_at, bool last, qconv *g) {
+  const qcc_type turned = last ? qcc_channels_first(&k->in[0]->type) : k->in[0]->type, *x = &turned, *w = &k->in[w_at]->type;
   qcc_window win;
+  g->last = last;
   QCC_TRY(qcc_window_of(&win, k->cx, k->node, x, w));
   int lead = 3 - win.rank;
   for (int d = 0; d < 3; ++d) {
@@ -67,6 +69,15 @@ static void patches(const qconv *g, int16_t *to, const int16_t *x) {
   }
 }
 
+static qcc_status turn(qcc_kargs *k, const qconv *g, const int16_t **x) {
+  const int64_t channels = g->group * g->in_channels;
+  int16_t *to = qcc_kscratch(k, (size_t)(g->batch * channels * g->in_plane + 1) * sizeof *to);
+  if (!to) return QCC_NOMEM;
+  qcc_kx_turn(to, *x, g->batch, g->in_plane, channels, sizeof *to);
+  *x = to;
+  return QCC_OK;
+}
+
 static qcc_status convolve(qcc_kargs *k, const qconv *g, uint32_t x_zero, uint32_t w_at, uint32_t w_zero, int32_t *acc) {
   qcc_status st;
   size_t cells;
@@ -81,6 +92,7 @@ static qcc_status convolve(qcc_kargs *k, const qconv *g, uint32_t x_zero, uint32
   if (!w) return st;
   int16_t *patch = qcc_kscratch(k, (cells + 1) * sizeof *patch);
   if (!patch) return QCC_NOMEM;
+  if (g->last) QCC_TRY(turn(k, g, &x));
   for (int64_t i = 0; i < g->batch * g->group; ++i) {
     patches(g, patch, x + i * g->in_channels * g->in_plane);
     qcc_kx_int_gemm(g->out_channels, g->out_plane, g->depth, w + i % g->group * g->out_channels * g->depth, patch,
@@ -92,7 +104,7 @@ static qcc_status convolve(qcc_kargs *k, const qconv *g, uint32_t x_zero, uint32
 qcc_status qcc_kernel_conv_integer(qcc_kargs *k) {
   qconv g;
   void *out;
-  QCC_TRY(geometry(k, 1, &g));
+  QCC_TRY(geometry(k, 1, false, &g));
   g.type.dtype = QCC_S32;
   QCC_TRY(qcc_kx_out(k, 0, &g.type, &out));
   return out ? convolve(k, &g, 2, 1, 3, out) : QCC_OK;
@@ -105,7 +117,8 @@ qcc_status qcc_kernel_qlinear_conv(qcc_kargs *k) {
   void *out;
   const qcc_tensor *bias = qcc_kx_in(k, 8);
   qcc_dtype t = k->in[7]->type.dtype;
-  QCC_TRY(geometry(k, 3, &g));
+  const bool last = k->node->op == QCC_OP_MS_QLINEAR_CONV && qcc_attr_int(k->node, "channels_last", 0) != 0;
+  QCC_TRY(geometry(k, 3, last, &g));
   int64_t channels = g.group * g.out_channels;
   if (t != QCC_U8 && t != QCC_S8) return qcc_kx_no_type(k, t);
   if (qcc_tensor_count(k->in[7]) != 1) return qcc_kx_fail(k, QCC_DATA, "D-870", "the output needs one zero point");
@@ -116,6 +129,7 @@ qcc_status qcc_kernel_qlinear_conv(qcc_kargs *k) {
   QCC_TRY(qcc_kx_scales(k, 4, channels, &sw, &nw));
   QCC_TRY(qcc_kx_scales(k, 6, 1, &sy, &ny));
   g.type.dtype = t;
+  if (last) g.type = qcc_channels_last(&g.type);
   QCC_TRY(qcc_kx_out(k, 0, &g.type, &out));
   if (!out) return QCC_OK;
   int64_t n = qcc_tensor_count(&k->out[0]), zero = qcc_tensor_get_s64(k->in[7], 0), lo = qcc_dtype_min(t), hi = qcc_dtype_max(t);
@@ -125,7 +139,8 @@ qcc_status qcc_kernel_qlinear_conv(qcc_kargs *k) {
   for (int64_t i = 0; i < n; ++i) {
     int64_t c = i / g.out_plane % channels;
     uint32_t sum = (uint32_t)acc[i] + (bias ? (uint32_t)((const int32_t *)bias->data)[c] : 0);
-    ((uint8_t *)out)[i] = (uint8_t)qcc_kx_requantize((int32_t)sum, sx[0] * sw[nw > 1 ? c : 0] / sy[0], zero, lo, hi);
+    int64_t at = last ? (i / (g.out_plane * channels) * g.out_plane + i % g.out_plane) * channels + c : i;
+    ((uint8_t *)out)[at] = (uint8_t)qcc_kx_requantize((int32_t)sum, sx[0] * sw[nw > 1 ? c : 0] / sy[0], zero, lo, hi);
   }
   return QCC_OK;
 }

@@ -242,3 +242,10 @@ void qcc_kx_fill(void *to, const void *value, size_t elem, int64_t n) {
     done += more;
   }
 }
+
+void qcc_kx_turn(void *to, const void *from, int64_t batch, int64_t rows, int64_t columns, size_t elem) {
+  const int64_t e = (int64_t)elem;
+  const qcc_kx_move m = {
+      .rank = 3, .dim = {batch, columns, rows}, .to = {rows * columns * e, rows * e, e}, .from = {rows * columns * e, e, columns * e}};
+  qcc_kx_copy(to, from, &m, elem);
+}

@@ -67,6 +67,8 @@ typedef struct qcc_kx_move {
 } qcc_kx_move;
 void qcc_kx_copy(void *to, const void *from, const qcc_kx_move *m, size_t elem);
 void qcc_kx_strides(int64_t *stride, const int64_t *dim, int rank, size_t elem); /* row-major, in bytes */
+/* Each of `batch` matrices transposed: [rows, columns] becomes [columns, rows]. */
+void qcc_kx_turn(void *to, const void *from, int64_t batch, int64_t rows, int64_t columns, size_t elem);
 /* Output [i, j, ...] is the element at the sum of offset[0][i], offset[1][j], ... (bytes): crops, mirrors, nearest neighbours. */
 void qcc_kx_pick(void *to, const void *from, int rank, const int64_t *dim, const int64_t *const *offset, size_t elem);
 void qcc_kx_fill(void *to, const void *value, size_t elem, int64_t n);

@@ -20,6 +20,7 @@ typedef struct shape {
   int rank;
 } shape;
 
+enum { MAX_GIVEN = 1024 };
 typedef struct tool {
   qcc_context *cx;
   qcc_graph *g;
@@ -28,7 +29,7 @@ typedef struct tool {
   size_t samples, rounds;
   bool all;
   qcc_arithmetic how;
-  qcc_tensor given[64]; /* of every sample: from files, then random */
+  qcc_tensor given[MAX_GIVEN]; /* of every sample: from files, then random */
   uint32_t given_count;
   shape shapes[16];
   int shape_count;
@@ -73,7 +74,7 @@ static qcc_status get(void *user, size_t index, qcc_tensor *inputs) {
 
 static qcc_status make_inputs(tool *t) {
   uint32_t seed = 1;
-  for (; t->given_count < t->g->input_count && t->given_count < 64; t->given_count++) {
+  for (; t->given_count < t->g->input_count && t->given_count < MAX_GIVEN; t->given_count++) {
     qcc_tensor *to = &t->given[t->given_count];
     qcc_type type;
     concrete(t, t->g->inputs[t->given_count], &type);
@@ -87,8 +88,8 @@ static qcc_status make_inputs(tool *t) {
 }
 
 static const char *descr(qcc_dtype t) {
-  static const char *const name[] = {
-      [QCC_F32] = "<f4", [QCC_U8] = "|u1", [QCC_S8] = "|i1", [QCC_S32] = "<i4", [QCC_S64] = "<i8", [QCC_BOOL] = "|b1", [QCC_F64] = "<f8"};
+  static const char *const name[] = {[QCC_F32] = "<f4",  [QCC_U8] = "|u1",  [QCC_S8] = "|i1",  [QCC_S32] = "<i4", [QCC_S64] = "<i8",
+                                     [QCC_BOOL] = "|b1", [QCC_F64] = "<f8", [QCC_F16] = "<f2", [QCC_U16] = "<u2", [QCC_S16] = "<i2"};
   return (size_t)t < sizeof name / sizeof name[0] ? name[t] : NULL;
 }
 
@@ -162,6 +163,8 @@ static qcc_status start(tool *t, int argc, char **argv) {
     if (a[0] != '-') {
       if (!t->model)
         t->model = a;
+      else if (t->given_count == MAX_GIVEN)
+        return QCC_ARG;
       else if (qcc_onnx_load_tensor(&t->given[t->given_count], t->cx, a, &(const char *){NULL}) != QCC_OK)
         return QCC_DATA;
       else

@@ -44,12 +44,41 @@ typedef struct qcc_run_options {
   unsigned workers; /* 0: one */
   qcc_arithmetic arithmetic;
   bool profile; /* measure every step, for the profile in the statistics */
+  bool trace;   /* with `profile`: keep every execution. The one thing here whose memory grows with the number of samples */
 } qcc_run_options;
+
+/* One step of the runtime, summed over its executions. Several nodes may be one step. */
+typedef struct qcc_profile_step {
+  const char *op, *name;            /* of the node; a change of layout has an op of its own and the name of the tensor */
+  const char *fused_ops, *fused;    /* operators and names of the nodes that run inside it; "": none */
+  uint64_t runs;                    /* the other figures are sums over all of them */
+  double seconds, operations;       /* a multiply-add is two operations, what else makes an element is one */
+  double bytes_read, bytes_written; /* of tensors and weights, each counted once per run */
+} qcc_profile_step;
+
+typedef struct qcc_profile_event { /* one execution of a step */
+  uint32_t step;
+  unsigned worker;
+  size_t sample;
+  double start, seconds; /* start: since the runner was opened */
+} qcc_profile_event;
+
+typedef struct qcc_profile {
+  const qcc_profile_step *steps; /* in the order of the model */
+  size_t step_count;
+  const qcc_profile_event *events; /* by worker and time; only with `trace` */
+  size_t event_count;
+  bool traced;
+  double peak; /* f32 operations per second that one processor can do with nothing but registers, measured at open */
+} qcc_profile;
 
 typedef struct qcc_run_stats {
   double seconds;
   size_t samples;
   size_t arena_bytes, packed_bytes;
+  size_t plans;               /* made so far: one for each set of input shapes */
+  const char *isa;            /* instruction set of the inner loops */
+  const qcc_profile *profile; /* of all runs so far; NULL: not asked for */
 } qcc_run_stats;
 
 typedef struct qcc_eval {
@@ -61,6 +90,7 @@ typedef struct qcc_eval {
   /* Run samples first..first+count-1. Results do not depend on the number of workers. */
   qcc_status (*run)(qcc_runner *r, const qcc_samples *samples, size_t first, size_t count, const qcc_hooks *hooks);
   qcc_run_stats (*stats)(const qcc_runner *r);
+  void (*reset)(qcc_runner *r); /* time, samples and profile begin anew */
   void (*close)(qcc_runner *r);
 } qcc_eval;
 

@@ -2,6 +2,7 @@
  * Runs a plan on one worker: values of known shape stand in the arena, everything else in tensors of its own. */
 #include <string.h>
 
+#include "backends/ref/profile.h"
 #include "backends/ref/step.h"
 
 /* ---- values */
@@ -169,7 +170,9 @@ qcc_status qcc_plan_exec(qcc_worker *w, const qcc_shape_plan *p) {
     for (; at < s->at; ++at) /* what ended before this node */
       for (uint32_t j = 0; j < prog->step[at].die_count; ++j)
         if (w->slot[prog->step[at].dies[j]].buf) qcc_slot_clear(w, prog->step[at].dies[j]);
+    const double start = w->log ? qcc_profile_now() : 0;
     QCC_TRY(run_step(w, p, s));
+    if (w->log) QCC_TRY(qcc_profile_took(w, p, i, start));
     if (w->observed) QCC_TRY(observe(w, p, s));
     qcc_scratch_back(w, mark);
   }

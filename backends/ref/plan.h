@@ -11,6 +11,7 @@
 #include "ir/support/vec.h"
 
 #define QCC_NO_VALUE UINT32_MAX
+#define QCC_NO_STEP UINT32_MAX
 
 typedef enum qcc_where {
   QCC_AT_NOWHERE, /* not made: folded away, absorbed by a step, or not wanted */
@@ -76,6 +77,7 @@ struct qcc_shape_plan {
   uint32_t *observed_copy;
   QCC_VEC(qcc_plan_value) value;
   QCC_VEC(qcc_plan_step) step;
+  uint32_t *row;    /* by step: its line of the profile; NULL: no profile */
   uint32_t *output; /* ids of the graph outputs, row-major */
   QCC_VEC(qcc_tensor *) known;
   size_t arena_bytes;
@@ -96,6 +98,7 @@ typedef struct qcc_planner {
   bool *done;         /* by program index: known, folded or absorbed */
   bool *fixed;        /* by program index: all types are static */
   uint32_t *position; /* program index by node id */
+  uint32_t *into;     /* by program index: the step that absorbed the node; QCC_NO_STEP: none */
 } qcc_planner;
 qcc_status qcc_plan_types(qcc_planner *b, const qcc_tensor *inputs) QCC_MUST_USE; /* plan_types.c: types, known values */
 qcc_status qcc_plan_steps(qcc_planner *b) QCC_MUST_USE;                           /* plan_steps.c: steps, fusion, layout */

@@ -189,7 +189,11 @@ static bool inner(const qcc_planner *b, const qcc_value *v) {
 
 static uint32_t position(const qcc_planner *b, const qcc_node *n) { return b->position[n->id]; }
 
-static void absorb(qcc_planner *b, const qcc_node *n) { b->done[position(b, n)] = true; }
+/* The next step that is pushed takes the node in. */
+static void absorb(qcc_planner *b, const qcc_node *n) {
+  b->done[position(b, n)] = true;
+  b->into[position(b, n)] = (uint32_t)b->p->step.n;
+}
 
 /* x * Sigmoid(x), when nothing else reads either. */
 static bool silu_post(qcc_planner *b, const qcc_value *x, qcc_step_post *to, const qcc_value **out) {

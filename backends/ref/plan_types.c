@@ -4,7 +4,7 @@
  * Invariant: a value behind anything whose shape depends on data is AT_HEAP, and so is all that follows it. */
 #include <string.h>
 
-#include "backends/ref/plan.h"
+#include "backends/ref/profile.h"
 
 enum { KNOWN_BYTES = 64 * 1024, MAX_PLANS = 8 };
 
@@ -236,11 +236,16 @@ static qcc_status build(qcc_shape_plan *p, qcc_worker *w, const qcc_tensor *inpu
   b.done = qcc_arena_array(&p->mem, (size_t)b.prog->count + 1, sizeof *b.done);
   b.fixed = qcc_arena_array(&p->mem, (size_t)b.prog->count + 1, sizeof *b.fixed);
   b.position = qcc_arena_array(&p->mem, (size_t)p->r->g->next_node_id + 1, sizeof *b.position);
-  if (!b.done || !b.fixed || !b.position) return QCC_NOMEM;
-  for (uint32_t i = 0; i < b.prog->count; ++i) b.position[b.prog->step[i].node->id] = i;
+  b.into = qcc_arena_array(&p->mem, (size_t)b.prog->count + 1, sizeof *b.into);
+  if (!b.done || !b.fixed || !b.position || !b.into) return QCC_NOMEM;
+  for (uint32_t i = 0; i < b.prog->count; ++i) {
+    b.position[b.prog->step[i].node->id] = i;
+    b.into[i] = QCC_NO_STEP;
+  }
   QCC_TRY(qcc_plan_types(&b, inputs));
   QCC_TRY(qcc_plan_steps(&b));
-  return qcc_plan_place(&b);
+  QCC_TRY(qcc_plan_place(&b));
+  return w->log ? qcc_profile_plan(&b) : QCC_OK;
 }
 
 /* The oldest plan that nobody runs goes when there are many. */
@@ -273,6 +278,7 @@ static qcc_status find_or_build(qcc_shape_plan **out, qcc_worker *w, const qcc_t
       free_plan(p);
       return st;
     }
+    r->stats.plans++;
     if (p->arena_bytes > r->stats.arena_bytes) r->stats.arena_bytes = p->arena_bytes;
   }
   p->next = r->plans;

@@ -33,6 +33,9 @@ typedef struct qcc_scratch_block {
   size_t size, used;
 } qcc_scratch_block;
 
+struct qcc_profiler; /* profile.h */
+struct qcc_profile_log;
+
 typedef struct qcc_worker {
   qcc_context *cx;
   struct qcc_runner *runner; /* NULL while folding */
@@ -45,10 +48,11 @@ typedef struct qcc_worker {
   uint8_t *arena;
   size_t arena_bytes;
   size_t sample;
-  qcc_shape_plan *plan;     /* of the current sample */
-  uint64_t steps;           /* nodes of this sample so far */
-  const qcc_hooks *hooks;   /* of the current run */
-  const uint32_t *observed; /* by value id: index for the hooks + 1, 0: not shown. NULL: nothing is */
+  qcc_shape_plan *plan;        /* of the current sample */
+  uint64_t steps;              /* nodes of this sample so far */
+  const qcc_hooks *hooks;      /* of the current run */
+  const uint32_t *observed;    /* by value id: index for the hooks + 1, 0: not shown. NULL: nothing is */
+  struct qcc_profile_log *log; /* NULL: no profile */
 } qcc_worker;
 
 /* Weights in the order in which the loops read them. */
@@ -57,7 +61,7 @@ typedef struct qcc_pack {
   float *bias;                /* padded like the panels; NULL: none. Same allocation */
   size_t bytes, depth, width; /* width: columns of one group */
   size_t panels;              /* of one group */
-  bool depthwise, winograd; /* winograd: [36][panel][cin][nr] */
+  bool depthwise, winograd;   /* winograd: [36][panel][cin][nr] */
 } qcc_pack;
 
 typedef struct qcc_runner {
@@ -76,6 +80,7 @@ typedef struct qcc_runner {
   pthread_mutex_t plan_lock;
   qcc_shape_plan *plans; /* newest use first; under plan_lock */
   qcc_run_stats stats;
+  struct qcc_profiler *profiler; /* NULL: no profile */
 } qcc_runner;
 
 /* ---- scratch of kernels and steps */

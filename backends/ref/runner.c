@@ -3,7 +3,7 @@
 #include <cblas.h>
 #include <string.h>
 
-#include "backends/ref/plan.h"
+#include "backends/ref/profile.h"
 #include "backends/ref/ref.h"
 #include "ir/support/vec.h"
 
@@ -85,6 +85,7 @@ static qcc_status fill(qcc_runner *r) {
   openblas_set_num_threads(1); /* samples are what runs in parallel; its sums also depend on its threads */
   QCC_TRY(make_workers(r, r->how.workers));
   QCC_TRY(qcc_prepare(r));
+  if (r->how.profile) QCC_TRY(qcc_profile_open(r));
   return qcc_graph_walk((qcc_graph *)(uintptr_t)r->g, add_prog, r);
 }
 
@@ -99,6 +100,7 @@ static qcc_status open_runner(qcc_runner **out, qcc_context *cx, const qcc_graph
   if (how) r->how = *how;
   if (!r->how.workers) r->how.workers = 1;
   r->simd = qcc_simd_choose();
+  r->stats.isa = r->simd->name;
   qcc_map_init(&r->progs, cx);
   qcc_status st = fill(r);
   if (st == QCC_OK)
@@ -133,6 +135,7 @@ static void close_runner(qcc_runner *r) {
   for (uint32_t i = 0; r->consts && i <= g->next_value_id; ++i)
     if (r->consts[i].buf) qcc_tensor_release(&r->consts[i]);
   qcc_plans_free(r);
+  qcc_profile_close(r);
   if (r->has_lock) {
     pthread_mutex_destroy(&r->lock);
     pthread_mutex_destroy(&r->plan_lock);
@@ -170,10 +173,17 @@ static qcc_status run(qcc_runner *r, const qcc_samples *samples, size_t first, s
     r->workers[i].observed = NULL;
   }
   qcc_free(r->cx, observed);
-  return st;
+  const qcc_status told = r->profiler ? qcc_profile_gather(r) : QCC_OK;
+  return st == QCC_OK ? told : st;
 }
 
 static qcc_run_stats stats(const qcc_runner *r) { return r->stats; }
+
+static void reset(qcc_runner *r) {
+  r->stats.seconds = 0;
+  r->stats.samples = 0;
+  if (r->profiler) qcc_profile_reset(r);
+}
 
 /* ---- fold */
 static bool has_body(const qcc_node *n) {
@@ -208,6 +218,6 @@ static qcc_status fold(qcc_context *cx, const qcc_node *n, const qcc_tensor *con
   return st;
 }
 
-static const qcc_eval eval = {.fold = fold, .open = open_runner, .run = run, .stats = stats, .close = close_runner};
+static const qcc_eval eval = {.fold = fold, .open = open_runner, .run = run, .stats = stats, .reset = reset, .close = close_runner};
 
 const qcc_eval *qcc_ref_eval(void) { return &eval; }

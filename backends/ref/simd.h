@@ -80,6 +80,7 @@ typedef struct qcc_simd {
   /* Codes clamp(round(x / scale), lo, hi) + zero as bytes, of u8 or s8; lo and hi as above. */
   void (*codes)(uint8_t *y, const float *x, size_t n, float scale, float lo, float hi, int32_t zero);
   void (*range)(const float *x, size_t n, float *lo, float *hi); /* widens [*lo, *hi]; NaN is skipped */
+  double (*peak)(size_t rounds, float *to); /* multiply-adds in registers; returns their operations, writes a vector to `to` (QCC_NR_MAX) */
 } qcc_simd;
 
 const qcc_simd *qcc_simd_choose(void);       /* the best table for this processor */

@@ -378,5 +378,19 @@ static void range(const float *x, size_t n, float *lo, float *hi) {
   }
 }
 
-const qcc_simd ISA_TABLE = {ISA_NAME, NR,     tile,   depthwise, wino_in,    wino_out, act,
-                            arith,    scalar, affine, maximum,   fake_quant, codes,    range};
+/* ---- what the arithmetic units can do at most: more sums than any processor needs to hide its latency */
+#define EACH_CHAIN(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
+
+static double peak(size_t rounds, float *to) {
+  const vec half = vec_set(0.5f), one = vec_set(1.0f);
+#define CHAIN_START(i) vec x##i = vec_set((float)i);
+#define CHAIN_STEP(i) x##i = vec_fma(x##i, half, one);
+#define CHAIN_STORE(i) vec_store(to, vec_max(vec_load(to), x##i));
+  EACH_CHAIN(CHAIN_START)
+  for (size_t k = 0; k < rounds; ++k) { EACH_CHAIN(CHAIN_STEP) }
+  EACH_CHAIN(CHAIN_STORE)
+  return (double)rounds * 2 * LANES * 12;
+}
+
+const qcc_simd ISA_TABLE = {ISA_NAME, NR,     tile,    depthwise,  wino_in, wino_out, act, arith,
+                            scalar,   affine, maximum, fake_quant, codes,   range,    peak};

@@ -33,13 +33,18 @@ static qcc_status match_inputs(qcc_codes *c, const qcc_graph *g) {
   return QCC_OK;
 }
 
-qcc_status qcc_codes_open(qcc_codes *c, qcc_context *cx, const qcc_graph *g, const qcc_samples *samples) {
-  *c = (qcc_codes){.cx = cx, .from = samples, .samples = {.count = samples->count, .get = get}};
+qcc_status qcc_codes_open(qcc_codes *c, qcc_context *cx, const qcc_graph *g) {
+  *c = (qcc_codes){.cx = cx};
   const qcc_pass_run_options options = {.eval = qcc_ref_eval()};
-  c->samples.user = c;
   QCC_TRY(qcc_graph_clone(&c->g, g));
   QCC_TRY(qcc_run_passes(c->g, "@qlinear", &options));
   return match_inputs(c, g);
+}
+
+const qcc_samples *qcc_codes_samples(qcc_codes *c, const qcc_samples *samples) {
+  c->from = samples;
+  c->samples = (qcc_samples){.count = samples->count, .get = get, .user = c};
+  return &c->samples;
 }
 
 void qcc_codes_close(qcc_codes *c) {

@@ -14,8 +14,10 @@ typedef struct qcc_codes {
   qcc_tensor *inputs;
 } qcc_codes;
 
-/* Close it in any case. `samples` must outlive it. */
-qcc_status qcc_codes_open(qcc_codes *c, qcc_context *cx, const qcc_graph *g, const qcc_samples *samples) QCC_MUST_USE;
+/* Close it in any case. */
+qcc_status qcc_codes_open(qcc_codes *c, qcc_context *cx, const qcc_graph *g) QCC_MUST_USE;
+/* Samples of the graph as those of the copy; valid until the next call. */
+const qcc_samples *qcc_codes_samples(qcc_codes *c, const qcc_samples *samples);
 void qcc_codes_close(qcc_codes *c);
 
 #endif

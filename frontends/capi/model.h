@@ -35,6 +35,7 @@ struct qcc_data {
   size_t input_count;
   qcc_array *arrays; /* of one callback sample */
   qcc_type *types;
+  qcc_tensor *kept; /* the sample of qcc_data_repeat; owned */
 };
 
 /* A model around a graph; takes the graph over, also on failure. */

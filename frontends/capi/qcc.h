@@ -259,6 +259,8 @@ QCC_API qcc_status qcc_data_pull(qcc_data **out, const qcc_model *model, size_t 
                                  qcc_status (*get)(void *user, size_t index, qcc_array *inputs), void *user);
 /* Random samples shaped by the model's inputs, seeded. */
 QCC_API qcc_status qcc_data_synthetic(qcc_data **out, const qcc_model *model, size_t count, uint64_t seed);
+/* The first sample of `data`, read once and kept, `count` times: for measurements of time. QCC_DATA: there is no sample. */
+QCC_API qcc_status qcc_data_repeat(qcc_data **out, const qcc_data *data, size_t count);
 QCC_API size_t qcc_data_count(const qcc_data *data);
 QCC_API void qcc_data_free(qcc_data *data);
 /* One array from or to a file: .npy, or an ONNX TensorProto .pb (reading). qcc_array_read: give back with qcc_bytes_free(cx, (void *)out->data). */
@@ -316,19 +318,60 @@ QCC_API qcc_status qcc_compile_plan(qcc_model **out, const qcc_model *in, const 
 /* Run every sample on the built-in runtime. `output` gets one array per model output, borrowed, in ascending order of samples. */
 QCC_API qcc_status qcc_run(const qcc_model *model, const qcc_data *data, unsigned threads,
                            qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs), void *user);
+/* Value of any float tensor for every sample, f32. QCC_ARG: no such tensor. */
+QCC_API qcc_status qcc_inspect_tensor(const qcc_model *model, const qcc_data *data, const char *tensor,
+                                      qcc_status (*each)(void *user, size_t sample, const qcc_array *value), void *user);
+
+/* A model made ready to run, for more than one turn: constants are folded, weights packed and memory planned once. */
+typedef struct qcc_session qcc_session;
+
 typedef struct qcc_run_settings {
   size_t size;
   unsigned threads; /* 0: as many as the machine has processors; at most 64 */
   bool exact;       /* quantized parts as integer kernels compute them: sums in 32 bits, one rounding; else in floats, node by node */
   bool saturating;  /* the same as on x86 without VNNI, where pairs of u8*s8 products are summed in 16 bits and saturate */
+  bool profile;     /* measure every step, see qcc_session_steps */
+  bool trace;       /* and keep every execution of every step, see qcc_session_trace: memory that grows with the number of samples */
 } qcc_run_settings;
 #define QCC_RUN_SETTINGS_INIT \
-  { sizeof(qcc_run_settings), 0, 0, 0 }
+  { sizeof(qcc_run_settings), 0, 0, 0, 0, 0 }
+/* Like qcc_run, with all settings. */
 QCC_API qcc_status qcc_run_as(const qcc_model *model, const qcc_data *data, const qcc_run_settings *settings,
                               qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs), void *user);
-/* Value of any float tensor for every sample, f32. QCC_ARG: no such tensor. */
-QCC_API qcc_status qcc_inspect_tensor(const qcc_model *model, const qcc_data *data, const char *tensor,
-                                      qcc_status (*each)(void *user, size_t sample, const qcc_array *value), void *user);
+
+/* `model` must not change and must live longer than the session. `settings` may be NULL. QCC_UNSUPPORTED: an operator without code. */
+QCC_API qcc_status qcc_session_open(qcc_session **out, const qcc_model *model, const qcc_run_settings *settings);
+QCC_API void qcc_session_close(qcc_session *session);
+/* Like qcc_run; `output` may be NULL. */
+QCC_API qcc_status qcc_session_run(qcc_session *session, const qcc_data *data,
+                                   qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs), void *user);
+
+typedef struct qcc_run_figures { /* of all turns since the session was opened or reset */
+  size_t size;
+  double seconds; /* running, data and output callbacks included */
+  size_t samples;
+  unsigned threads;
+  size_t arena_bytes;  /* memory for activations, of one thread */
+  size_t packed_bytes; /* weights in the order in which they are read */
+  size_t plans;        /* one for each set of input shapes, since it was opened */
+  const char *isa;     /* instruction set of the inner loops: "avx512", "avx2", "sse2", "neon", "c" */
+  double peak;         /* f32 operations per second that one processor can do at most, measured; 0 without `profile` */
+} qcc_run_figures;
+QCC_API qcc_status qcc_session_figures(const qcc_session *session, qcc_run_figures *out);
+/* Forget what was measured so far: after warming up. */
+QCC_API qcc_status qcc_session_reset(qcc_session *session);
+
+typedef struct qcc_step_cost {   /* one step of the runtime; all figures are sums over `runs` executions */
+  const char *op, *name;         /* of its node; a change of layout is ToChannelsLast or ToRowMajor, with the name of the tensor */
+  const char *fused_ops, *fused; /* operators ("BatchNormalization+Relu") and names ("bn1, relu1") of nodes that run inside it; "" */
+  uint64_t runs;
+  double seconds, operations;       /* a multiply-add counts as two operations */
+  double bytes_read, bytes_written; /* tensors and weights, each once per run */
+} qcc_step_cost;
+/* Call `each` for every step that ran, in the order of the model. QCC_ARG: the session has no profile. */
+QCC_API qcc_status qcc_session_steps(const qcc_session *session, void (*each)(void *user, const qcc_step_cost *step), void *user);
+/* Every execution as Chrome trace events (JSON, for chrome://tracing and Perfetto); give back with qcc_bytes_free. QCC_ARG: no trace. */
+QCC_API qcc_status qcc_session_trace(const qcc_session *session, char **out, size_t *n);
 
 typedef struct qcc_diff_row {
   const char *tensor; /* name in the first model */

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Data sets, running, and comparing through the public API. */
+ * Data sets and looking at tensors through the public API. */
 #include <math.h>
 #include <string.h>
 
 #include "backends/ref/ref.h"
-#include "frontends/capi/codes.h"
 #include "frontends/capi/model.h"
 #include "frontends/onnx/import.h"
 
 /* ---- data */
 
-static qcc_status wrap(qcc_data **out, const qcc_model *model, qcc_dataset *set) {
-  qcc_context *cx = model->cx;
+static qcc_status wrap(qcc_data **out, qcc_context *cx, size_t input_count, qcc_dataset *set) {
   qcc_data *d = qcc_zalloc_array(cx, 1, sizeof *d);
   if (!d) {
     qcc_dataset_free(set);
@@ -19,7 +17,7 @@ static qcc_status wrap(qcc_data **out, const qcc_model *model, qcc_dataset *set)
   }
   d->cx = cx;
   d->set = set;
-  d->input_count = model->g->input_count;
+  d->input_count = input_count;
   if (set) d->samples = *qcc_dataset_samples(set);
   *out = d;
   return QCC_OK;
@@ -34,7 +32,7 @@ qcc_status qcc_data_open(qcc_data **out, const qcc_model *model, const char *con
   }
   qcc_dataset *set = NULL;
   QCC_TRY(qcc_dataset_open(&set, model->g, sources, source_count, transform, limit));
-  return wrap(out, model, set);
+  return wrap(out, model->cx, model->g->input_count, set);
 }
 
 qcc_status qcc_data_synthetic(qcc_data **out, const qcc_model *model, size_t count, uint64_t seed) {
@@ -42,7 +40,7 @@ qcc_status qcc_data_synthetic(qcc_data **out, const qcc_model *model, size_t cou
   *out = NULL;
   qcc_dataset *set = NULL;
   QCC_TRY(qcc_dataset_synthetic(&set, model->g, count, seed));
-  return wrap(out, model, set);
+  return wrap(out, model->cx, model->g->input_count, set);
 }
 
 static qcc_status pull(void *user, size_t index, qcc_tensor *inputs) {
@@ -63,7 +61,7 @@ qcc_status qcc_data_pull(qcc_data **out, const qcc_model *model, size_t count,
   if (!out || !model || !get) return QCC_ARG;
   *out = NULL;
   qcc_data *d = NULL;
-  QCC_TRY(wrap(&d, model, NULL));
+  QCC_TRY(wrap(&d, model->cx, model->g->input_count, NULL));
   d->get = get;
   d->user = user;
   d->samples = (qcc_samples){.count = count, .get = pull, .user = d};
@@ -85,10 +83,39 @@ qcc_status qcc_data_fits(const qcc_data *data, const qcc_model *model) {
                    (size_t)model->g->input_count);
 }
 
+static qcc_status lend_kept(void *user, size_t index, qcc_tensor *inputs) {
+  (void)index;
+  const qcc_data *d = user;
+  for (size_t i = 0; i < d->input_count; i++) inputs[i] = qcc_tensor_retain(&d->kept[i]);
+  return QCC_OK;
+}
+
+qcc_status qcc_data_repeat(qcc_data **out, const qcc_data *data, size_t count) {
+  if (!out || !data) return QCC_ARG;
+  *out = NULL;
+  if (data->samples.count == 0) return qcc_error(data->cx, QCC_DATA, "D-011", NULL, "there is no sample to repeat");
+  qcc_data *d = NULL;
+  QCC_TRY(wrap(&d, data->cx, data->input_count, NULL));
+  d->kept = qcc_zalloc_array(d->cx, d->input_count + 1, sizeof *d->kept);
+  d->samples = (qcc_samples){.count = count, .get = lend_kept, .user = d};
+  qcc_status st = d->kept ? data->samples.get(data->samples.user, 0, d->kept) : QCC_NOMEM;
+  for (size_t i = 0; st == QCC_OK && i < d->input_count; i++) {
+    qcc_tensor *t = &d->kept[i], own;
+    if (!t->data || t->buf) continue;
+    st = qcc_tensor_copy(&own, d->cx, &t->type, t->data); /* it was only borrowed */
+    if (st == QCC_OK) *t = own;
+  }
+  if (st == QCC_OK) return *out = d, QCC_OK;
+  qcc_data_free(d);
+  return st;
+}
+
 size_t qcc_data_count(const qcc_data *data) { return data ? data->samples.count : 0; }
 
 void qcc_data_free(qcc_data *data) {
   if (!data) return;
+  for (size_t i = 0; data->kept && i < data->input_count; i++) qcc_tensor_release(&data->kept[i]);
+  qcc_free(data->cx, data->kept);
   qcc_dataset_free(data->set);
   qcc_free(data->cx, data->arrays);
   qcc_free(data->cx, data->types);
@@ -123,70 +150,15 @@ qcc_status qcc_array_write(qcc_context *cx, const qcc_array *array, const char *
   return qcc_npy_write(cx, &t, path);
 }
 
-/* ---- run */
-
-typedef struct sink {
-  qcc_context *cx;
-  qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs);
-  void *user;
-  uint32_t count;
-  qcc_array *arrays;
-} sink;
-
-static qcc_status deliver(void *user, size_t sample, const qcc_tensor *outputs) {
-  sink *s = user;
-  for (uint32_t i = 0; i < s->count; i++) s->arrays[i] = qcc_array_of(&outputs[i]);
-  return s->output(s->user, sample, s->arrays);
-}
-
-/* Opens a graph, runs every sample, closes. */
-static qcc_status run_graph(qcc_context *cx, const qcc_graph *g, const qcc_samples *samples, const qcc_run_options *how,
-                            const qcc_hooks *hooks) {
+/* Opens a graph, runs every sample on one worker and so in order, closes. */
+static qcc_status run_graph(qcc_context *cx, const qcc_graph *g, const qcc_data *data, const qcc_hooks *hooks) {
   const qcc_eval *eval = qcc_ref_eval();
   qcc_runner *runner = NULL;
-  QCC_TRY(eval->open(&runner, cx, g, how));
-  qcc_status st = eval->run(runner, samples, 0, samples->count, hooks);
+  QCC_TRY(eval->open(&runner, cx, g, NULL));
+  qcc_status st = eval->run(runner, &data->samples, 0, data->samples.count, hooks);
   eval->close(runner);
   return st;
 }
-
-/* The same on a copy whose quantized parts are operators on codes. */
-static qcc_status run_codes(qcc_context *cx, const qcc_graph *g, const qcc_samples *samples, const qcc_run_options *how,
-                            const qcc_hooks *hooks) {
-  qcc_codes codes;
-  qcc_status st = qcc_codes_open(&codes, cx, g, samples);
-  if (st == QCC_OK) st = run_graph(cx, codes.g, &codes.samples, how, hooks);
-  qcc_codes_close(&codes);
-  return st;
-}
-
-qcc_status qcc_run(const qcc_model *model, const qcc_data *data, unsigned threads,
-                   qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs), void *user) {
-  qcc_run_settings settings = QCC_RUN_SETTINGS_INIT;
-  settings.threads = threads;
-  return qcc_run_as(model, data, &settings, output, user);
-}
-
-qcc_status qcc_run_as(const qcc_model *model, const qcc_data *data, const qcc_run_settings *settings,
-                      qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs), void *user) {
-  if (!model || !data || !settings || !output) return QCC_ARG;
-  if (settings->size != sizeof *settings)
-    return qcc_error(model->cx, QCC_ARG, "A-146", NULL, "run settings of another version of the library");
-  QCC_TRY(qcc_data_fits(data, model));
-  const qcc_run_options options = {.workers = qcc_threads_of(settings->threads),
-                                   .arithmetic = settings->saturating ? QCC_AS_SATURATING
-                                                 : settings->exact    ? QCC_AS_EXACT
-                                                                      : QCC_AS_FLOAT};
-  sink s = {.cx = model->cx, .output = output, .user = user, .count = model->g->output_count};
-  s.arrays = qcc_zalloc_array(model->cx, s.count + 1u, sizeof *s.arrays);
-  if (!s.arrays) return QCC_NOMEM;
-  qcc_hooks hooks = {.output = deliver, .user = &s, .stage = "run"};
-  qcc_status st = (options.arithmetic == QCC_AS_FLOAT ? run_graph : run_codes)(model->cx, model->g, &data->samples, &options, &hooks);
-  qcc_free(model->cx, s.arrays);
-  return st;
-}
-
-/* ---- inspect */
 
 typedef struct inspection {
   qcc_status (*each)(void *user, size_t sample, const qcc_array *value);
@@ -209,6 +181,6 @@ qcc_status qcc_inspect_tensor(const qcc_model *model, const qcc_data *data, cons
   if (!v) return qcc_error(model->cx, QCC_ARG, "A-102", NULL, "the model has no tensor \"%s\"", tensor);
   inspection in = {.each = each, .user = user};
   qcc_hooks hooks = {.observed = (const qcc_value *[]){v, NULL}, .want_layout = true, .observe_typed = inspect, .user = &in};
-  QCC_TRY(run_graph(model->cx, model->g, &data->samples, NULL, &hooks)); /* one worker: `each` sees samples in order */
+  QCC_TRY(run_graph(model->cx, model->g, data, &hooks));
   return in.status;
 }

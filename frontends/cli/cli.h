@@ -70,6 +70,11 @@ qcc_status text_finish(text_out *o, qcc_status so_far);
 qcc_status write_text(const char *path, const char *text, size_t n);
 void pass_options_of(qcc_pass_options *o, const args *a);
 
+/* What a session measured, on stdout. */
+qcc_status print_profile(qcc_session *s);
+qcc_status print_stats(qcc_session *s);
+double peak_megabytes(void); /* resident, of this process */
+
 qcc_status cmd_compile(qcc_context *cx, const args *a);
 qcc_status cmd_run(qcc_context *cx, const args *a);
 qcc_status cmd_diff(qcc_context *cx, const args *a);

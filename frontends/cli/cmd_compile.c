@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "frontends/cli/cli.h"
 
@@ -14,11 +13,6 @@ static void megabytes(char *to, size_t n, uint64_t bytes) {
   } else {
     snprintf(to, n, "%.2f MB", (double)bytes / 1e6);
   }
-}
-
-static double peak_megabytes(void) {
-  struct rusage usage;
-  return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss / 1e3 : 0;
 }
 
 static void print_summary(const qcc_summary *s, int level) {

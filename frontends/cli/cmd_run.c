@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
- * qcc run and qcc diff: models on the built-in runtime. */
+ * qcc run: one call, inputs from files, outputs to files; repeated and measured when asked. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "frontends/cli/cli.h"
 
-/* ---- run: one call, inputs from files, outputs to files */
+enum { MOST_TURNS = 1000000 };
 
 typedef struct call {
   qcc_context *cx;
   const args *a;
   const qcc_model *model;
+  bool random;       /* nothing was given and nothing is written: only time matters */
   qcc_array *inputs; /* one per model input; data owned */
+  qcc_array *outputs;
 } call;
 
 static qcc_status give(void *user, size_t index, qcc_array *inputs) {
@@ -32,6 +33,7 @@ static size_t input_index(const qcc_model *m, const char *name, size_t n) {
 }
 
 static qcc_status read_inputs(call *c) {
+  if (c->random) return QCC_OK;
   for (uint32_t k = 0; k < c->a->in.count; k++) {
     const char *text = c->a->in.at[k], *eq = strrchr(text, '=');
     if (!eq) return usage_error("--in %s: expected NAME=FILE", text);
@@ -62,15 +64,26 @@ static qcc_status path_of(char path[4096], const call *c, size_t i) {
 }
 
 /* The folder is made when there is something to put into it. */
-static qcc_status write_outputs(void *user, size_t sample, const qcc_array *outputs) {
-  (void)sample;
-  call *c = user;
+static qcc_status write_outputs(const call *c) {
   if (mkdir(c->a->out, 0777) != 0 && errno != EEXIST) return file_error(c->a->out, "cannot make the folder");
   for (size_t i = 0; i < qcc_output_count(c->model); i++) {
     char path[4096];
     qcc_status st = path_of(path, c, i);
-    if (st == QCC_OK) st = qcc_array_write(c->cx, &outputs[i], path);
+    if (st == QCC_OK) st = qcc_array_write(c->cx, &c->outputs[i], path);
     if (st != QCC_OK) return st;
+  }
+  return QCC_OK;
+}
+
+/* Outputs are kept until everything else has gone well; repetitions give the same ones. */
+static qcc_status keep_outputs(void *user, size_t sample, const qcc_array *outputs) {
+  call *c = user;
+  for (size_t i = 0; sample == 0 && i < qcc_output_count(c->model); i++) {
+    void *copy = malloc(outputs[i].bytes + 1);
+    if (!copy) return no_memory();
+    memcpy(copy, outputs[i].data, outputs[i].bytes);
+    c->outputs[i] = outputs[i];
+    c->outputs[i].data = copy;
   }
   return QCC_OK;
 }
@@ -88,92 +101,90 @@ static qcc_status settings_of(qcc_run_settings *to, const args *a) {
   to->threads = (unsigned)a->threads.value;
   to->exact = a->exact != NULL;
   to->saturating = a->exact && strcmp(a->exact, "saturating") == 0;
+  to->profile = a->profile;
+  to->trace = a->trace != NULL;
   if (a->exact && *a->exact && !to->saturating) return usage_error("--exact=%s: it is --exact or --exact=saturating", a->exact);
   return QCC_OK;
 }
 
-static qcc_status run(call *c) {
-  qcc_run_settings settings = QCC_RUN_SETTINGS_INIT;
-  qcc_status st = settings_of(&settings, c->a);
-  if (st == QCC_OK) st = read_inputs(c);
+/* ---- running: warm up, measure, tell */
+
+static bool is_measured(const args *a) { return a->profile || a->trace || a->stats || a->repeat.given; }
+
+static qcc_status open_data(qcc_data **out, call *c, size_t count) {
+  if (!c->random) return qcc_data_pull(out, c->model, count, give, c);
+  qcc_data *one = NULL;
+  qcc_status st = qcc_data_synthetic(&one, c->model, 1, 0);
+  if (st == QCC_OK) st = qcc_data_repeat(out, one, count);
+  qcc_data_free(one);
+  return st;
+}
+
+static qcc_status turn(qcc_session *s, call *c, size_t count, bool keep) {
   qcc_data *data = NULL;
-  if (st == QCC_OK) st = qcc_data_pull(&data, c->model, 1, give, c);
-  if (st == QCC_OK) st = qcc_run_as(c->model, data, &settings, write_outputs, c);
-  if (st == QCC_OK && !c->a->quiet) print_paths(c);
+  qcc_status st = count ? open_data(&data, c, count) : QCC_OK;
+  if (st == QCC_OK && count) st = qcc_session_run(s, data, keep ? keep_outputs : NULL, c);
   qcc_data_free(data);
   return st;
+}
+
+static qcc_status prepare_trace(text_out *to, qcc_session *s, call *c) {
+  char *text = NULL;
+  size_t n = 0;
+  qcc_status st = qcc_session_trace(s, &text, &n);
+  if (st == QCC_OK) st = text_prepare(to, c->a->trace, text, n);
+  qcc_bytes_free(c->cx, text);
+  return st;
+}
+
+/* Trace and outputs, or neither. */
+static qcc_status save(qcc_session *s, call *c) {
+  text_out trace = {0};
+  qcc_status st = c->a->trace ? prepare_trace(&trace, s, c) : QCC_OK;
+  if (st == QCC_OK && c->a->out) st = write_outputs(c);
+  return text_finish(&trace, st);
+}
+
+static qcc_status run(call *c) {
+  const args *a = c->a;
+  const bool measured = is_measured(a);
+  qcc_session *s = NULL;
+  qcc_run_settings settings = QCC_RUN_SETTINGS_INIT;
+  qcc_status st = settings_of(&settings, a);
+  if (st == QCC_OK) st = read_inputs(c);
+  if (st == QCC_OK) st = qcc_session_open(&s, c->model, &settings);
+  if (st == QCC_OK) st = turn(s, c, a->warmup.given ? a->warmup.value : measured, false);
+  if (st == QCC_OK) st = qcc_session_reset(s);
+  if (st == QCC_OK) st = turn(s, c, a->repeat.given ? a->repeat.value : 1, a->out != NULL);
+  if (st == QCC_OK) st = save(s, c);
+  if (st == QCC_OK && a->out && !a->quiet) print_paths(c);
+  if (st == QCC_OK && a->profile) st = print_profile(s);
+  if (st == QCC_OK && a->stats) st = print_stats(s);
+  qcc_session_close(s);
+  return st;
+}
+
+static void free_arrays(call *c) {
+  for (size_t i = 0; c->inputs && i < qcc_input_count(c->model); i++) qcc_bytes_free(c->cx, (void *)(uintptr_t)c->inputs[i].data);
+  for (size_t i = 0; c->outputs && i < qcc_output_count(c->model); i++) free((void *)(uintptr_t)c->outputs[i].data);
+  free(c->inputs);
+  free(c->outputs);
 }
 
 qcc_status cmd_run(qcc_context *cx, const args *a) {
-  if (!a->out) return usage_error("where to? give --out FOLDER%s", "");
+  if (!a->out && !is_measured(a)) return usage_error("where to? give --out FOLDER%s", "");
+  if (a->repeat.given && (a->repeat.value == 0 || a->repeat.value > MOST_TURNS))
+    return usage_error("--repeat is a number from 1 to a million%s", "");
+  if (a->warmup.value > MOST_TURNS) return usage_error("--warmup is at most a million%s", "");
   qcc_model *m = NULL;
   qcc_status st = load_model(&m, cx, a->pos[0]);
-  call c = {.cx = cx, .a = a, .model = m};
-  if (st == QCC_OK && !(c.inputs = calloc(qcc_input_count(m) + 1, sizeof *c.inputs))) st = no_memory();
-  if (st == QCC_OK) st = run(&c);
-  for (size_t i = 0; c.inputs && i < qcc_input_count(m); i++) qcc_bytes_free(cx, (void *)(uintptr_t)c.inputs[i].data);
-  free(c.inputs);
-  qcc_model_free(m);
-  return st;
-}
-
-/* ---- diff: rows in order of the graph, then the worst ones */
-
-typedef struct table {
-  qcc_diff_row *rows;
-  size_t count, cap;
-  bool failed;
-} table;
-
-static void add_row(void *user, const qcc_diff_row *row) {
-  table *t = user;
-  if (t->count == t->cap) {
-    size_t cap = t->cap ? 2 * t->cap : 64;
-    qcc_diff_row *rows = realloc(t->rows, cap * sizeof *rows);
-    t->failed |= !rows;
-    if (!rows) return;
-    t->rows = rows;
-    t->cap = cap;
+  call c = {.cx = cx, .a = a, .model = m, .random = !a->out && a->in.count == 0};
+  if (st == QCC_OK) {
+    c.inputs = calloc(qcc_input_count(m) + 1, sizeof *c.inputs);
+    c.outputs = calloc(qcc_output_count(m) + 1, sizeof *c.outputs);
+    st = c.inputs && c.outputs ? run(&c) : no_memory();
   }
-  t->rows[t->count++] = *row;
-}
-
-static int worse(const void *a, const void *b) {
-  double x = ((const qcc_diff_row *)a)->sqnr_db, y = ((const qcc_diff_row *)b)->sqnr_db;
-  return (x > y) - (x < y);
-}
-
-static void print_row(const qcc_diff_row *r) {
-  size_t n = strlen(r->op);
-  printf("%8.2f  %8.5f  %10.4g  ", r->sqnr_db, r->cosine, r->max_abs);
-  print_safe(stdout, r->op);
-  printf("%*s", n < 18 ? 19 - (int)n : 1, "");
-  print_safe(stdout, r->tensor);
-  printf("%s\n", r->is_output ? "  (output)" : "");
-}
-
-static void print_table(table *t) {
-  printf("%8s  %8s  %10s  %-18s %s\n", "SQNR dB", "cosine", "max error", "made by", "tensor");
-  for (size_t i = 0; i < t->count; i++) print_row(&t->rows[i]);
-  qsort(t->rows, t->count, sizeof *t->rows, worse);
-  printf("\nworst tensors\n");
-  for (size_t i = 0; i < t->count && i < 10; i++) print_row(&t->rows[i]);
-}
-
-qcc_status cmd_diff(qcc_context *cx, const args *a) {
-  if (a->calib.count == 0) return usage_error("which samples? give --calib SOURCE%s", "");
-  qcc_model *first = NULL, *second = NULL;
-  qcc_data *data = NULL;
-  table t = {0};
-  qcc_status st = load_model(&first, cx, a->pos[0]);
-  if (st == QCC_OK) st = load_model(&second, cx, a->pos[1]);
-  if (st == QCC_OK) st = qcc_data_open(&data, first, a->calib.at, a->calib.count, a->transform, a->samples.value);
-  if (st == QCC_OK) st = qcc_diff(first, second, data, (unsigned)a->threads.value, add_row, &t);
-  if (st == QCC_OK && t.failed) st = no_memory();
-  if (st == QCC_OK) print_table(&t);
-  free(t.rows);
-  qcc_data_free(data);
-  qcc_model_free(second);
-  qcc_model_free(first);
+  free_arrays(&c);
+  qcc_model_free(m);
   return st;
 }

@@ -119,3 +119,19 @@ t_diff_other_inputs() {
   expect 2 qcc diff net.onnx two.qir --calib calib.npy
   says 'for 1 inputs, the model has 2'
 }
+t_run_measured() {
+  net
+  samples x.npy 1 "3, 8, 8"
+  expect 0 qcc run net.onnx --in x=x.npy --out plain
+  expect 0 qcc run net.onnx --in x=x.npy --out measured --profile --stats --trace trace.json --repeat 3 --warmup 2 --threads 1
+  cmp plain/y.npy measured/y.npy || fail "measuring changes the result"
+  prints '^measured/y.npy$'
+  prints ' Conv\+Relu +conv1, relu1$'
+  prints '^time +[0-9.]+ s for 3 samples: [0-9.]+ ms a sample, [0-9.]+ samples/s$'
+  prints '^plans +1$'
+  [ "$(grep -c '"name": "conv1"' trace.json)" = 3 ] || fail "not three runs in the trace"
+  expect 0 qcc run net.onnx --profile
+  prints 'means of 1 samples'
+  expect 2 qcc run net.onnx --repeat 0
+  expect 6 qcc run net.onnx --trace no/such/folder/trace.json --out other --in x=x.npy
+}

@@ -8,7 +8,7 @@
 #include "backends/ref/run.h"
 #include "ir/check.h"
 
-enum { ROW_FLOATS = 64, BLOCK_FLOATS = 24 * 1024, BLOCK_POINTERS = 16 * 1024, MAX_BLOCK = 240, MAX_ROWS = 64 };
+enum { ROW_FLOATS = 64, BLOCK_FLOATS = 48 * 1024, BLOCK_POINTERS = 16 * 1024, MOST_ROWS = 240, GOOD_ROWS = 96, MAX_ROWS = 64 };
 
 void qcc_conv_of(qcc_conv *c, const qcc_window *win, int64_t batch, int64_t cin, int64_t cout) {
   *c = (qcc_conv){.batch = batch, .cin = cin, .cout = cout, .group = win->group};
@@ -77,6 +77,18 @@ qcc_status qcc_conv_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, con
 }
 
 /* ---- the block loop */
+/* As many rows as fit the cache with what they read and write, but enough to pay for reading the weights; all blocks about the same. */
+size_t qcc_block_rows(size_t rows, size_t depth, size_t width, size_t taps) {
+  size_t most = BLOCK_FLOATS / (depth + width + 1);
+  if (most < GOOD_ROWS && taps < 128) most = GOOD_ROWS;
+  if (most > BLOCK_POINTERS / taps) most = BLOCK_POINTERS / taps;
+  if (most > MOST_ROWS) most = MOST_ROWS;
+  if (most < QCC_MR) most = QCC_MR;
+  if (rows <= most) return rows;
+  const size_t blocks = (rows + most - 1) / most, even = (rows + blocks - 1) / blocks;
+  return (even + QCC_MR - 1) / QCC_MR * QCC_MR;
+}
+
 void qcc_block_run(const qcc_simd *simd, const qcc_block *b) {
   qcc_tile t = {.taps = b->taps, .depth = b->depth, .ldb = b->ldb, .ldc = b->ldc, .lo = b->lo, .hi = b->hi};
   const size_t panels = (b->width + simd->nr - 1) / simd->nr;
@@ -162,17 +174,6 @@ static float *row_pointers(const walk *s, int64_t ox, const float **to, float *c
   return cut;
 }
 
-/* Pixels of one block: what fits the cache beside the weights, whole tile rows. */
-static size_t block_rows(size_t pixels, size_t depth, size_t width, size_t taps) {
-  size_t rows = 2 * BLOCK_FLOATS / (depth + width + 1);
-  if (rows > BLOCK_POINTERS / taps) rows = BLOCK_POINTERS / taps;
-  if (rows > MAX_BLOCK) rows = MAX_BLOCK;
-  if (rows < 48 && taps < 128) rows = 48;
-  if (rows < QCC_MR) rows = QCC_MR;
-  rows -= rows % QCC_MR;
-  return rows < pixels ? rows : pixels;
-}
-
 typedef struct dense_walk {
   walk s;
   qcc_worker *w;
@@ -228,7 +229,7 @@ static qcc_status run_dense(dense_walk *d, bool by_rows, const qcc_posts *posts)
   walk *s = &d->s;
   const size_t cout = (size_t)s->c->cout;
   s->base = qcc_scratch(d->w, (size_t)(s->c->kernel[0] * s->c->kernel[1]) * sizeof *s->base);
-  d->rows = block_rows(s->pixels, s->depth, cout, s->taps);
+  d->rows = qcc_block_rows(s->pixels, s->depth, cout, s->taps);
   const size_t groups = (d->rows + QCC_MR - 1) / QCC_MR * QCC_MR;
   d->pointers = qcc_scratch(d->w, groups * s->taps * sizeof *d->pointers);
   if (by_rows) d->cut = qcc_scratch(d->w, d->rows * s->taps * s->depth * sizeof *d->cut);

@@ -6,8 +6,6 @@
 
 #include "backends/ref/run.h"
 
-enum { ROWS_FLOATS = 48 * 1024, MAX_ROWS = 240 };
-
 qcc_status qcc_dense_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, size_t depth, size_t width, const float *b, bool transposed,
                           float alpha, const float *bias) {
   *p = (qcc_pack){.depth = depth, .width = width, .panels = (width + simd->nr - 1) / simd->nr};
@@ -33,14 +31,6 @@ qcc_status qcc_dense_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, si
   return QCC_OK;
 }
 
-static size_t rows_of(size_t rows, size_t depth, size_t width) {
-  size_t n = ROWS_FLOATS / (depth + width + 1);
-  if (n > MAX_ROWS) n = MAX_ROWS;
-  if (n < 48) n = 48;
-  n -= n % QCC_MR;
-  return rows < n ? rows : n;
-}
-
 static const float **pointers(qcc_worker *w, size_t n) { return qcc_scratch(w, (n + QCC_MR) * sizeof(const float *)); }
 
 static void point(const float **a, const float *x, size_t depth, size_t n) {
@@ -50,7 +40,7 @@ static void point(const float **a, const float *x, size_t depth, size_t n) {
 qcc_status qcc_dense_run(qcc_worker *w, const qcc_pack *p, size_t rows, const float *x, float *y, const qcc_posts *posts) {
   qcc_posts rest = {.n = 0};
   if (posts) rest = *posts;
-  const size_t step = rows_of(rows, p->depth, p->width);
+  const size_t step = qcc_block_rows(rows, p->depth, p->width, 1);
   const float **a = pointers(w, step);
   if (!a) return QCC_NOMEM;
   qcc_block b = {.a = a, .taps = 1, .depth = p->depth, .b = p->at, .ldb = w->simd->nr, .panel_step = p->depth * w->simd->nr};
@@ -79,7 +69,7 @@ static float *last_panel(qcc_worker *w, size_t depth, size_t width, const float 
 }
 
 qcc_status qcc_dense_plain(qcc_worker *w, size_t rows, size_t depth, size_t width, const float *x, const float *b, float *y) {
-  const size_t nr = w->simd->nr, whole = width - width % nr, step = rows_of(rows, depth, width);
+  const size_t nr = w->simd->nr, whole = width - width % nr, step = qcc_block_rows(rows, depth, width, 1);
   const float **a = pointers(w, step);
   const float *last = whole < width && a ? last_panel(w, depth, width, b) : NULL;
   if (!a || (whole < width && !last)) return QCC_NOMEM;

@@ -166,6 +166,7 @@ typedef struct qcc_block {
   size_t ldc, width;
   float lo, hi;
 } qcc_block;
+size_t qcc_block_rows(size_t rows, size_t depth, size_t width, size_t taps); /* good number of rows for the blocks of a product */
 void qcc_block_run(const qcc_simd *simd, const qcc_block *b);
 
 /* ---- programs (prog.c) */

@@ -53,6 +53,9 @@ static bool act_post(const qcc_planner *b, const qcc_node *n, qcc_post *p) {
     case QCC_OP_SIGMOID: p->act = QCC_ACT_SIGMOID; return true;
     case QCC_OP_TANH: p->act = QCC_ACT_TANH; return true;
     case QCC_OP_EXP: p->act = QCC_ACT_EXP; return true;
+    case QCC_OP_ERF: p->act = QCC_ACT_ERF; return true;
+    case QCC_OP_GELU: p->act = QCC_ACT_GELU; return strcmp(qcc_attr_str(n, "approximate", "none"), "none") == 0;
+    case QCC_OP_MS_GELU: p->act = QCC_ACT_GELU; return true;
     case QCC_OP_HARD_SWISH: p->act = QCC_ACT_HARD_SWISH; return true;
     case QCC_OP_LEAKY_RELU:
       p->act = QCC_ACT_LEAKY_RELU;

@@ -58,6 +58,8 @@ typedef enum qcc_act {
   QCC_ACT_HARD_SIGMOID, /* p slope, q offset */
   QCC_ACT_HARD_SWISH,
   QCC_ACT_EXP,
+  QCC_ACT_ERF,
+  QCC_ACT_GELU, /* x / 2 * (1 + erf(x / sqrt 2)) */
   QCC_ACT_COUNT
 } qcc_act;
 

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The text of the inner loops (see simd.h). The including file defines the vector type `vec`, LANES and vec_load, vec_store, vec_set,
  * vec_add, vec_sub, vec_fma(a, b, c) = a * b + c, vec_max and vec_min (NaN in the second operand passes), scalar_fma, ISA_NAME and ISA_TABLE.
- * Only sums of products and Winograd's transforms use vec_fma; all else is plain C that the compiler vectorises without changing a bit. */
+ * Sums of products and Winograd's transforms use vec_fma, functions scalar_fma; all else is plain C that the compiler vectorises without changing a bit. */
 #include <math.h>
 #include <string.h>
 
+#define qcc_km_fma scalar_fma
 #include "backends/ref/kmath.h"
 #include "backends/ref/simd.h"
 
 #define INLINE static inline __attribute__((always_inline))
-enum { NR = 2 * LANES };
+enum { NR = 2 * LANES, AHEAD = 48 }; /* rows of b: the hardware's own prefetch ends with every page */
 
 /* ---- matrix tile: QCC_MR x 2 vectors of sums in registers */
 #define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
@@ -50,6 +51,7 @@ INLINE void tile_rows(const qcc_tile *t, const unsigned m) {
 #define DEPTH_STEP(j)                                                                         \
   {                                                                                           \
     const vec b0 = vec_load(b), b1 = vec_load(b + LANES);                                     \
+    __builtin_prefetch(b + AHEAD * ldb);                                                      \
     b += ldb;                                                                                 \
     ROW_STEP(0, j) ROW_STEP(1, j) ROW_STEP(2, j) ROW_STEP(3, j) ROW_STEP(4, j) ROW_STEP(5, j) \
   }
@@ -285,6 +287,8 @@ ACT(tanh, qcc_km_tanh(x))
 ACT(hard_sigmoid, clip1(p *x + q, 0.0f, 1.0f))
 ACT(hard_swish, x *clip1(x / 6.0f + 0.5f, 0.0f, 1.0f))
 ACT(exp, qcc_km_exp(x))
+ACT(erf, qcc_km_erf(x))
+ACT(gelu, qcc_km_gelu(x))
 
 static void act(qcc_act f, float *y, const float *x, size_t n, float p, float q) {
   switch (f) {
@@ -296,6 +300,8 @@ static void act(qcc_act f, float *y, const float *x, size_t n, float p, float q)
     case QCC_ACT_TANH: act_tanh(y, x, n, p, q); break;
     case QCC_ACT_HARD_SIGMOID: act_hard_sigmoid(y, x, n, p, q); break;
     case QCC_ACT_HARD_SWISH: act_hard_swish(y, x, n, p, q); break;
+    case QCC_ACT_ERF: act_erf(y, x, n, p, q); break;
+    case QCC_ACT_GELU: act_gelu(y, x, n, p, q); break;
     default: act_exp(y, x, n, p, q); break;
   }
 }

@@ -12,17 +12,18 @@ static double ulps(float have, double want) {
 
 static void elementary_functions(void **state) {
   (void)state;
-  double worst[3] = {0};
+  double worst[4] = {0};
   for (uint32_t i = 0; i < 0xffffffffu - 4099; i += 4099) {
     float x;
     memcpy(&x, &i, sizeof x);
     if (isnan(x) || isinf(x)) continue;
     double d = (double)x, e = exp(d),
-           u[3] = {e < 3.4e38 ? ulps(qcc_km_exp(x), e) : 0, ulps(qcc_km_sigmoid(x), d < 0 ? e / (1 + e) : 1 / (1 + exp(-d))),
-                   ulps(qcc_km_tanh(x), tanh(d))};
-    for (int f = 0; f < 3; ++f) worst[f] = u[f] > worst[f] ? u[f] : worst[f];
+           u[4] = {e < 3.4e38 ? ulps(qcc_km_exp(x), e) : 0, d < -86 ? 0 : ulps(qcc_km_sigmoid(x), d < 0 ? e / (1 + e) : 1 / (1 + exp(-d))),
+                   ulps(qcc_km_tanh(x), tanh(d)), ulps(qcc_km_erf(x), erf(d))};
+    assert_true(qcc_km_sigmoid(x) <= 1 && (d >= -86 || qcc_km_sigmoid(x) < 1e-37f));
+    for (int f = 0; f < 4; ++f) worst[f] = u[f] > worst[f] ? u[f] : worst[f];
   }
-  assert_true(worst[0] < 1.5 && worst[1] < 3 && worst[2] < 3);
+  assert_true(worst[0] < 1.5 && worst[1] < 3 && worst[2] < 3.4 && worst[3] < 3.4);
   assert_true(isinf(qcc_km_exp(INFINITY)) && qcc_km_exp(-INFINITY) == 0 && isnan(qcc_km_exp(NAN)));
   assert_true(qcc_km_tanh(INFINITY) == 1 && qcc_km_tanh(-INFINITY) == -1 && isnan(qcc_km_tanh(NAN)) && isnan(qcc_km_sigmoid(NAN)));
 }

@@ -128,8 +128,8 @@ static qcc_status run_floats(qcc_worker *w, const qcc_plan_step *s) {
   qcc_posts posts;
   resolve(w, s, &posts);
   switch (s->kind) {
-    case QCC_STEP_TO_LAST: qcc_to_last(y, x, (size_t)t->dim[0], (size_t)t->dim[1], spatial_of(t)); break;
-    case QCC_STEP_TO_ROW: qcc_from_last(y, x, (size_t)t->dim[0], (size_t)t->dim[1], spatial_of(t)); break;
+    case QCC_STEP_TO_LAST: qcc_to_last(w->simd, y, x, (size_t)t->dim[0], (size_t)t->dim[1], spatial_of(t)); break;
+    case QCC_STEP_TO_ROW: qcc_from_last(w->simd, y, x, (size_t)t->dim[0], (size_t)t->dim[1], spatial_of(t)); break;
     case QCC_STEP_CONV: return qcc_conv_run(w, &s->conv, pack, x, y, &posts);
     case QCC_STEP_DENSE: return qcc_dense_run(w, pack, (size_t)qcc_tensor_count(in) / pack->depth, x, y, &posts);
     case QCC_STEP_MAX_POOL: qcc_step_max_pool(w->simd, &s->conv, x, y, &posts); break;

@@ -11,7 +11,7 @@ static const float *last(qcc_kargs *k, const qcc_conv *c, const float *x) {
   const int64_t n = spatial(c->in);
   if (n == 1 || c->cin == 1) return x;
   float *to = qcc_kscratch(k, (size_t)(c->batch * c->cin * n) * sizeof *to);
-  if (to) qcc_to_last(to, x, (size_t)c->batch, (size_t)c->cin, (size_t)n);
+  if (to) qcc_to_last(k->worker->simd, to, x, (size_t)c->batch, (size_t)c->cin, (size_t)n);
   return to;
 }
 
@@ -22,7 +22,7 @@ static qcc_status compute(qcc_kargs *k, const qcc_conv *c, const qcc_pack *pack,
   const float *from = last(k, c, x);
   if (!to || !from) return QCC_NOMEM;
   QCC_TRY(qcc_conv_run(k->worker, c, pack, from, to, NULL));
-  if (!same) qcc_from_last(y, to, (size_t)c->batch, (size_t)c->cout, (size_t)n);
+  if (!same) qcc_from_last(k->worker->simd, y, to, (size_t)c->batch, (size_t)c->cout, (size_t)n);
   return QCC_OK;
 }
 

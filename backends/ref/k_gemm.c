@@ -41,7 +41,7 @@ static qcc_status add_c(qcc_kargs *k, const gemm *g, float *y) {
 
 static const float *turned(qcc_kargs *k, const float *x, int64_t rows, int64_t columns) {
   float *to = qcc_kscratch(k, (size_t)(rows * columns) * sizeof *to);
-  if (to) qcc_to_last(to, x, 1, (size_t)rows, (size_t)columns);
+  if (to) qcc_to_last(k->worker->simd, to, x, 1, (size_t)rows, (size_t)columns);
   return to;
 }
 

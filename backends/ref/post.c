@@ -114,37 +114,23 @@ void qcc_scratch_free(qcc_worker *w) {
 }
 
 /* ---- layout */
-enum { SQUARE = 16 };
-
-/* y[j][i] = x[i][j] for rows x columns, in squares that stay in the cache. */
-static void transpose(float *y, const float *x, size_t rows, size_t columns) {
-  for (size_t i0 = 0; i0 < rows; i0 += SQUARE) {
-    const size_t i1 = rows - i0 < SQUARE ? rows : i0 + SQUARE;
-    for (size_t j0 = 0; j0 < columns; j0 += SQUARE) {
-      const size_t j1 = columns - j0 < SQUARE ? columns : j0 + SQUARE;
-      for (size_t j = j0; j < j1; ++j)
-        for (size_t i = i0; i < i1; ++i) y[j * rows + i] = x[i * columns + j];
-    }
-  }
-}
-
 /* Images: three planes into one. */
 static void weave(float *y, const float *x, size_t n) {
   const float *a = x, *b = x + n, *c = x + 2 * n;
   for (size_t i = 0; i < n; ++i) y[3 * i] = a[i], y[3 * i + 1] = b[i], y[3 * i + 2] = c[i];
 }
 
-void qcc_to_last(float *y, const float *x, size_t batch, size_t channels, size_t spatial) {
+void qcc_to_last(const qcc_simd *simd, float *y, const float *x, size_t batch, size_t channels, size_t spatial) {
   const size_t n = channels * spatial;
   for (size_t b = 0; b < batch; ++b) {
     if (channels == 3)
       weave(y + b * n, x + b * n, spatial);
     else
-      transpose(y + b * n, x + b * n, channels, spatial);
+      simd->transpose(y + b * n, x + b * n, channels, spatial);
   }
 }
 
-void qcc_from_last(float *y, const float *x, size_t batch, size_t channels, size_t spatial) {
+void qcc_from_last(const qcc_simd *simd, float *y, const float *x, size_t batch, size_t channels, size_t spatial) {
   const size_t n = channels * spatial;
-  for (size_t b = 0; b < batch; ++b) transpose(y + b * n, x + b * n, spatial, channels);
+  for (size_t b = 0; b < batch; ++b) simd->transpose(y + b * n, x + b * n, spatial, channels);
 }

@@ -200,7 +200,7 @@ void qcc_dynamic_params(const qcc_simd *simd, const float *x, size_t n, float *s
 
 /* ---- layout */
 /* [batch][channels][spatial] to [batch][spatial][channels] and back; f32. */
-void qcc_to_last(float *y, const float *x, size_t batch, size_t channels, size_t spatial);
-void qcc_from_last(float *y, const float *x, size_t batch, size_t channels, size_t spatial);
+void qcc_to_last(const qcc_simd *simd, float *y, const float *x, size_t batch, size_t channels, size_t spatial);
+void qcc_from_last(const qcc_simd *simd, float *y, const float *x, size_t batch, size_t channels, size_t spatial);
 
 #endif

@@ -16,7 +16,7 @@ static qcc_status show_typed(qcc_worker *w, uint32_t index, const qcc_tensor *t,
     if (!to) return QCC_NOMEM;
     size_t spatial = 1;
     for (int d = 2; d < t->type.rank; ++d) spatial *= (size_t)t->type.dim[d];
-    qcc_from_last(to, t->data, (size_t)t->type.dim[0], (size_t)t->type.dim[1], spatial);
+    qcc_from_last(w->simd, to, t->data, (size_t)t->type.dim[0], (size_t)t->type.dim[1], spatial);
     plain.data = to;
     plain.buf = NULL;
   }

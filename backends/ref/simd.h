@@ -81,7 +81,8 @@ typedef struct qcc_simd {
   void (*fake_quant)(float *y, const float *x, size_t n, float scale, float lo, float hi);
   /* Codes clamp(round(x / scale), lo, hi) + zero as bytes, of u8 or s8; lo and hi as above. */
   void (*codes)(uint8_t *y, const float *x, size_t n, float scale, float lo, float hi, int32_t zero);
-  void (*range)(const float *x, size_t n, float *lo, float *hi); /* widens [*lo, *hi]; NaN is skipped */
+  void (*transpose)(float *y, const float *x, size_t rows, size_t columns); /* y[j][i] = x[i][j] */
+  void (*range)(const float *x, size_t n, float *lo, float *hi);            /* widens [*lo, *hi]; NaN is skipped */
   double (*peak)(size_t rounds, float *to); /* multiply-adds in registers; returns their operations, writes a vector to `to` (QCC_NR_MAX) */
 } qcc_simd;
 

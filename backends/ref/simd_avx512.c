@@ -2,6 +2,7 @@
  * simd_body.h for x86-64 with AVX-512 F, BW, DQ and VL. */
 #include <immintrin.h>
 
+#include "backends/ref/simd_square.h"
 #include "backends/ref/simd_tables.h"
 
 #define LANES 16

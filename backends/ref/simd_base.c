@@ -46,4 +46,10 @@ typedef float vec;
 #define scalar_fma(a, b, c) ((a) * (b) + (c))
 #endif
 
+#define SQUARE 4
+static inline void square(float *y, size_t ys, const float *x, size_t xs) {
+  for (size_t j = 0; j < SQUARE; ++j)
+    for (size_t i = 0; i < SQUARE; ++i) y[j * ys + i] = x[i * xs + j];
+}
+
 #include "backends/ref/simd_body.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The text of the inner loops (see simd.h). The including file defines the vector type `vec`, LANES and vec_load, vec_store, vec_set,
- * vec_add, vec_sub, vec_fma(a, b, c) = a * b + c, vec_max and vec_min (NaN in the second operand passes), scalar_fma, ISA_NAME and ISA_TABLE.
+ * square(y, ystep, x, xstep) to transpose SQUARE x SQUARE floats, vec_add, vec_sub, vec_fma(a, b, c) = a * b + c, vec_max and vec_min (NaN in the second operand passes), scalar_fma, ISA_NAME and ISA_TABLE.
  * Sums of products and Winograd's transforms use vec_fma, functions scalar_fma; all else is plain C that the compiler vectorises without changing a bit. */
 #include <math.h>
 #include <string.h>
@@ -398,5 +398,41 @@ static double peak(size_t rounds, float *to) {
   return (double)rounds * 2 * LANES * 12;
 }
 
-const qcc_simd ISA_TABLE = {ISA_NAME, NR,     tile,    depthwise,  wino_in, wino_out, act, arith,
-                            scalar,   affine, maximum, fake_quant, codes,   range,    peak};
+/* ---- transposition: squares of SQUARE, two side by side so that whole cache lines are read */
+static void transpose_edge(float *y, const float *x, size_t rows, size_t columns, size_t i, size_t j0, size_t j1) {
+  for (; i < rows; ++i)
+    for (size_t j = j0; j < j1; ++j) y[j * rows + i] = x[i * columns + j];
+}
+
+static void transpose(float *y, const float *x, size_t rows, size_t columns) {
+  for (size_t j0 = 0; j0 < columns; j0 += 2 * SQUARE) {
+    const size_t j1 = columns - j0 < 2 * SQUARE ? columns : j0 + 2 * SQUARE;
+    size_t i = 0;
+    for (; i + SQUARE <= rows; i += SQUARE) {
+      size_t j = j0;
+      for (; j + SQUARE <= j1; j += SQUARE) square(y + j * rows + i, rows, x + i * columns + j, columns);
+      for (; j < j1; ++j)
+        for (size_t k = i; k < i + SQUARE; ++k) y[j * rows + k] = x[k * columns + j];
+    }
+    transpose_edge(y, x, rows, columns, i, j0, j1);
+  }
+}
+
+const qcc_simd ISA_TABLE = {
+    .name = ISA_NAME,
+    .nr = NR,
+    .tile = tile,
+    .depthwise = depthwise,
+    .wino_in = wino_in,
+    .wino_out = wino_out,
+    .act = act,
+    .arith = arith,
+    .scalar = scalar,
+    .affine = affine,
+    .maximum = maximum,
+    .fake_quant = fake_quant,
+    .codes = codes,
+    .transpose = transpose,
+    .range = range,
+    .peak = peak,
+};

@@ -78,9 +78,9 @@ static void check_conv(qcc_context *cx, const qcc_simd *simd, const qcc_conv *c)
   qcc_pack p;
   naive_conv(c, x, w, b, want);
   assert_int_equal(qcc_conv_pack(&p, cx, simd, c, w, b), QCC_OK);
-  qcc_to_last(xl, x, (size_t)c->batch, (size_t)c->cin, in);
+  qcc_to_last(simd, xl, x, (size_t)c->batch, (size_t)c->cin, in);
   assert_int_equal(qcc_conv_run(&worker, c, &p, xl, yl, NULL), QCC_OK);
-  qcc_from_last(got, yl, (size_t)c->batch, (size_t)c->cout, out);
+  qcc_from_last(simd, got, yl, (size_t)c->batch, (size_t)c->cout, out);
   for (size_t i = 0; i < ny; ++i) {
     if (fabsf(got[i] - want[i]) <= 1e-5f * (float)(1 + nw / (size_t)c->cout)) continue;
     fail_msg("%s conv k%lldx%lld s%lld d%lld p%lld g%lld c%lld>%lld: element %zu is %g, not %g", simd->name, (long long)c->kernel[1],

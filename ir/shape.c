@@ -18,6 +18,10 @@ qcc_dtype qcc_shape_dtype(const qcc_infer *f, uint32_t k) {
   return t ? t->dtype : QCC_NONE;
 }
 
+qcc_status qcc_shape_need(const qcc_infer *f, uint32_t k) {
+  return qcc_shape_in(f, k) ? QCC_OK : qcc_shape_bad(f, QCC_M_ARITY, "input %u is missing", k);
+}
+
 void qcc_shape_set(qcc_infer *f, uint32_t k, const qcc_type *t) {
   if (k < f->node->out_count) f->out[k] = *t;
 }

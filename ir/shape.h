@@ -11,6 +11,7 @@
 #define OP(id, domain, name, since, in_min, in_max, out_max, shape, kern, role, exact) qcc_status qcc_shape_##shape(qcc_infer *f);
 #include "ir/ops.def"
 #undef OP
+qcc_status qcc_shape_opaque(qcc_infer *f); /* operators without a row */
 
 /* Message numbers of the rules. */
 #define QCC_M_ARITY "M-020" /* number of inputs, outputs, attributes that must be there */
@@ -31,6 +32,8 @@ const qcc_tensor *qcc_shape_known(const qcc_infer *f, uint32_t k);
 /* Input type when it is there and its rank is known, else NULL. */
 const qcc_type *qcc_shape_ranked(const qcc_infer *f, uint32_t k);
 qcc_dtype qcc_shape_dtype(const qcc_infer *f, uint32_t k); /* QCC_NONE: unknown or left out */
+/* For inputs behind optional ones that must be there all the same. */
+qcc_status qcc_shape_need(const qcc_infer *f, uint32_t k) QCC_MUST_USE;
 /* Set output k; nothing happens when the node does not have it. */
 void qcc_shape_set(qcc_infer *f, uint32_t k, const qcc_type *t);
 /* Unknown type of the given element type and rank (-1: unknown). Rank is at most QCC_MAX_RANK. */

@@ -163,16 +163,11 @@ qcc_status qcc_shape_matmul_integer(qcc_infer *f) {
 }
 
 /* ---- com.microsoft: integer forms of float operators; the result has the type of the zero point or the data */
-/* Inputs behind an optional one that must be there all the same. */
-static qcc_status need(const qcc_infer *f, uint32_t k) {
-  return qcc_shape_in(f, k) ? QCC_OK : qcc_shape_bad(f, QCC_M_ARITY, "input %u is missing", k);
-}
-
 qcc_status qcc_shape_ms_binary(qcc_infer *f) {
   const qcc_type *b = qcc_shape_in(f, 3);
-  QCC_TRY(need(f, 3));
-  QCC_TRY(need(f, 4));
-  QCC_TRY(need(f, 6));
+  QCC_TRY(qcc_shape_need(f, 3));
+  QCC_TRY(qcc_shape_need(f, 4));
+  QCC_TRY(qcc_shape_need(f, 6));
   QCC_TRY(check_triple(f, 0, 1));
   QCC_TRY(check_triple(f, 3, 1));
   qcc_type t;
@@ -182,7 +177,7 @@ qcc_status qcc_shape_ms_binary(qcc_infer *f) {
 }
 
 qcc_status qcc_shape_ms_unary(qcc_infer *f) {
-  QCC_TRY(need(f, 3));
+  QCC_TRY(qcc_shape_need(f, 3));
   QCC_TRY(check_triple(f, 0, 1));
   qcc_shape_set(f, 0, f->in[0]);
   return QCC_OK;
@@ -206,7 +201,7 @@ qcc_status qcc_shape_ms_pool(qcc_infer *f) {
   const bool last = qcc_attr_int(f->node, "channels_last", 0) != 0;
   qcc_window window;
   qcc_type t = qcc_shape_type(qcc_shape_dtype(f, 0), -1);
-  QCC_TRY(need(f, 3));
+  QCC_TRY(qcc_shape_need(f, 3));
   QCC_TRY(check_triple(f, 0, 1));
   QCC_TRY(check_scale_values(f, 3));
   QCC_TRY(qcc_shape_rank(f, 0, 3, QCC_MAX_RANK));

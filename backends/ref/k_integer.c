@@ -178,14 +178,18 @@ qcc_status qcc_kernel_matmul_integer_to_float(qcc_kargs *k) {
   return QCC_OK;
 }
 
-int16_t *qcc_kx_dynamic(qcc_kargs *k, const float *x, int64_t n, float *scale) {
+void qcc_kx_dynamic_into(const qcc_simd *simd, const float *x, int64_t n, float *scale, uint8_t *code, int16_t *to) {
   int32_t zero;
+  qcc_dynamic_params(simd, x, (size_t)n, scale, &zero);
+  simd->codes(code, x, (size_t)n, *scale, (float)-zero, (float)(255 - zero), zero);
+  for (int64_t i = 0; i < n; ++i) to[i] = (int16_t)(code[i] - zero);
+}
+
+int16_t *qcc_kx_dynamic(qcc_kargs *k, const float *x, int64_t n, float *scale) {
   uint8_t *code = qcc_kscratch(k, (size_t)n + 1);
   int16_t *to = qcc_kscratch(k, (size_t)(n + 1) * sizeof *to);
   if (!code || !to) return NULL;
-  qcc_dynamic_params(k->worker->simd, x, (size_t)n, scale, &zero);
-  k->worker->simd->codes(code, x, (size_t)n, *scale, (float)-zero, (float)(255 - zero), zero);
-  for (int64_t i = 0; i < n; ++i) to[i] = (int16_t)(code[i] - zero);
+  qcc_kx_dynamic_into(k->worker->simd, x, n, scale, code, to);
   return to;
 }
 

@@ -211,6 +211,117 @@ static qcc_status layer_like(qcc_kargs *k, bool centre) {
 qcc_status qcc_kernel_layer_norm(qcc_kargs *k) { return layer_like(k, true); }
 qcc_status qcc_kernel_rms_norm(qcc_kargs *k) { return layer_like(k, false); }
 
+/* ---- SkipLayerNormalization, EmbedLayerNormalization of com.microsoft */
+/* The rows of input `i`, repeated over leading axes that it does not have or has with size 1. */
+static qcc_status repeated(qcc_kargs *k, uint32_t i, int64_t width, int64_t n, const float **to, int64_t *period) {
+  *to = NULL;
+  *period = qcc_kx_in(k, i) ? qcc_tensor_count(k->in[i]) : 0;
+  if (!*period) return QCC_OK;
+  if (!width || n % *period || *period % width) return qcc_kx_fail(k, QCC_DATA, "D-705", "input %u does not broadcast to the data", i);
+  *to = qcc_kx_f32(k, i);
+  return *to ? QCC_OK : QCC_NOMEM;
+}
+
+/* Rows of `width` in `l->x` normalized; statistics, when wanted, are outputs 1 and 2. */
+static qcc_status skip_like(qcc_kargs *k, bool centre, uint32_t beta_at, uint32_t bias_at) {
+  const qcc_type *t = &k->in[0]->type;
+  layer l = {.centre = centre, .epsilon = (double)qcc_attr_float(k->node, "epsilon", 1e-12f), .n = qcc_tensor_count(k->in[0])};
+  const float *x = NULL, *skip, *bias;
+  int64_t skip_period, bias_period;
+  float *sum;
+  QCC_TRY(need_rank(k, 1));
+  l.run = l.scale_period = l.bias_period = t->dim[t->rank - 1];
+  QCC_TRY(repeated(k, 1, l.run, l.n, &skip, &skip_period));
+  QCC_TRY(repeated(k, bias_at, l.run, l.n, &bias, &bias_period));
+  QCC_TRY(vector(k, 2, l.run, &l.scale));
+  QCC_TRY(vector(k, beta_at, l.run, &l.bias));
+  QCC_TRY(begin(k, &x, &l.y));
+  qcc_type s = qcc_kx_like(t, QCC_F32);
+  s.dim[s.rank - 1] = 1;
+  QCC_TRY(qcc_kx_out_f32(k, 1, &s, &l.mean));
+  QCC_TRY(qcc_kx_out_f32(k, 2, &s, &l.inverse));
+  QCC_TRY(qcc_kx_out_f32(k, 3, t, &sum));
+  float *work = sum ? sum : qcc_kscratch(k, (size_t)(l.n + 1) * sizeof *work);
+  if (!work) return QCC_NOMEM;
+  for (int64_t i = 0; i < l.n; ++i) work[i] = x[i] + (skip ? skip[i % skip_period] : 0.0f) + (bias ? bias[i % bias_period] : 0.0f);
+  l.x = work;
+  if (l.run) normalize_rows(&l);
+  qcc_kx_store_f32(k, 0, l.y);
+  if (k->out_count > 3) qcc_kx_store_f32(k, 3, sum);
+  return QCC_OK;
+}
+
+qcc_status qcc_kernel_skip_layer_norm(qcc_kargs *k) { return skip_like(k, true, 3, 4); }
+qcc_status qcc_kernel_skip_rms_norm(qcc_kargs *k) { return skip_like(k, false, QCC_KX_NO_INPUT, 3); }
+
+typedef struct table {
+  const float *rows;
+  int64_t count;
+  const qcc_tensor *ids; /* NULL: the position */
+  int64_t period;        /* of ids */
+} table;
+
+static qcc_status read_table(qcc_kargs *k, uint32_t at, uint32_t ids_at, int64_t width, table *t) {
+  const qcc_tensor *e = qcc_kx_in(k, at);
+  *t = (table){.ids = qcc_kx_in(k, ids_at)};
+  if (!e) return QCC_OK;
+  if (e->type.rank != 2 || e->type.dim[1] != width)
+    return qcc_kx_fail(k, QCC_DATA, "D-792", "input %u is no table of %lld columns", at, (long long)width);
+  t->count = e->type.dim[0];
+  t->period = t->ids ? qcc_tensor_count(t->ids) : 0;
+  t->rows = qcc_kx_f32(k, at);
+  return t->rows ? QCC_OK : QCC_NOMEM;
+}
+
+static qcc_status add_embedding(qcc_kargs *k, const table *t, int64_t n, int64_t seq, int64_t width, float *to) {
+  if (!t->rows) return QCC_OK;
+  if (t->ids && (!t->period || n % t->period)) return qcc_kx_fail(k, QCC_DATA, "D-792", "ids do not fit %lld positions", (long long)n);
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t id = t->ids ? qcc_tensor_get_s64(t->ids, i % t->period) : i % seq;
+    if (id < 0 || id >= t->count)
+      return qcc_kx_fail(k, QCC_DATA, "D-792", "id %lld is outside a table of %lld rows", (long long)id, (long long)t->count);
+    for (int64_t j = 0; j < width; ++j) to[i * width + j] += t->rows[id * width + j];
+  }
+  return QCC_OK;
+}
+
+/* Sum of three embeddings, normalized; output 1 counts the ones of each row of the mask. */
+qcc_status qcc_kernel_embed_layer_norm(qcc_kargs *k) {
+  const qcc_type *ids = &k->in[0]->type, *e = &k->in[2]->type;
+  const qcc_tensor *mask = qcc_kx_in(k, 7);
+  layer l = {.centre = true, .epsilon = (double)qcc_attr_float(k->node, "epsilon", 1e-12f)};
+  table word, position, segment;
+  void *count;
+  float *sum;
+  if (ids->rank != 2 || e->rank != 2) return qcc_kx_fail(k, QCC_DATA, "D-792", "ids must be [batch, length], embeddings tables");
+  if (!qcc_kx_is_float(e->dtype)) return qcc_kx_no_type(k, e->dtype);
+  const int64_t n = ids->dim[0] * ids->dim[1], width = e->dim[1];
+  const qcc_type out = qcc_type_of(e->dtype, 3, (int64_t[]){ids->dim[0], ids->dim[1], width}), counts = qcc_type_of(QCC_S32, 1, ids->dim);
+  l.n = n * width, l.run = l.scale_period = l.bias_period = width;
+  QCC_TRY(read_table(k, 2, 0, width, &word));
+  QCC_TRY(read_table(k, 3, 8, width, &position));
+  QCC_TRY(read_table(k, 4, 1, width, &segment));
+  QCC_TRY(vector(k, 5, width, &l.scale));
+  QCC_TRY(vector(k, 6, width, &l.bias));
+  QCC_TRY(qcc_kx_out_f32(k, 0, &out, &l.y));
+  QCC_TRY(qcc_kx_out(k, 1, &counts, &count));
+  QCC_TRY(qcc_kx_out_f32(k, 2, &out, &sum));
+  float *work = sum ? sum : qcc_kscratch(k, (size_t)(l.n + 1) * sizeof *work);
+  if (!work) return QCC_NOMEM;
+  memset(work, 0, (size_t)l.n * sizeof *work);
+  QCC_TRY(add_embedding(k, &word, n, ids->dim[1], width, work));
+  QCC_TRY(add_embedding(k, &position, n, ids->dim[1], width, work));
+  if (segment.ids) QCC_TRY(add_embedding(k, &segment, n, ids->dim[1], width, work));
+  l.x = work;
+  if (width) normalize_rows(&l);
+  if (mask && qcc_tensor_count(mask) != n) return qcc_kx_fail(k, QCC_DATA, "D-792", "the mask does not fit the ids");
+  for (int64_t i = 0; count && i < ids->dim[0]; ++i) ((int32_t *)count)[i] = 0;
+  for (int64_t i = 0; count && mask && i < n; ++i) ((int32_t *)count)[i / ids->dim[1]] += qcc_tensor_get_s64(mask, i) == 1;
+  qcc_kx_store_f32(k, 0, l.y);
+  if (k->out_count > 2) qcc_kx_store_f32(k, 2, sum);
+  return QCC_OK;
+}
+
 /* ---- LRN */
 qcc_status qcc_kernel_lrn(qcc_kargs *k) {
   const qcc_type *t = &k->in[0]->type;

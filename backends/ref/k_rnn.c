@@ -89,7 +89,7 @@ static qcc_status read_sizes(qcc_kargs *k, qcc_rnn *l) {
   l->steps = x->dim[l->batch_first ? 1 : 0];
   l->batch = x->dim[l->batch_first ? 0 : 1];
   l->input = x->dim[2];
-  l->hidden = r->dim[2];
+  l->hidden = r->dim[l->in_codes ? 1 : 2];
   if (qcc_attr_int(k->node, "hidden_size", l->hidden) != l->hidden) {
     return qcc_kx_fail(k, QCC_DATA, "D-784", "hidden_size is %lld but R has %lld columns",
                        (long long)qcc_attr_int(k->node, "hidden_size", 0), (long long)l->hidden);
@@ -102,11 +102,43 @@ static qcc_status read_state(qcc_kargs *k, const qcc_rnn *l, uint32_t i, const f
   return shaped(k, i, 3, l->batch_first ? l->batch : l->directions, l->batch_first ? l->directions : l->batch, l->hidden, to);
 }
 
+/* Weights `at` [directions, depth, G*H] with scale and zero points in the inputs `params` and `params` + 1: one or G*H per direction. */
+static qcc_status read_codes(qcc_kargs *k, const qcc_rnn *l, uint32_t at, uint32_t params, int64_t depth, qcc_rnn_codes *to) {
+  const qcc_tensor *w = k->in[at], *scale = qcc_kx_in(k, params), *zero = qcc_kx_in(k, params + 1);
+  const int64_t width = l->gates * l->hidden, *d = w->type.dim, n = l->directions * depth * width;
+  if (w->type.dtype != QCC_U8 && w->type.dtype != QCC_S8) return qcc_kx_no_type(k, w->type.dtype);
+  if (w->type.rank != 3 || d[0] != l->directions || d[1] != depth || d[2] != width || !scale || !zero)
+    return qcc_kx_fail(k, QCC_DATA, "D-782", "input %u must be %lld x %lld x %lld codes, with scale and zero point", at,
+                       (long long)l->directions, (long long)depth, (long long)width);
+  const int64_t scales = qcc_tensor_count(scale) / l->directions, zeros = qcc_tensor_count(zero) / l->directions;
+  if ((scales != 1 && scales != width) || (zeros != 1 && zeros != width) || qcc_tensor_count(scale) % l->directions ||
+      qcc_tensor_count(zero) % l->directions)
+    return qcc_kx_fail(k, QCC_DATA, "D-871", "input %u needs 1 or %lld scales and zero points for each direction", at, (long long)width);
+  int16_t *codes = qcc_kscratch(k, (size_t)(n + 1) * sizeof *codes);
+  *to = (qcc_rnn_codes){.at = codes, .scale = qcc_kx_f32(k, params), .scales = scales};
+  if (!codes || !to->scale) return QCC_NOMEM;
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t dir = i / (depth * width), z = zeros == 1 ? dir : dir * width + i % width;
+    const int32_t code = w->type.dtype == QCC_U8 ? ((const uint8_t *)w->data)[i] : ((const int8_t *)w->data)[i];
+    codes[i] = (int16_t)(code - (int32_t)qcc_tensor_get_s64(zero, z));
+  }
+  return QCC_OK;
+}
+
+static qcc_status read_weights(qcc_kargs *k, qcc_rnn *l) {
+  const int64_t rows = l->gates * l->hidden;
+  if (l->in_codes) {
+    QCC_TRY(read_codes(k, l, 1, 8, l->input, &l->qw));
+    return read_codes(k, l, 2, 10, l->hidden, &l->qr);
+  }
+  QCC_TRY(shaped(k, 1, 3, l->directions, rows, l->input, &l->w));
+  return shaped(k, 2, 3, l->directions, rows, l->hidden, &l->r);
+}
+
 static qcc_status read_inputs(qcc_kargs *k, qcc_rnn *l) {
   int64_t rows = l->gates * l->hidden;
   QCC_TRY(shaped(k, 0, 3, k->in[0]->type.dim[0], k->in[0]->type.dim[1], l->input, &l->x));
-  QCC_TRY(shaped(k, 1, 3, l->directions, rows, l->input, &l->w));
-  QCC_TRY(shaped(k, 2, 3, l->directions, rows, l->hidden, &l->r));
+  QCC_TRY(read_weights(k, l));
   QCC_TRY(shaped(k, 3, 2, l->directions, 2 * rows, 0, &l->b));
   QCC_TRY(read_state(k, l, 5, &l->h0));
   if (l->gates == 4) QCC_TRY(read_state(k, l, 6, &l->c0));
@@ -194,6 +226,31 @@ static void store_state(const qcc_rnn *l, int dir, float *to, const float *from)
   for (int64_t b = 0; to && b < l->batch; ++b) memcpy(to + state_at(l, dir, b), from + b * l->hidden, (size_t)l->hidden * sizeof(float));
 }
 
+/* Codes of one direction. */
+static qcc_rnn_codes part_of(const qcc_rnn_codes *all, int dir, int64_t depth, int64_t width) {
+  return (qcc_rnn_codes){all->at + dir * depth * width, all->scale + dir * all->scales, all->scales};
+}
+
+/* Steps behind the longest sequence have no part in the range. */
+static void input_codes(const qcc_rnn *l, qcc_rnn_run *run, int dir, float *all, bool keep) {
+  const int64_t width = l->gates * l->hidden;
+  const qcc_rnn_codes w = part_of(&l->qw, dir, l->input, width);
+  int64_t steps = l->lens ? 0 : l->steps;
+  for (int64_t b = 0; l->lens && b < l->batch; ++b) steps = length_of(l, b) > steps ? length_of(l, b) : steps;
+  if (!keep) memset(all, 0, (size_t)(l->steps * l->batch * width) * sizeof *all);
+  run->codes = part_of(&l->qr, dir, l->hidden, width);
+  qcc_rnn_dynamic(run, &w, steps * l->batch, l->input, width, l->x, all);
+}
+
+/* Room for the largest product of codes. */
+static qcc_status code_room(qcc_kargs *k, const qcc_rnn *l, qcc_rnn_run *run) {
+  const int64_t rows = (l->steps > 1 ? l->steps : 1) * l->batch, depth = l->input > l->hidden ? l->input : l->hidden;
+  run->bytes = qcc_kscratch(k, (size_t)(rows * depth + 1));
+  run->centred = qcc_kscratch(k, (size_t)(rows * depth + 1) * sizeof *run->centred);
+  run->acc = qcc_kscratch(k, (size_t)(rows * l->gates * l->hidden + 1) * sizeof *run->acc);
+  return run->bytes && run->centred && run->acc ? QCC_OK : QCC_NOMEM;
+}
+
 static qcc_status run_directions(qcc_kargs *k, const qcc_rnn *l, qcc_rnn_cell cell, const outputs *o) {
   const int64_t rows = l->gates * l->hidden, state = l->batch * l->hidden;
   size_t all_size, gates = (size_t)(l->batch * rows), one = (size_t)state, total;
@@ -204,16 +261,20 @@ static qcc_status run_directions(qcc_kargs *k, const qcc_rnn *l, qcc_rnn_cell ce
   if (!all || !work) return QCC_NOMEM;
   qcc_rnn_run run = {.rnn = l, .gate = work, .extra = work + gates, .h = work + gates + 3 * one, .next = work + gates + 4 * one};
   run.simd = qcc_simd_choose();
+  if (l->in_codes) QCC_TRY(code_room(k, l, &run));
   run.c = l->gates == 4 ? work + gates + 5 * one : NULL;
   float *old_c = work + gates + 6 * one;
   for (int dir = 0; dir < l->directions; ++dir) {
     const float *b = l->b ? l->b + dir * 2 * rows : NULL;
     run.fn = l->fn[dir];
-    run.r = l->r + dir * rows * l->hidden;
+    if (!l->in_codes) run.r = l->r + dir * rows * l->hidden;
     run.rb = b ? b + rows : NULL;
     run.peep = l->peep ? l->peep + dir * 3 * l->hidden : NULL;
     if (b) add_bias(l, b, all);
-    qcc_kx_gemm(false, true, l->steps * l->batch, rows, l->input, l->x, l->w + dir * rows * l->input, all, b != NULL);
+    if (l->in_codes)
+      input_codes(l, &run, dir, all, b != NULL);
+    else
+      qcc_kx_gemm(false, true, l->steps * l->batch, rows, l->input, l->x, l->w + dir * rows * l->input, all, b != NULL);
     load_state(l, dir, l->h0, run.h);
     if (run.c) load_state(l, dir, l->c0, run.c);
     for (int64_t s = 0; s < l->steps; ++s) step(l, &run, cell, o, all, old_c, dir, s);
@@ -224,8 +285,8 @@ static qcc_status run_directions(qcc_kargs *k, const qcc_rnn *l, qcc_rnn_cell ce
   return QCC_OK;
 }
 
-static qcc_status recurrent(qcc_kargs *k, int gates, int fns, qcc_rnn_cell cell) {
-  qcc_rnn l = {.gates = gates, .fns = fns};
+static qcc_status recurrent(qcc_kargs *k, int gates, int fns, bool in_codes, qcc_rnn_cell cell) {
+  qcc_rnn l = {.gates = gates, .fns = fns, .in_codes = in_codes};
   outputs o = {NULL, NULL, NULL};
   qcc_dtype t = k->in[0]->type.dtype;
   QCC_TRY(read_sizes(k, &l));
@@ -247,6 +308,7 @@ static qcc_status recurrent(qcc_kargs *k, int gates, int fns, qcc_rnn_cell cell)
   return QCC_OK;
 }
 
-qcc_status qcc_kernel_lstm(qcc_kargs *k) { return recurrent(k, 4, 3, qcc_rnn_cell_lstm); }
-qcc_status qcc_kernel_gru(qcc_kargs *k) { return recurrent(k, 3, 2, qcc_rnn_cell_gru); }
-qcc_status qcc_kernel_rnn(qcc_kargs *k) { return recurrent(k, 1, 1, qcc_rnn_cell_plain); }
+qcc_status qcc_kernel_lstm(qcc_kargs *k) { return recurrent(k, 4, 3, false, qcc_rnn_cell_lstm); }
+qcc_status qcc_kernel_gru(qcc_kargs *k) { return recurrent(k, 3, 2, false, qcc_rnn_cell_gru); }
+qcc_status qcc_kernel_rnn(qcc_kargs *k) { return recurrent(k, 1, 1, false, qcc_rnn_cell_plain); }
+qcc_status qcc_kernel_dynamic_quantize_lstm(qcc_kargs *k) { return recurrent(k, 4, 3, true, qcc_rnn_cell_lstm); }

@@ -4,7 +4,7 @@
 #ifndef QCC_K_RNN_H
 #define QCC_K_RNN_H
 
-#include "backends/ref/kutil.h"
+#include "backends/ref/k_integer.h"
 #include "backends/ref/simd.h"
 
 typedef enum qcc_rnn_act {
@@ -28,9 +28,18 @@ typedef struct qcc_rnn_fn {
 
 enum { QCC_RNN_MAX_GATES = 4, QCC_RNN_FNS = 3 };
 
+/* Weights as codes, for products with data that is quantized on the way (DynamicQuantizeLSTM). */
+typedef struct qcc_rnn_codes {
+  const int16_t *at;  /* [directions][depth][G*H], zero points taken off */
+  const float *scale; /* [directions] or [directions][G*H] */
+  int64_t scales;     /* of one direction */
+} qcc_rnn_codes;
+
 typedef struct qcc_rnn {
   int64_t steps, batch, input, hidden; /* sizes T, B, I, H */
   int gates, fns, directions;          /* gates: 4 LSTM (i o f c), 3 GRU (z r h), 1 RNN */
+  bool in_codes;                       /* weights are qw, qr instead of w, r */
+  qcc_rnn_codes qw, qr;
   bool reverse_first, linear_before_reset, input_forget, batch_first;
   float clip;                    /* infinity: none */
   qcc_rnn_fn fn[2][QCC_RNN_FNS]; /* per direction */
@@ -46,8 +55,12 @@ typedef struct qcc_rnn_run {
   float *gate;                /* [B, G*H]: input part on entry of a cell */
   float *extra;               /* [B, 3*H] scratch of GRU */
   const qcc_simd *simd;
-  float *h, *c; /* state [B, H] */
-  float *next;  /* [B, H]: new h */
+  qcc_rnn_codes codes; /* recurrence weights of this direction when rnn->in_codes */
+  uint8_t *bytes;      /* room for its products: [rows * depth], */
+  int16_t *centred;    /* the same, */
+  int32_t *acc;        /* [rows, G*H] */
+  float *h, *c;        /* state [B, H] */
+  float *next;         /* [B, H]: new h */
 } qcc_rnn_run;
 
 /* Advances `next` (and c) of all batch rows by one step. Rows past their sequence are dropped by the caller. */
@@ -55,5 +68,8 @@ typedef void (*qcc_rnn_cell)(const qcc_rnn_run *run);
 void qcc_rnn_cell_lstm(const qcc_rnn_run *run);
 void qcc_rnn_cell_gru(const qcc_rnn_run *run);
 void qcc_rnn_cell_plain(const qcc_rnn_run *run);
+/* to[rows, width] += x[rows, depth] * codes, with x in u8 codes of its own range. */
+void qcc_rnn_dynamic(const qcc_rnn_run *run, const qcc_rnn_codes *codes, int64_t rows, int64_t depth, int64_t width, const float *x,
+                     float *to);
 
 #endif

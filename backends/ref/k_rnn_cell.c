@@ -46,11 +46,22 @@ static void add_product(float *to, const float *a, const float *b, int64_t n) {
   for (int64_t i = 0; i < n; ++i) to[i] += a[i] * b[i];
 }
 
+void qcc_rnn_dynamic(const qcc_rnn_run *run, const qcc_rnn_codes *codes, int64_t rows, int64_t depth, int64_t width, const float *x,
+                     float *to) {
+  float scale;
+  qcc_kx_dynamic_into(run->simd, x, rows * depth, &scale, run->bytes, run->centred);
+  qcc_kx_int_gemm(rows, width, depth, run->centred, codes->at, run->acc);
+  for (int64_t i = 0; i < rows * width; ++i) to[i] += (float)run->acc[i] * (scale * codes->scale[codes->scales > 1 ? i % width : 0]);
+}
+
 /* gate rows: i o f c. Ct = f * Ct-1 + i * c; Ht = o * h(Ct). Peepholes: i, o, f. */
 void qcc_rnn_cell_lstm(const qcc_rnn_run *run) {
   const qcc_rnn *l = run->rnn;
   const int64_t h = l->hidden;
-  qcc_kx_gemm(false, true, l->batch, 4 * h, h, run->h, run->r, run->gate, true);
+  if (l->in_codes)
+    qcc_rnn_dynamic(run, &run->codes, l->batch, h, 4 * h, run->h, run->gate);
+  else
+    qcc_kx_gemm(false, true, l->batch, 4 * h, h, run->h, run->r, run->gate, true);
   for (int64_t b = 0; b < l->batch; ++b) {
     float *i = run->gate + b * 4 * h, *o = i + h, *f = o + h, *g = f + h, *c = run->c + b * h, *next = run->next + b * h;
     if (run->peep) {

@@ -285,6 +285,203 @@ def ms_qlinear_conv(m):
         m.node("QLinearConv", inputs, channels_last=int(last), group=groups, what=(x, t.__name__, tw.__name__), **attrs)
 
 
+# ---- fused operators
+@group
+def gelus(m):
+    for i in range(CASES):
+        shape = m.dims(m.pick(1, 2, 3))
+        x = m.data(m.floats(shape, 3))
+        m.node("Gelu", [x])
+        m.node("BiasGelu", [x, m.either(m.floats(shape[-1]))], what=shape)
+        m.node("FastGelu", [x, m.maybe(lambda: m.const(m.floats(shape[-1])))], what=shape)
+        m.node("QuickGelu", [x], what=shape, **({"alpha": float(m.rng.uniform(0.5, 2))} if m.chance() else {}))
+
+
+@group
+def fused_conv(m):
+    for i in range(2 * CASES):
+        rank = m.pick(1, 2, 2, 3)
+        spatial = m.dims(rank, 4, 9)
+        attrs = window(m, rank, spatial)
+        groups = m.pick(1, 1, 2, 3)
+        channels, out = groups * m.pick(1, 2, 3, 4), groups * m.pick(1, 2, 5, 8)
+        act = m.pick(None, "Relu", "Tanh", "Sigmoid", "LeakyRelu", "Clip", "HardSigmoid")
+        if act:
+            attrs["activation"] = act
+        if act in ("LeakyRelu", "Clip", "HardSigmoid"):
+            attrs["activation_params"] = {"LeakyRelu": [0.3], "Clip": [-0.5, 0.9], "HardSigmoid": [0.3, 0.4]}[act]
+        inputs = [m.data(m.floats([m.pick(1, 2), channels] + spatial)), m.either(m.floats([out, channels // groups] + attrs["kernel_shape"], 0.5)),
+                  m.maybe(lambda: m.const(m.floats(out)))]
+        m.node("FusedConv", inputs, group=groups, **attrs)
+
+
+@group
+def fused_gemm(m):
+    for i in range(CASES):
+        rows, inner, columns = m.dims(3, high=33)
+        ta, tb = m.pick(0, 1), m.pick(0, 1)
+        act = m.pick("Relu", "Tanh", "Sigmoid", "LeakyRelu", "HardSigmoid", "Elu", "Softplus", "Softsign", "ThresholdedRelu")
+        attrs = {"activation": act}
+        if act in ("LeakyRelu", "HardSigmoid", "Elu", "ThresholdedRelu"):
+            attrs["activation_alpha"] = 0.3
+        if act == "HardSigmoid":
+            attrs["activation_beta"] = 0.4
+        bias = m.pick(None, (columns,), (rows, 1), (rows, columns), (1,))
+        m.node("FusedGemm", [m.data(m.floats([inner, rows] if ta else [rows, inner], 0.3)), m.either(m.floats([columns, inner] if tb else [inner, columns])),
+                             "" if bias is None else m.const(m.floats(bias))], transA=ta, transB=tb, alpha=m.pick(1.0, 0.5), beta=m.pick(1.0, 2.0), **attrs)
+
+
+@group
+def fused_matmul(m):
+    for i in range(2 * CASES):
+        rows, inner, columns = m.dims(3, high=20)
+        batch = m.dims(m.pick(0, 1, 2), high=3)
+        flags = {n: m.pick(0, 1) for n in ("transA", "transB")}
+        if batch:
+            flags.update({n: m.pick(0, 1) for n in ("transBatchA", "transBatchB")})
+
+        def stored(first, second, swap, lead):
+            pair = [second, first] if swap else [first, second]
+            return [pair[0]] + batch + [pair[1]] if lead else batch + pair
+        a = stored(rows, inner, flags["transA"], flags.get("transBatchA"))
+        b = stored(inner, columns, flags["transB"], flags.get("transBatchB"))
+        m.node("FusedMatMul", [m.data(m.floats(a)), m.either(m.floats(b))], what=(a, b), alpha=m.pick(1.0, 0.125), **flags)
+
+
+@group
+def matmul_nbits(m):
+    for i in range(3 * CASES):
+        bits = m.pick(4, 4, 8, 2)
+        block = m.pick(16, 32, 64, 128)
+        n, k = int(m.rng.integers(1, 40)), int(m.rng.integers(1, 5)) * m.pick(16, 32, 24)
+        k = max(k, 16)
+        blocks = -(-k // block)
+        lead = m.dims(m.pick(1, 2), high=5)
+        zero = m.pick(None, U8, np.float32) if bits == 4 else m.pick(None, U8)
+        inputs = [m.data(m.floats(lead + [k])), m.const(m.codes([n, blocks, block * bits // 8], U8)), m.const(m.scale(m.pick((n * blocks,), (n, blocks)))), "", ""]
+        if zero is U8:
+            inputs[3] = m.const(m.codes([n * -(-blocks * bits // 8)], U8))
+        elif zero:
+            inputs[3] = m.const(m.rng.uniform(0, 15, [n, blocks]).astype(np.float32))
+        inputs.append(m.maybe(lambda: m.const(m.floats(n))))
+        m.node("MatMulNBits", inputs, N=n, K=k, bits=bits, block_size=block, accuracy_level=m.pick(0, 1), what=(lead, zero), tolerance=2e-5)
+
+
+@group
+def skip_layer_norm(m):
+    for i in range(2 * CASES):
+        shape = m.dims(m.pick(2, 3, 3))
+        shape[-1] = m.pick(1, 7, 32, 100)
+        full = i % 2
+        skip = m.pick(shape, shape, [1] + shape[1:], shape[1:]) if len(shape) == 3 else shape
+        width = shape[-1]
+        inputs = [m.data(m.floats(shape)), m.either(m.floats(skip)), m.const(m.floats(width))]
+        if full:
+            inputs.append(m.maybe(lambda: m.const(m.floats(width))))
+        inputs.append(m.maybe(lambda: m.const(m.floats(width))))
+        m.node("SkipLayerNormalization" if full else "SkipSimplifiedLayerNormalization", inputs, outputs=m.pick([1], [1, 0, 0, 1]), what=(shape, skip),
+               epsilon=float(m.pick(1e-12, 1e-5, 1e-3)))
+
+
+@group
+def embed_layer_norm(m):
+    for i in range(CASES):
+        batch, seq = m.dims(2)
+        words, positions, segments, width = m.pick(5, 30), seq + m.pick(0, 4), m.pick(1, 2, 3), m.pick(3, 16, 50)
+        ids = lambda top, shape: m.data(m.rng.integers(0, top, shape).astype(np.int32))
+        segment = m.chance(0.7)
+        mask = m.chance()
+        inputs = [ids(words, [batch, seq]), ids(segments, [batch, seq]) if segment else "", m.const(m.floats([words, width])),
+                  m.const(m.floats([positions, width])), m.const(m.floats([segments, width])) if segment else "", m.const(m.floats(width)),
+                  m.const(m.floats(width)), ids(2, [batch, seq]) if mask else "", ids(positions, m.pick([batch, seq], [1, seq])) if m.chance(0.4) else ""]
+        m.node("EmbedLayerNormalization", inputs, outputs=m.pick([1, 1], [1, 1, 1]), epsilon=1e-5, what=(batch, seq, width))
+
+
+def masks(m, batch, seq, total):
+    kind = m.pick("none", "end", "range", "keys", "pairs")
+    if kind == "none":
+        return ""
+    if kind == "end":
+        return m.const(m.rng.integers(1, total + 1, batch).astype(np.int32))
+    if kind == "range":
+        start = m.rng.integers(0, total, batch)
+        end = start + m.rng.integers(1, total + 1, batch)
+        return m.const(np.concatenate([np.minimum(end, total), start]).astype(np.int32))
+    return m.const(m.rng.integers(0, 2, [batch, total] if kind == "keys" else [batch, seq, total]).astype(np.int32))
+
+
+@group
+def attention(m):
+    for i in range(3 * CASES):
+        batch, seq, heads = m.pick(1, 2, 3), m.pick(1, 3, 8), m.pick(1, 2, 4)
+        size, width = heads * m.pick(1, 3, 8), m.pick(4, 16, 33)
+        value = size
+        past = m.pick(0, 0, 2, 5)
+        attrs = {"num_heads": heads}
+        if not past and m.chance(0.3):
+            value = heads * m.pick(2, 5)
+            attrs["qkv_hidden_sizes"] = [size, size, value]
+        causal = m.chance(0.3)
+        attrs["unidirectional"] = int(causal)
+        if m.chance(0.3):
+            attrs["scale"] = 0.4
+        if m.chance(0.3):
+            attrs["mask_filter_value"] = -50.0
+        total = past + seq
+        inputs = [m.data(m.floats([batch, seq, width])), m.const(m.floats([width, 2 * size + value], 0.3)), m.const(m.floats(2 * size + value)),
+                  masks(m, batch, seq, total), m.data(m.floats([2, batch, heads, past, size // heads])) if past else "",
+                  m.const(m.floats([m.pick(1, batch), m.pick(1, heads), seq, total])) if m.chance(0.3) and not past else ""]
+        m.node("Attention", inputs, outputs=2 if value == size and (past or m.chance()) else 1, what=(batch, seq, total, inputs), **attrs)
+
+
+@group
+def qattention(m):
+    for i in range(2 * CASES):
+        tx, tw = PAIRS[i % 3] if i % 3 < 2 else (U8, S8)
+        batch, seq, heads = m.pick(1, 2, 3), m.pick(1, 3, 8), m.pick(1, 2, 4)
+        size, width = heads * m.pick(1, 3, 8), m.pick(4, 16, 33)
+        past = m.pick(0, 0, 3)
+        per, causal = m.pick((), (3 * size,)), m.pick(0, 1)
+        inputs = [m.data(m.codes([batch, seq, width], tx)), m.const(weight(m, [width, 3 * size], tw)), m.const(m.floats(3 * size)), m.const(m.scale()),
+                  m.const(m.scale(per, 0.001, 0.01)), masks(m, batch, seq, past + seq), m.const(m.zero(tx)), m.const(weight(m, per, tw)),
+                  m.data(m.floats([2, batch, heads, past, size // heads])) if past else ""]
+        m.node("QAttention", inputs, outputs=2 if past else 1, num_heads=heads, unidirectional=causal, what=(batch, seq, past))
+
+
+@group
+def dynamic_quantize_lstm(m):
+    for i in range(CASES):
+        direction = m.pick("forward", "reverse", "bidirectional")
+        dirs = 2 if direction == "bidirectional" else 1
+        steps, batch, size, hidden = m.dims(4, high=9)
+        t = m.pick(U8, S8)
+        per = m.pick((dirs,), (dirs, 4 * hidden))
+        zero = lambda: m.const(weight(m, per, t) if len(per) == 1 else np.zeros(per, t))
+        state = lambda: m.data(m.floats([dirs, batch, hidden]))
+        inputs = [m.data(m.floats([steps, batch, size])), m.const(weight(m, [dirs, size, 4 * hidden], t)), m.const(weight(m, [dirs, hidden, 4 * hidden], t)),
+                  m.maybe(lambda: m.const(m.floats([dirs, 8 * hidden]))), m.maybe(lambda: m.data(m.rng.integers(1, steps + 1, batch).astype(np.int32)), 0.3),
+                  m.maybe(state), m.maybe(state), m.maybe(lambda: m.const(m.floats([dirs, 3 * hidden])), 0.3), m.const(m.scale(per, 0.005, 0.02)), zero(),
+                  m.const(m.scale(per, 0.005, 0.02)), zero()]
+        m.node("DynamicQuantizeLSTM", inputs, outputs=3, direction=direction, hidden_size=hidden, what=(steps, batch, size, hidden, t.__name__, per), tolerance=5e-3,
+               **({"input_forget": 1} if m.chance(0.2) else {}), **({"clip": 1.5} if m.chance(0.2) else {}))
+
+
+@group
+def ms_quantize(m):
+    for i in range(2 * CASES):
+        t = m.pick(U8, S8, np.uint16, np.int16)
+        shape = m.dims(m.pick(1, 2, 3))
+        axis = int(m.rng.integers(-len(shape), len(shape)))
+        per = m.pick((), (shape[axis],))
+        scale, zero = m.const(m.scale(per)), m.const(m.codes(per, t))
+        q, = m.node("QuantizeLinear", [m.data(m.floats(shape, 2)), scale, zero], axis=axis, what=(shape, t.__name__))
+        m.node("DequantizeLinear", [q, scale, zero], axis=axis, what=(shape, t.__name__))
+    for i in range(CASES // 2):
+        shape = m.dims(2)
+        x = m.rng.integers(-99999, 99999, shape).astype(np.int32)
+        m.node("DequantizeLinear", [m.data(x), m.const(m.scale())], what=(shape, "int32"))
+
+
 # ---- running and comparing
 def build(m, path, inputs):
     """`inputs`: data are inputs of the model; else all is constant."""

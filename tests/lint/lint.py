@@ -57,7 +57,7 @@ MAY_INCLUDE = {
     "frontends/data/": ["ir/", "frontends/onnx/import.h"],
     "frontends/capi/": FOLDERS[:6],
     "frontends/cli/": ["frontends/capi/qcc.h"],
-    "bench/": ["frontends/capi/qcc.h", "backends/ref/"],
+    "bench/": ["ir/", "passes/pass.h", "strategy/", "backends/", "frontends/"],
 }
 # libraries of others: header, and the folders that may know it
 LIBRARIES = {

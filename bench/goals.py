@@ -1,0 +1,436 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The goals for speed and memory, measured side by side on this machine, one verdict each.
+
+  goals.py [P1 P4 ...] [--quick]
+
+Speed: our process (runtime, observe) and that of ONNX Runtime (peer_session.py) stay open and take turns on one core, one thread each,
+same inputs, batch 1. A turn is measured in processor time, because the machine may be busy; with several threads, and for whole
+processes, by the clock. A ratio is the median over rounds of the ratio within a round; its spread is the distance of the quartiles. When
+the first and the second half of the peer's turns differ by more than 8 %, the rounds are repeated. Our graph is the one after @prepare,
+which is what calibration runs and -O0 writes; --as-loaded: without any pass. Networks with random weights come from nets.py.
+
+Without onnxruntime in this Python the script makes build/venv with the packages that setup.sh names, and goes on there.
+"""
+import os
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def use_packages():
+    """Go on in an environment with the packages of setup.sh when they are not here."""
+    try:
+        import numpy, onnx, onnxruntime  # noqa: F401, E401
+        return
+    except ImportError:
+        venv = os.path.join(os.path.dirname(HERE), "build", "venv")
+        python = os.path.join(venv, "bin", "python")
+        if os.environ.get("QCC_GOALS_VENV"):
+            sys.exit(f"the packages are not in {venv}")
+    if not os.path.exists(python):
+        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    with open(os.path.join(os.path.dirname(HERE), "setup.sh"), encoding="utf-8") as f:
+        packages = re.search(r'python_packages="([^"]*)"', f.read()).group(1).split()
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], check=True)
+    os.execve(python, [python, *sys.argv], {**os.environ, "QCC_GOALS_VENV": "1"})
+
+
+use_packages()
+import numpy as np  # noqa: E402
+
+import common  # noqa: E402
+import nets  # noqa: E402
+
+DRIFT, ATTEMPTS, TURN_SECONDS = 0.08, 3, 0.15
+NINE_AND_ONE = nets.LIGHT + ["ultraface"]
+SMALL = ["kwt1", "bert_base", "gru_l", "basic_lstm_m", "silero_vad"]
+
+
+# ---- processes that take turns
+
+class Side:
+    """A process that stays open and runs N samples when told so."""
+
+    def __init__(self, label, command, cores):
+        def place():
+            os.sched_setaffinity(0, cores)
+            try:
+                os.nice(-10)
+            except PermissionError:
+                pass
+        self.label, self.command, self.log = label, command, tempfile.TemporaryFile()
+        self.by_clock = len(cores) > 1
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, preexec_fn=place)
+        if self.answer() != "ready":
+            self.fail()
+
+    def answer(self):
+        return self.process.stdout.readline().strip()
+
+    def fail(self):
+        self.log.seek(0)
+        sys.exit(f"{' '.join(self.command)}\nfailed: {self.log.read().decode(errors='replace').strip()[-2000:]}")
+
+    def turn(self, count):
+        """Seconds per sample."""
+        try:
+            self.process.stdin.write(f"{count}\n")
+            self.process.stdin.flush()
+            wall, processor = map(float, self.answer().split())
+        except (BrokenPipeError, ValueError):
+            self.fail()
+        return (wall if self.by_clock else processor) / count
+
+    def peak(self):
+        """Most memory so far, MB."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as f:
+            return int(re.search(r"^VmHWM:\s*(\d+) kB", f.read(), re.M).group(1)) / 1024
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+        self.log.close()
+
+
+def quartiles(values):
+    return statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
+
+
+class Race:
+    """Turns of several sides, by label; the last one is the baseline."""
+
+    def __init__(self, turns, steady):
+        self.turns, self.steady = turns, steady
+
+    def ms(self, label):
+        return 1e3 * statistics.median(self.turns[label])
+
+    def ratios(self, above, below):
+        return [a / b for a, b in zip(self.turns[above], self.turns[below])]
+
+
+def take_turns(sides, rounds, count):
+    turns = {s.label: [] for s in sides}
+    for r in range(rounds):
+        for s in sides if r % 2 == 0 else reversed(sides):
+            turns[s.label].append(s.turn(count))
+    return turns
+
+
+def race(sides, rounds, count=None):
+    """`count`: samples per turn; default: enough for a turn that can be measured."""
+    slowest = max(min(s.turn(1) for _ in range(3)) for s in sides)
+    count = count or max(1, round(TURN_SECONDS / slowest))
+    for _ in range(ATTEMPTS):
+        turns = take_turns(sides, rounds, count)
+        base, half = turns[sides[-1].label], rounds // 2
+        steady = rounds < 4 or abs(statistics.median(base[:half]) / statistics.median(base[-half:]) - 1) <= DRIFT
+        if steady:
+            break
+    return Race(turns, steady)
+
+
+def in_turns(commands, rounds):
+    """Wall seconds of whole processes, by label; {label: command}."""
+    turns = {label: [] for label in commands}
+    for _ in range(rounds):
+        for label, command in commands.items():
+            turns[label].append(common.measured(command)[0])
+    return Race(turns, True)
+
+
+# ---- what is measured
+
+class Goals(common.Bench):
+    def __init__(self, args):
+        super().__init__(args)
+        self.args, self.known, self.told = args, {}, set()
+        self.rounds = 5 if args.quick else 11
+        self.core = {max(os.sched_getaffinity(0))}
+        self.bin = os.path.join(os.path.dirname(self.qcc), "..", "..", "bench")
+
+    def path(self, name):
+        if name in common.JUDGED or name in common.UNLABELLED:
+            return self.model(name)
+        folder = self.file("nets")
+        path = os.path.join(folder, name + ".onnx")
+        return path if os.path.exists(path) else nets.write(self.shared, folder, name)
+
+    def inputs(self, name):
+        """The one sample: INPUT=FILE for us, an .npz for the peer."""
+        npz, sources = self.file(name + ".npz"), []
+        feed = common.random_feeds(self.path(name), 1, common.SEED_EVAL)[0]
+        np.savez(npz, **feed)
+        for k, (tensor, value) in enumerate(feed.items()):
+            np.save(self.file(f"{name}.{k}.npy"), value[None])
+            sources.append(f"{tensor}={self.file(f'{name}.{k}.npy')}")
+        return npz, sources
+
+    def ours(self, name, label="qcc", options=(), path=None, cores=None):
+        prepare = [] if self.args.as_loaded else ["-p", "@prepare"]
+        return Side(label, [os.path.join(self.bin, "runtime"), *prepare, *options, path or self.path(name), *self.inputs(name)[1]],
+                    cores or self.core)
+
+    def observing(self, name, watch):
+        return Side(watch, [os.path.join(self.bin, "observe"), "-w", watch, self.path(name), *self.inputs(name)[1]], self.core)
+
+    def peer(self, name, mode="all", label="ORT"):
+        script = os.path.join(HERE, "peer_session.py")
+        return Side(label, [sys.executable, script, self.path(name), mode, "1", self.inputs(name)[0], self.work], self.core)
+
+    def race(self, key, make, count=None):
+        """A race, run once however many goals ask for it."""
+        if key not in self.known:
+            sides = make()
+            result = race(sides, self.rounds, count)
+            result.peaks = {s.label: s.peak() for s in sides}
+            for s in sides:
+                s.close()
+            self.known[key] = result
+        return self.known[key]
+
+    def float_race(self, name):
+        return self.race(("float", name), lambda: [self.ours(name), self.peer(name)])
+
+    def samples(self, name, count):
+        """File with `count` random samples of a network with one input."""
+        path = self.file(f"{name}.{count}.calib.npy")
+        if not os.path.exists(path):
+            shape = next(iter(common.random_feeds(self.path(name), 1, 0)[0].values())).shape[1:]
+            out = np.lib.format.open_memmap(path, "w+", np.float32, (count, *shape))
+            for i in range(count):
+                out[i] = np.random.default_rng(i).random(shape, np.float32)
+            out.flush()
+        return path
+
+    def int8(self, name):
+        path = self.file(f"{name}.int8.onnx")
+        common.run([self.qcc, "-q", "-O1", self.path(name), "-o", path, "--calib", self.samples(name, 4)])
+        return path
+
+
+class Verdict:
+    """One line and the lines that explain it."""
+
+    def __init__(self, ratios, details=(), steady=True):
+        q = quartiles(ratios)
+        self.value, self.spread, self.details, self.steady = q[1], q[2] - q[0], list(details), steady
+
+
+def compared(label, base, race_, name, inverse=False):
+    """How often `label` is faster than `base`, or with `inverse` slower; spread; a line of text."""
+    ratios = race_.ratios(label, base) if inverse else race_.ratios(base, label)
+    q = quartiles(ratios)
+    text = (f"{name:<14} {label} {race_.ms(label):9.3f} ms, {base} {race_.ms(base):9.3f} ms, ratio {q[1]:5.3f}, spread {q[2] - q[0]:5.3f}"
+            f"{'' if race_.steady else ', UNSTEADY'}")
+    return ratios, q, text
+
+
+def several(names, race_of, pick):
+    """`pick` of the ratios of several networks."""
+    rows, steady = [], True
+    for name in names:
+        label, base, race_ = race_of(name)
+        rows.append(compared(label, base, race_, name))
+        steady = steady and race_.steady
+    v = Verdict([pick([q[1] for _, q, _ in rows])], [text for _, _, text in rows], steady)
+    v.spread = max(q[2] - q[0] for _, q, _ in rows)
+    return v
+
+
+def one(label, base, race_, name, inverse=False):
+    ratios, _, text = compared(label, base, race_, name, inverse)
+    return Verdict(ratios, [text], race_.steady)
+
+
+def geometric(values):
+    return float(np.exp(np.mean(np.log(values))))
+
+
+def float_speed(names, pick):
+    return lambda g: several(names, lambda n: ("qcc", "ORT", g.float_race(n)), pick)
+
+
+def throughput(g):
+    return one("qcc", "ORT", g.race("throughput", lambda: [g.ours("resnet50"), g.peer("resnet50")], 32), "resnet50 x 32")
+
+
+def against_calibration(g):
+    def race_of(n):
+        return "range", "ORT", g.race(("minmax", n), lambda: [g.observing(n, "range"), g.peer(n, "range")])
+    return several(["resnet50", "squeezenet", "ultraface"], race_of, min)
+
+
+def against_float(g):
+    return one("range", "ORT", g.race("observed", lambda: [g.observing("resnet50", "range"), g.peer("resnet50")]), "resnet50")
+
+
+def observing(watch):
+    def measure(g):
+        r = g.race("watch", lambda: [g.observing("resnet50", w) for w in ("range", "histogram", "none")])
+        return one(watch, "none", r, "resnet50", inverse=True)
+    return measure
+
+
+def against_histogram(g):
+    r = g.race("histogram", lambda: [g.observing("resnet50", "histogram"), g.peer("resnet50", "histogram")])
+    return one("histogram", "ORT", r, "resnet50")
+
+
+def two_workers(g):
+    cores = set(sorted(os.sched_getaffinity(0))[:2])
+    if len(cores) < 2:
+        return None
+
+    def make():
+        sides = [g.ours("resnet50", f"{n} workers", ["-t", str(n)], cores=cores) for n in (2, 1)]
+        return sides
+    return one("2 workers", "1 workers", g.race("workers", make, 8), "resnet50")
+
+
+def integers(g):
+    def make():
+        return [g.ours("resnet50", "exact", ["-x"], g.int8("resnet50")), g.ours("resnet50", "float")]
+    return one("exact", "float", g.race("exact", make), "resnet50")
+
+
+def calibration_memory(g):
+    command = [g.qcc, "-q", "-O1", g.path("resnet50"), "-o", g.file("out.onnx"), "--calib", g.samples("resnet50", 4)]
+    mine = [common.measured(command)[1] for _ in range(3)]
+    peer = g.float_race("resnet50").peaks["ORT"]
+    return Verdict([m / peer for m in mine], [f"resnet50       qcc -O1 with 4 samples {statistics.median(mine):.0f} MB, session of ORT {peer:.0f} MB"])
+
+
+def growth(g):
+    peak = {}
+    for count in (10, 500):
+        command = [g.qcc, "-q", "-O1", g.path("squeezenet"), "-o", g.file("out.onnx"), "--calib", g.samples("squeezenet", count)]
+        peak[count] = statistics.median(common.measured(command)[1] for _ in range(3))
+    return Verdict([peak[500] / peak[10]], [f"squeezenet     10 samples {peak[10]:.1f} MB, 500 samples {peak[500]:.1f} MB"])
+
+
+def anonymous_peak(command):
+    """Most anonymous memory of a process, MB, looked at as often as possible."""
+    process, most = subprocess.Popen(command), 0
+    while process.poll() is None:
+        try:
+            with open(f"/proc/{process.pid}/status", encoding="ascii") as f:
+                found = re.search(r"^RssAnon:\s*(\d+) kB", f.read(), re.M)
+        except (FileNotFoundError, ProcessLookupError):
+            break
+        most = max(most, int(found.group(1)) if found else 0)
+    if process.wait() != 0:
+        sys.exit(f"{' '.join(command)} failed")
+    return most / 1024
+
+
+def conversion_memory(g):
+    size = os.path.getsize(g.path("resnet50")) / 2**20
+    peaks = [anonymous_peak([g.qcc, "-q", "-O1", "--dynamic", g.path("resnet50"), "-o", g.file("out.onnx")]) for _ in range(3)]
+    return Verdict([p / size for p in peaks], [f"resnet50       qcc -O1 --dynamic {statistics.median(peaks):.1f} MB anonymous, model {size:.1f} MB"])
+
+
+def processes(a, b, name):
+    def measure(g):
+        commands = {"qcc": a(g), b[0]: b[1](g)}
+        return one("qcc", b[0], in_turns(commands, 3 * g.rounds), name, inverse=True)
+    return measure
+
+
+def has_node(g):
+    return subprocess.run(["sh", "-c", "command -v node"], capture_output=True, check=False).returncode == 0
+
+
+def same_bytes(g):
+    details = []
+    for name in ("squeezenet", "ultraface"):
+        made = []
+        for threads in ("1", "2"):
+            out, plan = g.file(f"threads{threads}.onnx"), g.file(f"threads{threads}.json")
+            common.run([g.qcc, "-q", "-O1", g.path(name), "-o", out, "--calib", g.samples(name, 10), "--threads", threads, "--save-plan", plan])
+            made.append([open(p, "rb").read() for p in (out, plan)])
+        details.append(f"{name:<14} {'the same bytes' if made[0] == made[1] else 'DIFFERENT BYTES'} with 1 and 2 workers")
+    return Verdict([float(not any("DIFFERENT" in d for d in details))], details)
+
+
+LEAST, MOST = ">=", "<="
+VNNI = " avx512_vnni " in open("/proc/cpuinfo", encoding="ascii", errors="replace").read() if os.path.exists("/proc/cpuinfo") else False
+TABLE = [
+    ("P1", "float speed / ORT, geometric mean of ten networks", LEAST, 1.00, float_speed(NINE_AND_ONE, geometric)),
+    ("P2", "float speed / ORT, worst of them", LEAST, 0.80, float_speed(NINE_AND_ONE, min)),
+    ("P3", "float throughput / ORT over 32 images, ResNet-50", LEAST, 0.95, throughput),
+    ("P4", "float speed / ORT, UltraFace", LEAST, 1.20, float_speed(["ultraface"], min)),
+    ("P5", "min-max calibration / ORT's, worst of three networks", LEAST, 1.30, against_calibration),
+    ("P6", "min-max calibration / float speed of ORT, ResNet-50", LEAST, 0.90, against_float),
+    ("P7a", "time with extremes / without, ResNet-50", MOST, 1.02, observing("range")),
+    ("P7b", "time with histograms / without, ResNet-50", MOST, 1.08, observing("histogram")),
+    ("P8", "histogram calibration / ORT's, ResNet-50", LEAST, 2.50, against_histogram),
+    ("P9", "throughput of 2 workers / 1 worker, ResNet-50", LEAST, 1.85, two_workers),
+    ("P10", "exact int8 speed / float speed, ResNet-50", LEAST, 2.00 if VNNI else 0.90, integers),
+    ("P11", "peak memory of calibration / session of ORT, ResNet-50", MOST, 0.60, calibration_memory),
+    ("P12", "peak memory with 500 samples / with 10, SqueezeNet", MOST, 1.02, growth),
+    ("P13", "anonymous memory of a conversion / size of the model", MOST, 0.30, conversion_memory),
+    ("P14", "qcc info / onnx.load, 100 MB model", MOST, 0.05,
+     processes(lambda g: [g.qcc, "info", g.path("resnet50")],
+               ("onnx", lambda g: [sys.executable, "-c", f"import onnx; onnx.load({g.path('resnet50')!r})"]), "resnet50")),
+    ("P15", "qcc --version / node -e 0", MOST, 0.08, lambda g: processes(
+        lambda g: [g.qcc, "--version"], ("node", lambda g: ["node", "-e", "0"]), "start")(g) if has_node(g) else None),
+    ("P16", "the same bytes for any number of workers", LEAST, 1.00, same_bytes),
+    ("P17", "float speed / ORT, worst of five small or recurrent ones", LEAST, 0.90, float_speed(SMALL, min)),
+]
+
+
+def processor_seconds():
+    own = sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+    with open("/proc/stat", encoding="ascii") as f:
+        fields = list(map(int, f.readline().split()[1:9]))
+    return own, (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def judge(g, row):
+    name, text, direction, required, measure = row
+    own, busy, start = *processor_seconds(), time.monotonic()
+    v = measure(g)
+    own, busy, passed = processor_seconds()[0] - own, processor_seconds()[1] - busy, time.monotonic() - start
+    if v is None:
+        print(f"{name:<4} {text:<58} not there", flush=True)
+        return None
+    met = v.value >= required if direction == LEAST else v.value <= required
+    others = 100 * max(0.0, busy - own) / passed / os.cpu_count()
+    print(f"{name:<4} {text:<58} {v.value:6.3f}, spread {v.spread:5.3f}, required {direction} {required:4.2f}: {'met' if met else 'MISSED'}"
+          f"{'' if v.steady else ', UNSTEADY'}; others used {others:.0f} % of the machine")
+    for line in v.details:
+        if line not in g.told:  # goals may share measurements
+            print(f"       {line}")
+        g.told.add(line)
+    sys.stdout.flush()
+    return met
+
+
+def main():
+    p = common.parser(__doc__)
+    p.add_argument("goals", nargs="*", metavar="GOAL", help=" ".join(r[0] for r in TABLE))
+    p.add_argument("--quick", action="store_true", help="fewer rounds")
+    p.add_argument("--as-loaded", action="store_true", help="run our side without @prepare")
+    p.set_defaults(work=os.path.join(common.ROOT, "build", "goals"))
+    args = p.parse_args()
+    known = {r[0] for r in TABLE} | {"P7"}
+    if set(args.goals) - known:
+        p.error(f"unknown: {' '.join(sorted(set(args.goals) - known))}")
+    rows = [r for r in TABLE if not args.goals or r[0] in args.goals or r[0].rstrip("ab") in args.goals]
+    with Goals(args) as g:
+        met = [judge(g, r) for r in rows]
+    missed = [r[0] for r, m in zip(rows, met) if m is False]
+    print(f"{met.count(True)} met, {len(missed)} missed{': ' if missed else ''}{' '.join(missed)}, {met.count(None)} not there")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -209,6 +209,24 @@ QCC_API const char *qcc_output_name(const qcc_model *model, size_t index);
 /* Type of a tensor by name; constants have `data` set. QCC_ARG: no such tensor. */
 QCC_API qcc_status qcc_tensor_of(const qcc_model *model, const char *name, qcc_array *out);
 
+/* Type of a tensor as text, "f32[1,3,N,?]", cut to `n` bytes with the terminator. QCC_ARG: no such tensor. */
+QCC_API qcc_status qcc_type_text(const qcc_model *model, const char *name, char *to, size_t n);
+
+typedef struct qcc_model_info {
+  size_t size;
+  int64_t ir_version;
+  const char *producer, *producer_version; /* "" where the file says nothing */
+  uint64_t nodes;                          /* bodies of If, Loop and Scan included */
+  uint64_t parameters, parameter_bytes;    /* elements of constants */
+  double macs;                             /* multiply-adds of one run; open sizes count as 1 */
+} qcc_model_info;
+/* Infers shapes on a copy for the multiply-adds. QCC_INVALID: shapes that contradict each other. */
+QCC_API qcc_status qcc_describe(const qcc_model *model, qcc_model_info *out);
+/* Call `each` with ("opset", domain, version) for each imported operator set and ("operator", name, nodes) for each operator, most frequent
+ * first; names of operators outside the standard begin with their domain. */
+QCC_API qcc_status qcc_describe_counts(const qcc_model *model, void (*each)(void *user, const char *kind, const char *name, int64_t count),
+                                       void *user);
+
 /* Build node by node. Start empty, add inputs and constants, add nodes in order, mark outputs; qcc_build_check verifies and infers shapes. */
 QCC_API qcc_status qcc_build_new(qcc_model **out, qcc_context *cx, int64_t opset);
 QCC_API qcc_status qcc_build_input(qcc_model *model, const char *name, const qcc_array *type);

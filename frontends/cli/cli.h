@@ -7,7 +7,7 @@
 
 #include "frontends/capi/qcc.h"
 
-enum { COMPILE = 1, RUN = 2, DIFF = 4, DUMP = 8, OPT = 16, LIST = 32, ANY = 63 };
+enum { COMPILE = 1, RUN = 2, DIFF = 4, DUMP = 8, OPT = 16, LIST = 32, INFO = 64, ANY = 127 };
 
 typedef struct text_list {
   const char **at;
@@ -81,5 +81,6 @@ qcc_status cmd_diff(qcc_context *cx, const args *a);
 qcc_status cmd_dump(qcc_context *cx, const args *a);
 qcc_status cmd_opt(qcc_context *cx, const args *a);
 qcc_status cmd_list(qcc_context *cx, const args *a);
+qcc_status cmd_info(qcc_context *cx, const args *a);
 
 #endif

@@ -135,3 +135,13 @@ t_run_measured() {
   expect 2 qcc run net.onnx --repeat 0
   expect 6 qcc run net.onnx --trace no/such/folder/trace.json --out other --in x=x.npy
 }
+t_info() {
+  net
+  expect 0 qcc info net.onnx
+  golden
+  printf '%s\n' 'graph @g(%x: f32[N,4,?]) -> (%y) opset 13 {' '  %y = Relu(%x) "r"' '}' >open.qir
+  expect 0 qcc info open.qir
+  prints '^input +x f32\[N,4,\?\]$'
+  expect 6 qcc info missing.onnx
+  expect 2 qcc info net.onnx other.onnx
+}

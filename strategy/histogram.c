@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Float-bit histograms. A block of values is first turned into bucket numbers with vector code, then counted in two alternating tables, so
- * that equal neighbours do not wait for each other's store; zeros rotate over dummy counters for the same reason. The vector code is
- * written once and compiled twice, for AVX2 and for the base ISA; both give the same bits. */
+ * Float-bit histograms. A block of values is looked at once for its extremes, by vector code, and then counted by the top bits of its words
+ * in four tables in turn, so that equal neighbours do not wait for each other's store. The vector code is written once and compiled twice,
+ * for AVX2 and for the base ISA; both give the same bits. */
 #include "strategy/histogram.h"
 
 #include <math.h>
@@ -10,27 +10,25 @@
 enum {
   BUCKETS = QCC_HIST_PAGES * QCC_HIST_PAGE,
   SIDE = BUCKETS / 2,
-  SHIFT = 17,              /* float bits below the bucket number */
-  FIRST = (127 - 32) * 64, /* bucket number of 2^-32 */
-  SKIPPED = BUCKETS,       /* 8 dummy counters that zeros go to */
-  BLOCK = 512,
-  SMALL = 1024 /* fewer values than this are counted directly */
+  SHIFT = 17,                          /* float bits below the bucket number */
+  EXPONENTS = 256,                     /* pages of one sign in the tables */
+  RAW = 2 * EXPONENTS * QCC_HIST_PAGE, /* buckets of the tables: no octave is left out */
+  FIRST = 127 - 32,                    /* exponent of 2^-32 */
+  TABLES = 4,
+  PAD = 16, /* counters of one value do not share a place in the cache */
+  BLOCK = 2048,
+  LANES = 32,
+  SMALL = 2048 /* fewer values than this are counted directly */
 };
 
 struct qcc_hist_scratch {
-  uint32_t table[2][BUCKETS + 8];
-  int32_t bucket[BLOCK];
+  uint32_t table[TABLES][RAW + PAD];
 };
 
 typedef struct totals { /* of one call of qcc_hist_add */
   uint64_t count, zeros, nonfinite;
   float min, max;
-  double sum, sumsq;
 } totals;
-
-typedef int32_t v8i __attribute__((vector_size(32)));
-typedef float v4f __attribute__((vector_size(16)));
-typedef double v4d __attribute__((vector_size(32)));
 
 void qcc_hist_init(qcc_hist *h, qcc_context *cx) {
   memset(h, 0, sizeof *h);
@@ -65,10 +63,21 @@ static float float_of(uint32_t b) {
   return x;
 }
 
-static uint32_t bucket_of(uint32_t bits) {
-  uint32_t k = (bits & 0x7fffffffu) >> SHIFT;
-  k = k < FIRST ? 0 : k - FIRST;
-  return (k < SIDE ? k : SIDE - 1) + (bits >> 31 ? SIDE : 0);
+/* Number of a bucket of the tables among the pages: octaves past the ends go to the end buckets. */
+static uint32_t bucket_of(uint32_t raw) {
+  const uint32_t k = raw % (RAW / 2), side = raw >= RAW / 2 ? SIDE : 0;
+  if (k < FIRST * QCC_HIST_PAGE) return side;
+  return side + (k - FIRST * QCC_HIST_PAGE < SIDE ? k - FIRST * QCC_HIST_PAGE : SIDE - 1);
+}
+
+static void count_in(qcc_hist *h, totals *t, uint32_t raw, uint64_t n) {
+  if (raw % (RAW / 2) == 0) {
+    t->zeros += n;
+    return;
+  }
+  const uint32_t k = bucket_of(raw);
+  uint64_t *page = page_at(h, k / QCC_HIST_PAGE);
+  if (page) page[k % QCC_HIST_PAGE] += n;
 }
 
 /* One value after the other: small tensors, ends of blocks, blocks that hold non-finite values. */
@@ -82,66 +91,41 @@ static void add_slowly(qcc_hist *h, totals *t, const float *x, size_t n) {
     if (!t->count++) t->min = t->max = x[i];
     if (x[i] < t->min) t->min = x[i];
     if (x[i] > t->max) t->max = x[i];
-    t->sum += (double)x[i];
-    t->sumsq += (double)x[i] * (double)x[i];
-    if (!(bits & 0x7fffffffu)) {
-      t->zeros++;
-      continue;
-    }
-    uint32_t k = bucket_of(bits);
-    uint64_t *page = page_at(h, k / QCC_HIST_PAGE);
-    if (page) page[k % QCC_HIST_PAGE]++;
+    count_in(h, t, bits >> SHIFT, 1);
   }
 }
 
 #define INLINE static inline __attribute__((always_inline))
 
-#define SELECT(mask, a, b) (((a) & (mask)) | ((b) & ~(mask)))
-
-/* A full block: bucket numbers and totals. False, with nothing done, when a value is not finite. */
-INLINE bool scan_body(totals *t, int32_t *bucket, const float *x) {
-  const v8i turn = {0, 1, 2, 3, 4, 5, 6, 7};
-  v8i low = turn * 0 + INT32_MAX, high = turn * 0 + INT32_MIN, bad = turn * 0, zeros = turn * 0;
-  v4d sum0 = {0}, sum1 = {0}, sumsq0 = {0}, sumsq1 = {0};
-  for (size_t i = 0; i < BLOCK; i += 8) {
-    v8i bits;
-    v4f value0, value1;
-    memcpy(&bits, x + i, sizeof bits);
-    memcpy(&value0, x + i, sizeof value0);
-    memcpy(&value1, x + i + 4, sizeof value1);
-    v8i size = bits & 0x7fffffff, sign = bits >> 31, key = bits ^ (sign & 0x7fffffff); /* key orders as the floats do */
-    low = SELECT(key < low, key, low);
-    high = SELECT(key > high, key, high);
-    bad |= size >= 0x7f800000;
-    v8i zero = size == 0, k = (size >> SHIFT) - FIRST;
-    zeros -= zero;
-    k &= ~(k < 0);
-    k = SELECT(k < SIDE, k, k * 0 + (SIDE - 1)) + (sign & SIDE);
-    k = SELECT(zero, turn + SKIPPED, k);
-    memcpy(bucket + i, &k, sizeof k);
-    v4d wide0 = __builtin_convertvector(value0, v4d), wide1 = __builtin_convertvector(value1, v4d);
-    sum0 += wide0, sum1 += wide1;
-    sumsq0 += wide0 * wide0, sumsq1 += wide1 * wide1;
+/* Extremes of a full block. False, with nothing done, when a value is not finite. */
+INLINE bool scan_body(totals *t, const float *x) {
+  float low[LANES], high[LANES];
+  uint32_t most = 0;
+  for (size_t i = 0; i < BLOCK; i++) {
+    const uint32_t size = bits_of(x[i]) & 0x7fffffffu;
+    most = size > most ? size : most;
   }
-  int32_t least = INT32_MAX, most = INT32_MIN, any = 0;
-  for (size_t j = 0; j < 8; j++) {
-    least = low[j] < least ? low[j] : least;
-    most = high[j] > most ? high[j] : most;
-    any |= bad[j];
+  if (most >= 0x7f800000u) return false;
+  for (size_t j = 0; j < LANES; j++) low[j] = high[j] = x[j];
+  for (size_t i = LANES; i < BLOCK; i += LANES) {
+    for (size_t j = 0; j < LANES; j++) {
+      low[j] = x[i + j] < low[j] ? x[i + j] : low[j];
+      high[j] = x[i + j] > high[j] ? x[i + j] : high[j];
+    }
   }
-  if (any) return false;
-  for (size_t j = 0; j < 8; j++) t->zeros += (uint64_t)zeros[j];
-  for (size_t j = 0; j < 4; j++) t->sum += sum0[j] + sum1[j], t->sumsq += sumsq0[j] + sumsq1[j];
-  float min = float_of((uint32_t)(least ^ (least >> 31 & 0x7fffffff))), max = float_of((uint32_t)(most ^ (most >> 31 & 0x7fffffff)));
-  if (!t->count || min < t->min) t->min = min;
-  if (!t->count || max > t->max) t->max = max;
+  for (size_t j = 1; j < LANES; j++) {
+    low[0] = low[j] < low[0] ? low[j] : low[0];
+    high[0] = high[j] > high[0] ? high[j] : high[0];
+  }
+  if (!t->count || low[0] < t->min) t->min = low[0];
+  if (!t->count || high[0] > t->max) t->max = high[0];
   t->count += BLOCK;
   return true;
 }
 
-static bool scan_base(totals *t, int32_t *bucket, const float *x) { return scan_body(t, bucket, x); }
+static bool scan_base(totals *t, const float *x) { return scan_body(t, x); }
 #if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("avx2"))) static bool scan_avx2(totals *t, int32_t *bucket, const float *x) { return scan_body(t, bucket, x); }
+__attribute__((target("avx2"))) static bool scan_avx2(totals *t, const float *x) { return scan_body(t, x); }
 static bool has_avx2(void) { return __builtin_cpu_supports("avx2"); }
 #else
 #define scan_avx2 scan_base
@@ -149,39 +133,40 @@ static bool has_avx2(void) { return false; }
 #endif
 
 static bool is_clear(const uint32_t *page) {
-  v8i any = {0}, at;
-  for (size_t i = 0; i < QCC_HIST_PAGE; i += 8) {
-    memcpy(&at, page + i, sizeof at);
-    any |= at;
-  }
-  uint64_t words[4];
-  memcpy(words, &any, sizeof words);
-  return !(words[0] | words[1] | words[2] | words[3]);
+  uint32_t any = 0;
+  for (size_t i = 0; i < QCC_HIST_PAGE; i++) any |= page[i];
+  return !any;
 }
 
-/* Move what the tables hold to the pages and clear them. */
-static void flush(qcc_hist *h, qcc_hist_scratch *s, const totals *t) {
-  size_t from = t->max > 0 ? 0 : QCC_HIST_OCTAVES, to = t->min < 0 ? QCC_HIST_PAGES : QCC_HIST_OCTAVES;
-  for (size_t p = from; p < to; p++) {
-    uint32_t *a = s->table[0] + p * QCC_HIST_PAGE, *b = s->table[1] + p * QCC_HIST_PAGE;
-    if (is_clear(a) && is_clear(b)) continue;
-    uint64_t *page = page_at(h, p);
-    for (size_t i = 0; page && i < QCC_HIST_PAGE; i++) page[i] += (uint64_t)a[i] + b[i];
-    memset(a, 0, QCC_HIST_PAGE * sizeof *a);
-    memset(b, 0, QCC_HIST_PAGE * sizeof *b);
+/* Moves one octave of the tables to the pages and clears it. */
+static void flush_octave(qcc_hist *h, qcc_hist_scratch *s, totals *t, uint32_t raw) {
+  bool clear = true;
+  for (size_t k = 0; k < TABLES; k++) clear = is_clear(s->table[k] + raw) && clear;
+  for (uint32_t i = raw; !clear && i < raw + QCC_HIST_PAGE; i++) {
+    uint64_t n = 0;
+    for (size_t k = 0; k < TABLES; k++) n += s->table[k][i], s->table[k][i] = 0;
+    if (n) count_in(h, t, i, n);
   }
+}
+
+/* Tables are empty past the exponents of the extremes; zeros of both signs may be there in any case. */
+static void flush(qcc_hist *h, qcc_hist_scratch *s, totals *t) {
+  const uint32_t up = t->max > 0 ? bits_of(t->max) >> 23 : 0, down = t->min < 0 ? (bits_of(t->min) & 0x7fffffffu) >> 23 : 0;
+  for (uint32_t e = 0; e <= up; e++) flush_octave(h, s, t, e * QCC_HIST_PAGE);
+  for (uint32_t e = 0; e <= down; e++) flush_octave(h, s, t, (EXPONENTS + e) * QCC_HIST_PAGE);
 }
 
 static void add_blocks(qcc_hist *h, totals *t, qcc_hist_scratch *s, const float *x, size_t blocks) {
-  bool (*scan)(totals *, int32_t *, const float *) = has_avx2() ? scan_avx2 : scan_base;
+  bool (*scan)(totals *, const float *) = has_avx2() ? scan_avx2 : scan_base;
   for (size_t k = 0; k < blocks; k++, x += BLOCK) {
-    if (!scan(t, s->bucket, x)) {
+    if (!scan(t, x)) {
       add_slowly(h, t, x, BLOCK);
       continue;
     }
-    for (size_t i = 0; i < BLOCK; i += 2) s->table[0][s->bucket[i]]++, s->table[1][s->bucket[i + 1]]++;
+    for (size_t i = 0; i < BLOCK; i += TABLES)
+      for (size_t j = 0; j < TABLES; j++) s->table[j][bits_of(x[i + j]) >> SHIFT]++;
   }
-  flush(h, s, t);
+  if (t->count) flush(h, s, t);
 }
 
 static void take_totals(qcc_hist *h, const totals *t, double weight) {
@@ -193,8 +178,6 @@ static void take_totals(qcc_hist *h, const totals *t, double weight) {
   h->count += t->count;
   h->zeros += t->zeros;
   h->samples++;
-  qcc_sum_add(&h->sum, t->sum);
-  qcc_sum_add(&h->sumsq, t->sumsq);
   qcc_sum_add(&h->sample_min, (double)min);
   qcc_sum_add(&h->sample_max, (double)max);
   qcc_sum_add(&h->moving_min, weight * (double)min);
@@ -234,8 +217,6 @@ void qcc_hist_merge(qcc_hist *h, const qcc_hist *other) {
   h->count += other->count;
   h->zeros += other->zeros;
   h->samples += other->samples;
-  qcc_sum_merge(&h->sum, &other->sum);
-  qcc_sum_merge(&h->sumsq, &other->sumsq);
   qcc_sum_merge(&h->sample_min, &other->sample_min);
   qcc_sum_merge(&h->sample_max, &other->sample_max);
   qcc_sum_merge(&h->moving_min, &other->moving_min);
@@ -245,7 +226,7 @@ void qcc_hist_merge(qcc_hist *h, const qcc_hist *other) {
 
 /* ---- as a list */
 static double edge(size_t bucket) { /* lower magnitude of a bucket of one side */
-  return (double)float_of((uint32_t)(bucket + FIRST) << SHIFT);
+  return (double)float_of((uint32_t)(bucket + FIRST * QCC_HIST_PAGE) << SHIFT);
 }
 
 static void push_bin(qcc_bins *out, double a, double b, uint64_t n) {

@@ -2,8 +2,8 @@
  * One histogram per observed tensor, made in one pass, from which every estimator reads.
  *
  * The bucket of a value is the top 15 bits of its float word: sign, octave, 6 bits of mantissa, that is 64 log-linear buckets per octave,
- * 1.6 % wide. Octaves 2^-32 .. 2^31; smaller and larger magnitudes go to the end buckets. Exact zero is a mass of its own. Extremes, counts
- * and sums are exact. Memory does not grow with samples or outliers: one page of 64 counters per octave that occurs. Adding and merging
+ * 1.6 % wide. Octaves 2^-32 .. 2^31; smaller and larger magnitudes go to the end buckets. Zero, and what is
+ * smaller than 2^-132, is a mass of its own. Extremes and counts are exact. Memory does not grow with samples or outliers: one page of 64 counters per octave that occurs. Adding and merging
  * commute bit for bit, except for the moving average, which has an order by definition (the caller gives each sample's weight). */
 #ifndef QCC_HISTOGRAM_H
 #define QCC_HISTOGRAM_H
@@ -15,12 +15,11 @@ enum { QCC_HIST_PAGE = 64, QCC_HIST_OCTAVES = 64, QCC_HIST_PAGES = 2 * QCC_HIST_
 
 typedef struct qcc_hist {
   qcc_context *cx;
-  uint64_t *page[QCC_HIST_PAGES]; /* [negative][octave]; NULL: empty */
-  uint64_t count;                 /* finite values, zeros included */
-  uint64_t zeros, nonfinite;      /* non-finite values are counted here and nowhere else */
-  uint64_t samples;               /* calls of qcc_hist_add with at least one finite value */
-  float min, max;                 /* 0 while count is 0 */
-  qcc_sum sum, sumsq;
+  uint64_t *page[QCC_HIST_PAGES];                /* [negative][octave]; NULL: empty */
+  uint64_t count;                                /* finite values, zeros included */
+  uint64_t zeros, nonfinite;                     /* non-finite values are counted here and nowhere else */
+  uint64_t samples;                              /* calls of qcc_hist_add with at least one finite value */
+  float min, max;                                /* 0 while count is 0 */
   qcc_sum sample_min, sample_max;                /* sums of each sample's extremes */
   qcc_sum moving_min, moving_max, moving_weight; /* the same, weighted */
   bool failed;                                   /* an allocation failed (told); counts are incomplete */

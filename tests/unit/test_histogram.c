@@ -53,10 +53,8 @@ static void assert_same(const qcc_hist *a, const qcc_hist *b) {
   assert_int_equal(qcc_bins_of(&y, b), QCC_OK);
   assert_int_equal(x.count, y.count);
   assert_memory_equal(x.at, y.at, x.count * sizeof *x.at);
-  double p[] = {qcc_sum_value(&a->sum),        qcc_sum_value(&a->sumsq), qcc_sum_value(&a->sample_min),
-                qcc_sum_value(&a->moving_max), (double)a->min,           (double)a->max};
-  double q[] = {qcc_sum_value(&b->sum),        qcc_sum_value(&b->sumsq), qcc_sum_value(&b->sample_min),
-                qcc_sum_value(&b->moving_max), (double)b->min,           (double)b->max};
+  double p[] = {qcc_sum_value(&a->sample_min), qcc_sum_value(&a->moving_max), (double)a->min, (double)a->max};
+  double q[] = {qcc_sum_value(&b->sample_min), qcc_sum_value(&b->moving_max), (double)b->min, (double)b->max};
   assert_memory_equal(p, q, sizeof p);
   assert_true(a->count == b->count && a->zeros == b->zeros && a->samples == b->samples && a->nonfinite == b->nonfinite);
   qcc_bins_fini(a->cx, &x);
@@ -89,18 +87,15 @@ static void counts_and_extremes(void **state) {
   for (int kind = 0; kind < 3; kind++) {
     qcc_hist_init(&h, *state);
     fill(x, SIZE, kind);
-    x[17] = NAN, x[1500] = -INFINITY, x[2999] = INFINITY, x[3] = -0.f, x[5] = 1e-40f;
+    x[17] = NAN, x[1500] = -INFINITY, x[2999] = INFINITY, x[3] = -0.f, x[5] = 1e-39f;
     qcc_hist_add(&h, s, x, SIZE, 1);
     float min = INFINITY, max = -INFINITY;
-    double sum = 0, sumsq = 0;
     uint64_t zeros = 0;
     for (size_t i = 0; i < SIZE; i++) {
       if (!isfinite(x[i])) continue;
       min = fminf(min, x[i]), max = fmaxf(max, x[i]), zeros += x[i] == 0;
-      sum += (double)x[i], sumsq += (double)x[i] * (double)x[i];
     }
     assert_true(h.min == min && h.max == max && h.zeros == zeros && h.nonfinite == 3 && h.count == SIZE - 3);
-    assert_true(fabs(qcc_sum_value(&h.sum) - sum) <= 1e-9 * sumsq && fabs(qcc_sum_value(&h.sumsq) / sumsq - 1) < 1e-12);
     qcc_bins b;
     assert_int_equal(qcc_bins_of(&b, &h), QCC_OK);
     assert_true(b.total == (double)h.count && b.at[0].a >= (double)min && b.at[b.count - 1].b <= (double)max);

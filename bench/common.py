@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
 import numpy as np
 
@@ -124,18 +123,27 @@ def run(command):
     return done.stdout
 
 
+# A process begins with the memory of the one that started it, and its peak remembers that: only a small parent can tell.
+LAUNCH = """
+import os, sys, time
+start = time.monotonic()
+pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(pid, 0)
+with open(sys.argv[1], "w") as f:
+    print(time.monotonic() - start, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status), file=f)
+"""
+
+
 def measured(command):
     """Seconds and peak megabytes of a whole process."""
-    with tempfile.TemporaryFile() as log:
-        start = time.monotonic()
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
+    with tempfile.NamedTemporaryFile("r") as figures, tempfile.TemporaryFile() as log:
+        launcher = [sys.executable, "-I", "-S", "-c", LAUNCH, figures.name, shutil.which(command[0]), *command[1:]]
+        subprocess.run(launcher, stdout=log, stderr=log, check=False)
+        seconds, memory, code = map(float, figures.read().split() or (0, 0, -1))
+        if code != 0:
             log.seek(0)
-            sys.exit(f"{' '.join(command)}\nexit {process.returncode}: {log.read().decode(errors='replace')[-2000:]}")
-    return seconds, usage.ru_maxrss / 1024
+            sys.exit(f"{' '.join(command)}\nexit {int(code)}: {log.read().decode(errors='replace')[-2000:]}")
+    return seconds, memory
 
 
 def session(path, optimized=None):

@@ -5,10 +5,17 @@
  * Invariant: the partition into blocks cannot change a bit, because each output is one sum in a fixed order: taps, then channels. */
 #include <string.h>
 
-#include "backends/ref/run.h"
+#include "backends/ref/team.h"
 #include "ir/check.h"
 
 enum { ROW_FLOATS = 64, BLOCK_FLOATS = 48 * 1024, BLOCK_POINTERS = 16 * 1024, MOST_ROWS = 240, GOOD_ROWS = 96, MAX_ROWS = 64 };
+
+/* Multiply-adds of all. */
+static double work_of(const qcc_conv *c) {
+  double n = (double)c->batch * (double)c->cout * (double)(c->cin / c->group);
+  for (int d = 0; d < 3; ++d) n *= (double)c->out[d] * (double)c->kernel[d];
+  return n;
+}
 
 void qcc_conv_of(qcc_conv *c, const qcc_window *win, int64_t batch, int64_t cin, int64_t cout) {
   *c = (qcc_conv){.batch = batch, .cin = cin, .cout = cout, .group = win->group};
@@ -175,17 +182,24 @@ static float *row_pointers(const walk *s, int64_t ox, const float **to, float *c
 }
 
 typedef struct dense_walk {
-  walk s;
-  qcc_worker *w;
+  walk s; /* base is each part's own */
   const qcc_pack *p;
   float *y;
   float lo, hi;
-  size_t rows;            /* of a block */
-  const float **pointers; /* [rows / MR][taps][MR] */
-  float *cut;             /* by rows: room for the rows of a block; NULL: tap by tap */
+  const qcc_posts *posts;
+  size_t rows, blocks; /* of a block; of one image */
+  size_t slices;       /* a block's columns are cut for a team when there are few blocks */
+  bool by_rows;
 } dense_walk;
 
-static void point_block(dense_walk *d, const float *x, size_t p0, size_t n) {
+typedef struct dense_part { /* pointers of one block */
+  const dense_walk *d;
+  walk s;
+  const float **pointers; /* [rows / MR][taps][MR] */
+  float *cut;             /* by rows: room for the rows of a block; NULL: tap by tap */
+} dense_part;
+
+static void point_block(const dense_part *d, const float *x, size_t p0, size_t n) {
   const walk *s = &d->s;
   if (s->plain) {
     for (size_t i = 0; i < n; ++i) d->pointers[qcc_row_slot(n, i)] = x + (p0 + i) * (size_t)s->c->cin;
@@ -208,38 +222,55 @@ static void point_block(dense_walk *d, const float *x, size_t p0, size_t n) {
   }
 }
 
-static void dense_block(dense_walk *d, size_t image, size_t p0, size_t n) {
-  const qcc_conv *c = d->s.c;
-  const size_t cout = (size_t)c->cout, cin = (size_t)c->cin, padded = d->p->panels * d->w->simd->nr;
+/* All groups of one block, or the panels of a slice when there is one group. */
+static void dense_block(const dense_part *q, const qcc_simd *simd, size_t image, size_t p0, size_t n, size_t slice) {
+  const dense_walk *d = q->d;
+  const qcc_conv *c = q->s.c;
+  const size_t cout = (size_t)c->cout, cin = (size_t)c->cin, padded = d->p->panels * simd->nr;
   const size_t spatial = (size_t)(c->in[0] * c->in[1] * c->in[2]), taps = (size_t)(c->kernel[0] * c->kernel[1] * c->kernel[2]);
+  const size_t from = d->p->panels * slice / d->slices, to = d->p->panels * (slice + 1) / d->slices;
   for (size_t g = 0; g < (size_t)c->group; ++g) {
-    point_block(d, d->s.x + image * spatial * cin + g * d->p->depth / taps, p0, n);
-    qcc_block b = {.a = d->pointers, .rows = n, .taps = d->s.taps, .depth = d->s.depth, .ldb = d->w->simd->nr, .lo = d->lo, .hi = d->hi};
-    b.b = d->p->at + g * padded * d->p->depth;
-    b.panel_step = d->p->depth * d->w->simd->nr;
-    b.bias = d->p->bias ? d->p->bias + g * padded : NULL;
-    b.out = d->y + (image * d->s.pixels + p0) * cout + g * d->p->width;
+    point_block(q, q->s.x + image * spatial * cin + g * d->p->depth / taps, p0, n);
+    qcc_block b = {.a = q->pointers, .rows = n, .taps = q->s.taps, .depth = q->s.depth, .ldb = simd->nr, .lo = d->lo, .hi = d->hi};
+    b.panel_step = d->p->depth * simd->nr;
+    b.b = d->p->at + g * padded * d->p->depth + from * b.panel_step;
+    b.bias = d->p->bias ? d->p->bias + g * padded + from * simd->nr : NULL;
+    b.out = d->y + (image * q->s.pixels + p0) * cout + g * d->p->width + from * simd->nr;
     b.ldc = cout;
-    b.width = d->p->width;
-    qcc_block_run(d->w->simd, &b);
+    b.width = (to == d->p->panels ? d->p->width : to * simd->nr) - from * simd->nr;
+    qcc_block_run(simd, &b);
   }
 }
 
-static qcc_status run_dense(dense_walk *d, bool by_rows, const qcc_posts *posts) {
-  walk *s = &d->s;
-  const size_t cout = (size_t)s->c->cout;
-  s->base = qcc_scratch(d->w, (size_t)(s->c->kernel[0] * s->c->kernel[1]) * sizeof *s->base);
-  d->rows = qcc_block_rows(s->pixels, s->depth, cout, s->taps);
-  const size_t groups = (d->rows + QCC_MR - 1) / QCC_MR * QCC_MR;
-  d->pointers = qcc_scratch(d->w, groups * s->taps * sizeof *d->pointers);
-  if (by_rows) d->cut = qcc_scratch(d->w, d->rows * s->taps * s->depth * sizeof *d->cut);
-  if (!s->base || !d->pointers || (by_rows && !d->cut)) return QCC_NOMEM;
-  for (size_t image = 0; image < (size_t)s->c->batch; ++image) {
-    for (size_t p = 0; p < s->pixels; p += d->rows) {
-      const size_t n = s->pixels - p < d->rows ? s->pixels - p : d->rows, offset = (image * s->pixels + p) * cout;
-      dense_block(d, image, p, n);
-      qcc_posts_run(d->w->simd, posts, d->y + offset, offset, n * cout);
-    }
+static void block_posts(const dense_walk *d, const qcc_simd *simd, size_t image, size_t p0, size_t n) {
+  const size_t cout = (size_t)d->s.c->cout, offset = (image * d->s.pixels + p0) * cout;
+  qcc_posts_run(simd, d->posts, d->y + offset, offset, n * cout);
+}
+
+static qcc_status run_part(qcc_worker *w, size_t index, void *user) {
+  const dense_walk *d = user;
+  const size_t block = index / d->slices, image = block / d->blocks, p0 = block % d->blocks * d->rows;
+  const size_t n = d->s.pixels - p0 < d->rows ? d->s.pixels - p0 : d->rows, groups = (d->rows + QCC_MR - 1) / QCC_MR * QCC_MR;
+  dense_part q = {.d = d, .s = d->s};
+  q.s.base = qcc_scratch(w, (size_t)(d->s.c->kernel[0] * d->s.c->kernel[1]) * sizeof *q.s.base);
+  q.pointers = qcc_scratch(w, groups * d->s.taps * sizeof *q.pointers);
+  if (d->by_rows) q.cut = qcc_scratch(w, d->rows * d->s.taps * d->s.depth * sizeof *q.cut);
+  if (!q.s.base || !q.pointers || (d->by_rows && !q.cut)) return QCC_NOMEM;
+  dense_block(&q, w->simd, image, p0, n, index % d->slices);
+  if (d->slices == 1) block_posts(d, w->simd, image, p0, n);
+  return QCC_OK;
+}
+
+static qcc_status run_dense(qcc_worker *w, dense_walk *d) {
+  const walk *s = &d->s;
+  const size_t team = qcc_team_size(w), images = (size_t)s->c->batch;
+  d->rows = qcc_block_rows(s->pixels, s->depth, (size_t)s->c->cout, s->taps);
+  d->blocks = (s->pixels + d->rows - 1) / d->rows;
+  d->slices = team == 1 || s->c->group > 1 || d->blocks * images >= 4 * team ? 1 : qcc_slices(d->p->panels, team);
+  QCC_TRY(qcc_team_run(w, work_of(s->c), images * d->blocks * d->slices, run_part, d));
+  for (size_t i = 0; d->slices > 1 && i < images * d->blocks; ++i) {
+    const size_t p0 = i % d->blocks * d->rows, n = s->pixels - p0 < d->rows ? s->pixels - p0 : d->rows;
+    block_posts(d, w->simd, i / d->blocks, p0, n);
   }
   return QCC_OK;
 }
@@ -290,21 +321,37 @@ static void dw_line(const qcc_simd *simd, dw_row *r, const float *plane, int64_t
   }
 }
 
-static void run_depthwise(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, float lo, float hi,
-                          const qcc_posts *posts) {
+typedef struct dw_walk {
+  const qcc_conv *c;
+  const qcc_pack *p;
+  const float *x;
+  float *y;
+  float lo, hi;
+  const qcc_posts *posts;
+  int64_t lines; /* of one part */
+} dw_walk;
+
+static qcc_status dw_lines(qcc_worker *w, size_t index, void *user) {
+  const dw_walk *d = user;
+  const qcc_conv *c = d->c;
   const float *row[MAX_ROWS], *weight[MAX_ROWS];
   const size_t channels = (size_t)c->cin, line = (size_t)c->out[2] * channels;
-  dw_row r = {.c = c, .row = row, .w = weight, .weights = p->at};
+  dw_row r = {.c = c, .row = row, .w = weight, .weights = d->p->at};
   r.run = (qcc_dwrun){.step = (size_t)c->stride[2] * channels, .dilation = (size_t)c->dilation[2] * channels, .channels = channels};
-  r.run.bias = p->bias, r.run.lo = lo, r.run.hi = hi;
-  for (int64_t image = 0; image < c->batch; ++image) {
-    const float *plane = x + image * c->in[1] * c->in[2] * c->cin;
-    for (int64_t oy = 0; oy < c->out[1]; ++oy) {
-      const size_t offset = (size_t)(image * c->out[1] + oy) * line;
-      dw_line(w->simd, &r, plane, oy, y + offset);
-      qcc_posts_run(w->simd, posts, y + offset, offset, line);
-    }
+  r.run.bias = d->p->bias, r.run.lo = d->lo, r.run.hi = d->hi;
+  const int64_t all = c->batch * c->out[1], first = (int64_t)index * d->lines, end = all - first < d->lines ? all : first + d->lines;
+  for (int64_t i = first; i < end; ++i) {
+    const size_t offset = (size_t)i * line;
+    dw_line(w->simd, &r, d->x + i / c->out[1] * c->in[1] * c->in[2] * c->cin, i % c->out[1], d->y + offset);
+    qcc_posts_run(w->simd, d->posts, d->y + offset, offset, line);
   }
+  return QCC_OK;
+}
+
+static qcc_status run_depthwise(qcc_worker *w, dw_walk *d) {
+  const int64_t all = d->c->batch * d->c->out[1], parts = 2 * (int64_t)qcc_team_size(w);
+  d->lines = parts > 2 ? (all + parts - 1) / parts : all;
+  return all ? qcc_team_run(w, 4 * work_of(d->c), (size_t)((all + d->lines - 1) / d->lines), dw_lines, d) : QCC_OK;
 }
 
 static const float *zeros(qcc_worker *w, size_t n) {
@@ -319,21 +366,21 @@ qcc_status qcc_conv_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, con
   if (posts) rest = *posts;
   qcc_posts_clamp(&rest, &lo, &hi);
   if (p->depthwise) {
-    run_depthwise(w, c, p, x, y, lo, hi, &rest);
-    return QCC_OK;
+    dw_walk d = {.c = c, .p = p, .x = x, .y = y, .lo = lo, .hi = hi, .posts = &rest};
+    return run_depthwise(w, &d);
   }
   if (p->winograd) return qcc_winograd_run(w, c, p, x, y, lo, hi, &rest);
-  dense_walk d = {.w = w, .p = p, .y = y, .lo = lo, .hi = hi};
+  dense_walk d = {.p = p, .y = y, .lo = lo, .hi = hi, .posts = &rest};
   d.s = (walk){.c = c, .x = x, .depth = (size_t)(c->cin / c->group)};
   d.s.taps = (size_t)(c->kernel[0] * c->kernel[1] * c->kernel[2]);
   d.s.pixels = (size_t)(c->out[0] * c->out[1] * c->out[2]);
   d.s.plain = d.s.taps == 1;
   for (int i = 0; i < 3; ++i) d.s.plain = d.s.plain && c->stride[i] == 1 && c->pad[i] == 0 && c->in[i] == c->out[i];
-  const bool by_rows = d.s.taps > 1 && c->group == 1 && c->dilation[2] == 1 && c->kernel[2] * c->cin <= ROW_FLOATS;
-  if (by_rows) {
+  d.by_rows = d.s.taps > 1 && c->group == 1 && c->dilation[2] == 1 && c->kernel[2] * c->cin <= ROW_FLOATS;
+  if (d.by_rows) {
     d.s.taps /= (size_t)c->kernel[2];
     d.s.depth *= (size_t)c->kernel[2];
   }
   d.s.zeros = zeros(w, d.s.depth);
-  return d.s.zeros ? run_dense(&d, by_rows, &rest) : QCC_NOMEM;
+  return d.s.zeros ? run_dense(w, &d) : QCC_NOMEM;
 }

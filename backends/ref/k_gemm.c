@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Gemm and MatMul on row-major tensors, over the block loop of k_gemm_core.c. Float types are computed in f32; integers in 64 bits. */
 #include "backends/ref/kutil.h"
-#include "backends/ref/run.h"
+#include "backends/ref/team.h"
 
 /* ---- Gemm */
 typedef struct gemm {
@@ -125,31 +125,43 @@ static qcc_status split(qcc_kargs *k, product *p) {
   return QCC_OK;
 }
 
-static qcc_status one(qcc_kargs *k, const product *p, const float *a, const float *b, float *y) {
+static qcc_status one(qcc_worker *w, const product *p, const float *a, const float *b, float *y) {
   if (p->n >= 8 || p->m < 16) {
-    if (p->m * 4 <= p->n || p->n % 32 == 0) return qcc_dense_plain(k->worker, (size_t)p->m, (size_t)p->k, (size_t)p->n, a, b, y);
+    if (p->m * 4 <= p->n || p->n % 32 == 0) return qcc_dense_plain(w, (size_t)p->m, (size_t)p->k, (size_t)p->n, a, b, y);
   }
   qcc_pack pack;
-  QCC_TRY(qcc_dense_pack(&pack, k->cx, k->worker->simd, (size_t)p->k, (size_t)p->n, b, false, 1.0f, NULL));
-  qcc_status st = qcc_dense_run(k->worker, &pack, (size_t)p->m, a, y, NULL);
-  qcc_free(k->cx, pack.at);
+  QCC_TRY(qcc_dense_pack(&pack, w->cx, w->simd, (size_t)p->k, (size_t)p->n, b, false, 1.0f, NULL));
+  qcc_status st = qcc_dense_run(w, &pack, (size_t)p->m, a, y, NULL);
+  qcc_free(w->cx, pack.at);
   return st;
+}
+
+typedef struct products {
+  const product *p;
+  const float *a, *b;
+  float *y;
+  int64_t *from; /* offsets of both operands, by matrix */
+} products;
+
+static qcc_status batch_part(qcc_worker *w, size_t i, void *user) {
+  const products *t = user;
+  const product *p = t->p;
+  return one(w, p, t->a + t->from[2 * i] * p->m * p->k, t->b + t->from[2 * i + 1] * p->k * p->n, t->y + (int64_t)i * p->m * p->n);
 }
 
 static qcc_status batches(qcc_kargs *k, const product *p, const float *a, const float *b, float *y) {
   const qcc_type *in[2] = {&p->a, &p->b};
+  const size_t count = (size_t)(qcc_tensor_count(&k->out[0]) / (p->m * p->n));
+  products t = {.p = p, .a = a, .b = b, .y = y, .from = qcc_kscratch(k, 2 * count * sizeof *t.from)};
   qcc_kx_bcast walk;
+  if (!t.from) return QCC_NOMEM;
   if (!qcc_kx_bcast_init(&walk, &p->batch, in, 2)) return qcc_kx_fail(k, QCC_DATA, "D-215", "the leading dimensions do not broadcast");
   do {
     const int last = walk.rank - 1;
-    for (int64_t i = 0; i < walk.dim[last]; ++i) {
-      const qcc_scratch_mark mark = qcc_scratch_here(k->worker);
-      QCC_TRY(one(k, p, a + (walk.offset[0] + i * walk.stride[0][last]) * p->m * p->k,
-                  b + (walk.offset[1] + i * walk.stride[1][last]) * p->k * p->n, y + (walk.done + i) * p->m * p->n));
-      qcc_scratch_back(k->worker, mark);
-    }
+    for (int64_t i = 0; i < walk.dim[last]; ++i)
+      for (int j = 0; j < 2; ++j) t.from[2 * (walk.done + i) + j] = walk.offset[j] + i * walk.stride[j][last];
   } while (qcc_kx_bcast_next(&walk));
-  return QCC_OK;
+  return qcc_team_run(k->worker, (double)count * (double)p->m * (double)p->n * (double)p->k, count, batch_part, &t);
 }
 
 static qcc_status matmul_int(qcc_kargs *k, const product *p) {

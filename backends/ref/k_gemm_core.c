@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "backends/ref/run.h"
+#include "backends/ref/team.h"
 
 qcc_status qcc_dense_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, size_t depth, size_t width, const float *b, bool transposed,
                           float alpha, const float *bias) {
@@ -37,22 +37,46 @@ static void point(const float **a, const float *x, size_t depth, size_t n) {
   for (size_t i = 0; i < n; ++i) a[qcc_row_slot(n, i)] = x + i * depth;
 }
 
+typedef struct dense { /* cut into blocks of rows and, when these are few, slices of columns */
+  const qcc_pack *p;
+  size_t rows, step, slices;
+  const float *x;
+  float *y, lo, hi;
+  const qcc_posts *posts;
+} dense;
+
+static qcc_status dense_part(qcc_worker *w, size_t index, void *user) {
+  const dense *d = user;
+  const qcc_pack *p = d->p;
+  const size_t nr = w->simd->nr, r = index / d->slices * d->step, slice = index % d->slices;
+  const size_t from = p->panels * slice / d->slices, to = p->panels * (slice + 1) / d->slices;
+  const float **a = pointers(w, d->step);
+  if (!a) return QCC_NOMEM;
+  qcc_block b = {.a = a, .taps = 1, .depth = p->depth, .ldb = nr, .panel_step = p->depth * nr, .ldc = p->width, .lo = d->lo, .hi = d->hi};
+  b.rows = d->rows - r < d->step ? d->rows - r : d->step;
+  b.b = p->at + from * b.panel_step;
+  b.bias = p->bias ? p->bias + from * nr : NULL;
+  b.out = d->y + r * p->width + from * nr;
+  b.width = (to == p->panels ? p->width : to * nr) - from * nr;
+  point(a, d->x + r * p->depth, p->depth, b.rows);
+  qcc_block_run(w->simd, &b);
+  if (d->slices == 1) qcc_posts_run(w->simd, d->posts, b.out, r * p->width, b.rows * p->width);
+  return QCC_OK;
+}
+
 qcc_status qcc_dense_run(qcc_worker *w, const qcc_pack *p, size_t rows, const float *x, float *y, const qcc_posts *posts) {
   qcc_posts rest = {.n = 0};
   if (posts) rest = *posts;
-  const size_t step = qcc_block_rows(rows, p->depth, p->width, 1);
-  const float **a = pointers(w, step);
-  if (!a) return QCC_NOMEM;
-  qcc_block b = {.a = a, .taps = 1, .depth = p->depth, .b = p->at, .ldb = w->simd->nr, .panel_step = p->depth * w->simd->nr};
-  b.bias = p->bias, b.ldc = b.width = p->width;
-  qcc_posts_clamp(&rest, &b.lo, &b.hi);
-  for (size_t r = 0; r < rows; r += step) {
-    b.rows = rows - r < step ? rows - r : step;
-    b.out = y + r * p->width;
-    point(a, x + r * p->depth, p->depth, b.rows);
-    qcc_block_run(w->simd, &b);
-    qcc_posts_run(w->simd, &rest, b.out, r * p->width, b.rows * p->width);
-  }
+  dense d = {.p = p, .rows = rows, .x = x, .y = y, .posts = &rest, .slices = 1};
+  const size_t team = qcc_team_size(w);
+  if (!rows) return QCC_OK;
+  qcc_posts_clamp(&rest, &d.lo, &d.hi);
+  d.step = qcc_block_rows(rows, p->depth, p->width, 1);
+  const size_t blocks = (rows + d.step - 1) / d.step;
+  const double work = (double)rows * (double)p->depth * (double)p->width;
+  if (team > 1 && blocks < 4 * team) d.slices = qcc_slices(p->panels, team);
+  QCC_TRY(qcc_team_run(w, work, blocks * d.slices, dense_part, &d));
+  if (d.slices > 1) qcc_posts_run(w->simd, &rest, y, 0, rows * p->width);
   return QCC_OK;
 }
 

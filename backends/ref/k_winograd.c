@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "backends/ref/run.h"
+#include "backends/ref/team.h"
 #include "ir/check.h"
 
 enum { POINTS = QCC_WINO_IN * QCC_WINO_IN, TILE = QCC_WINO_OUT, BLOCK_FLOATS = 256 * 1024, LEAST_TILES = 24, MOST_TILES = 96 };
@@ -51,20 +51,27 @@ void qcc_winograd_pack(float *to, const float *w, size_t cin, size_t cout, size_
   }
 }
 
-typedef struct run { /* one image */
-  qcc_worker *w;
+typedef struct run {
   const qcc_conv *c;
   const qcc_pack *p;
   const float *x, *zeros;
-  float *y, *v, *m; /* v: [36][block][cin], m: [36][block][cout] */
-  const float **a;  /* rows of one product */
-  int64_t across;   /* tiles of one row of tiles */
-  size_t block, offset;
+  float *y;
+  int64_t across, tiles; /* tiles of one row of tiles; of one image */
+  size_t block, blocks;  /* tiles of a block; blocks of one image */
   float lo, hi;
   const qcc_posts *posts;
 } run;
 
-static void gather(const run *r, int64_t tile, float *v) {
+typedef struct block { /* tiles first..first + n - 1 of one image */
+  const run *r;
+  const float *x;
+  float *y, *v, *m; /* v: [36][block][cin], m: [36][block][cout] */
+  size_t n, offset;
+  int64_t first;
+} block;
+
+static void gather(const block *b, const qcc_simd *simd, int64_t tile, float *v) {
+  const run *r = b->r;
   const qcc_conv *c = r->c;
   const int64_t y0 = tile / r->across * TILE - c->pad[1], x0 = tile % r->across * TILE - c->pad[2];
   const float *from[POINTS];
@@ -73,13 +80,14 @@ static void gather(const run *r, int64_t tile, float *v) {
     for (int64_t j = 0; j < QCC_WINO_IN; ++j) {
       const int64_t x = x0 + j;
       const bool in = y >= 0 && y < c->in[1] && x >= 0 && x < c->in[2];
-      from[i * QCC_WINO_IN + j] = in ? r->x + (y * c->in[2] + x) * c->cin : r->zeros;
+      from[i * QCC_WINO_IN + j] = in ? b->x + (y * c->in[2] + x) * c->cin : r->zeros;
     }
   }
-  r->w->simd->wino_in(v, r->block * (size_t)c->cin, from, (size_t)c->cin);
+  simd->wino_in(v, r->block * (size_t)c->cin, from, (size_t)c->cin);
 }
 
-static void scatter(const run *r, int64_t tile, const float *m) {
+static void scatter(const block *b, const qcc_simd *simd, int64_t tile, const float *m) {
+  const run *r = b->r;
   const qcc_conv *c = r->c;
   const int64_t y0 = tile / r->across * TILE, x0 = tile % r->across * TILE;
   const int64_t rows = c->out[1] - y0 < TILE ? c->out[1] - y0 : TILE, columns = c->out[2] - x0 < TILE ? c->out[2] - x0 : TILE;
@@ -87,50 +95,80 @@ static void scatter(const run *r, int64_t tile, const float *m) {
   qcc_wino_out o = {.m = m, .step = r->block * cout, .channels = cout, .bias = r->p->bias, .lo = r->lo, .hi = r->hi};
   for (int64_t i = 0; i < TILE; ++i)
     for (int64_t j = 0; j < TILE; ++j)
-      o.y[i * TILE + j] = i < rows && j < columns ? r->y + (size_t)((y0 + i) * c->out[2] + x0 + j) * cout : NULL;
-  r->w->simd->wino_out(&o);
+      o.y[i * TILE + j] = i < rows && j < columns ? b->y + (size_t)((y0 + i) * c->out[2] + x0 + j) * cout : NULL;
+  simd->wino_out(&o);
   if (!r->posts->n) return;
   for (int64_t i = 0; i < rows; ++i) {
     const size_t at = (size_t)((y0 + i) * c->out[2] + x0) * cout;
-    qcc_posts_run(r->w->simd, r->posts, r->y + at, r->offset + at, (size_t)columns * cout);
+    qcc_posts_run(simd, r->posts, b->y + at, b->offset + at, (size_t)columns * cout);
   }
 }
 
-static void run_block(const run *r, int64_t first, size_t n) {
-  const size_t cin = (size_t)r->c->cin, cout = (size_t)r->c->cout, nr = r->w->simd->nr, padded = r->p->panels * nr;
-  for (size_t i = 0; i < n; ++i) gather(r, first + (int64_t)i, r->v + i * cin);
-  qcc_block b = {.a = r->a, .rows = n, .taps = 1, .depth = cin, .ldb = nr, .panel_step = cin * nr, .ldc = cout, .width = cout};
-  b.lo = -INFINITY, b.hi = INFINITY;
-  for (size_t k = 0; k < POINTS; ++k) {
-    for (size_t i = 0; i < n; ++i) r->a[qcc_row_slot(n, i)] = r->v + (k * r->block + i) * cin;
-    b.b = r->p->at + k * padded * cin;
-    b.out = r->m + k * r->block * cout;
-    qcc_block_run(r->w->simd, &b);
-  }
-  for (size_t i = 0; i < n; ++i) scatter(r, first + (int64_t)i, r->m + i * cout);
+/* The three phases of a block, each cut into parts: every eighth tile, every point, every eighth tile. */
+enum { STRIDE = 8 };
+static qcc_status part_in(qcc_worker *w, size_t index, void *user) {
+  const block *b = user;
+  for (size_t i = index; i < b->n; i += STRIDE) gather(b, w->simd, b->first + (int64_t)i, b->v + i * (size_t)b->r->c->cin);
+  return QCC_OK;
+}
+
+static qcc_status part_product(qcc_worker *w, size_t k, void *user) {
+  const block *b = user;
+  const run *r = b->r;
+  const size_t cin = (size_t)r->c->cin, cout = (size_t)r->c->cout, nr = w->simd->nr;
+  const float **a = qcc_scratch(w, (b->n + QCC_MR) * sizeof *a);
+  if (!a) return QCC_NOMEM;
+  for (size_t i = 0; i < b->n; ++i) a[qcc_row_slot(b->n, i)] = b->v + (k * r->block + i) * cin;
+  qcc_block q = {.a = a, .rows = b->n, .taps = 1, .depth = cin, .ldb = nr, .panel_step = cin * nr, .ldc = cout, .width = cout};
+  q.lo = -INFINITY, q.hi = INFINITY;
+  q.b = r->p->at + k * r->p->panels * nr * cin;
+  q.out = b->m + k * r->block * cout;
+  qcc_block_run(w->simd, &q);
+  return QCC_OK;
+}
+
+static qcc_status part_out(qcc_worker *w, size_t index, void *user) {
+  const block *b = user;
+  for (size_t i = index; i < b->n; i += STRIDE) scatter(b, w->simd, b->first + (int64_t)i, b->m + i * (size_t)b->r->c->cout);
+  return QCC_OK;
+}
+
+static qcc_status run_block(qcc_worker *w, size_t index, void *user) {
+  const run *r = user;
+  const qcc_conv *c = r->c;
+  const int64_t image = (int64_t)(index / r->blocks);
+  block b = {.r = r, .first = (int64_t)(index % r->blocks * r->block), .x = r->x + image * c->in[1] * c->in[2] * c->cin};
+  b.n = (size_t)(r->tiles - b.first < (int64_t)r->block ? r->tiles - b.first : (int64_t)r->block);
+  b.offset = (size_t)(image * c->out[1] * c->out[2] * c->cout);
+  b.y = r->y + b.offset;
+  b.v = qcc_scratch(w, POINTS * r->block * (size_t)c->cin * sizeof *b.v);
+  b.m = qcc_scratch(w, POINTS * r->block * (size_t)c->cout * sizeof *b.m);
+  if (!b.v || !b.m) return QCC_NOMEM;
+  const double in = 150.0 * (double)b.n * (double)c->cin, out = 150.0 * (double)b.n * (double)c->cout;
+  QCC_TRY(qcc_team_run(w, in, STRIDE, part_in, &b));
+  QCC_TRY(qcc_team_run(w, (double)(POINTS * b.n) * (double)c->cin * (double)c->cout, POINTS, part_product, &b));
+  return qcc_team_run(w, out, STRIDE, part_out, &b);
 }
 
 qcc_status qcc_winograd_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, float lo, float hi,
                             const qcc_posts *posts) {
-  const size_t cin = (size_t)c->cin, cout = (size_t)c->cout;
-  run r = {.w = w, .c = c, .p = p, .across = tiles_of(c->out[2]), .lo = lo, .hi = hi, .posts = posts};
-  const int64_t tiles = r.across * tiles_of(c->out[1]);
+  const size_t cin = (size_t)c->cin, cout = (size_t)c->cout, team = qcc_team_size(w);
+  run r = {.c = c, .p = p, .x = x, .y = y, .across = tiles_of(c->out[2]), .lo = lo, .hi = hi, .posts = posts};
+  r.tiles = r.across * tiles_of(c->out[1]);
   r.block = BLOCK_FLOATS / (POINTS * (cin + cout));
   r.block = r.block < LEAST_TILES ? LEAST_TILES : r.block > MOST_TILES ? MOST_TILES : r.block / QCC_MR * QCC_MR;
-  if ((int64_t)r.block > tiles) r.block = (size_t)tiles;
+  if ((int64_t)r.block > r.tiles) r.block = (size_t)r.tiles;
+  r.blocks = ((size_t)r.tiles + r.block - 1) / r.block;
   float *zeros = qcc_scratch(w, cin * sizeof *zeros);
-  r.v = qcc_scratch(w, POINTS * r.block * cin * sizeof *r.v);
-  r.m = qcc_scratch(w, POINTS * r.block * cout * sizeof *r.m);
-  r.a = qcc_scratch(w, (r.block + QCC_MR) * sizeof *r.a);
-  if (!zeros || !r.v || !r.m || !r.a) return QCC_NOMEM;
+  if (!zeros) return QCC_NOMEM;
   memset(zeros, 0, cin * sizeof *zeros);
   r.zeros = zeros;
-  for (int64_t image = 0; image < c->batch; ++image) {
-    r.x = x + image * c->in[1] * c->in[2] * c->cin;
-    r.offset = (size_t)(image * c->out[1] * c->out[2]) * cout;
-    r.y = y + r.offset;
-    for (int64_t t = 0; t < tiles; t += (int64_t)r.block)
-      run_block(&r, t, (size_t)(tiles - t < (int64_t)r.block ? tiles - t : (int64_t)r.block));
+  const size_t blocks = (size_t)c->batch * r.blocks;
+  if (team > 1 && blocks >= 2 * team) return qcc_team_run(w, INFINITY, blocks, run_block, &r);
+  for (size_t i = 0; i < blocks; ++i) { /* few blocks: the team works inside */
+    const qcc_scratch_mark mark = qcc_scratch_here(w);
+    QCC_TRY(run_block(w, i, &r));
+    qcc_scratch_back(w, mark);
   }
   return QCC_OK;
 }

@@ -26,6 +26,7 @@ typedef struct qcc_prog {
   uint32_t *dies;
 } qcc_prog;
 typedef struct qcc_shape_plan qcc_shape_plan; /* plan.h */
+typedef struct qcc_team qcc_team;             /* team.h */
 
 /* Scratch: a stack of blocks. Blocks never move while a kernel runs; between kernels they become one block of the largest need. */
 typedef struct qcc_scratch_block {
@@ -40,6 +41,7 @@ typedef struct qcc_worker {
   qcc_context *cx;
   struct qcc_runner *runner; /* NULL while folding */
   const qcc_simd *simd;
+  qcc_team *team; /* of the current run; NULL: alone */
   unsigned index;
   qcc_scratch_block *scratch; /* newest first */
   size_t scratch_want;        /* least size of the next block */

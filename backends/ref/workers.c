@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Workers over samples. The calling thread is worker 0. One lock guards reading (ascending), another delivery (ascending: a worker waits for
- * its turn). When a sample fails, the ones before it are still delivered and the first failure is the result.
+ * its turn). When there are fewer samples than workers, the rest help inside the samples (team.h). When a sample fails, the ones before it are still delivered and the first failure is the result.
  * Invariant: which worker runs a sample cannot be seen in any result. */
 #define _POSIX_C_SOURCE 200809L /* the monotonic clock */
 #include <string.h>
 #include <time.h>
 
-#include "backends/ref/run.h"
+#include "backends/ref/team.h"
 
 typedef struct job {
   qcc_runner *r;
@@ -121,6 +121,20 @@ static void *sit(void *user) {
   return NULL;
 }
 
+/* Workers without a seat help the others. */
+static qcc_status make_teams(job *j, unsigned count) {
+  const unsigned share = (j->r->worker_count - count) / count;
+  for (unsigned i = 0; i < count; ++i) QCC_TRY(qcc_team_open(&j->r->workers[i].team, j->r->workers + count + i * share, share));
+  return QCC_OK;
+}
+
+static void end_teams(job *j, unsigned count) {
+  for (unsigned i = 0; i < count; ++i) {
+    qcc_team_close(j->r->workers[i].team);
+    j->r->workers[i].team = NULL;
+  }
+}
+
 /* A thread that cannot be made is a worker fewer. */
 static void run_seats(job *j, seat *seats, unsigned count) {
   for (unsigned i = 0; i < count; ++i) seats[i] = (seat){.j = j, .w = &j->r->workers[i]};
@@ -137,8 +151,12 @@ static qcc_status start(job *j, unsigned count) {
   if (pthread_mutex_init(&j->read_lock, NULL) == 0) {
     if (pthread_mutex_init(&j->out_lock, NULL) == 0) {
       if (pthread_cond_init(&j->turn, NULL) == 0) {
-        run_seats(j, seats, count);
-        st = j->status;
+        st = make_teams(j, count);
+        if (st == QCC_OK) {
+          run_seats(j, seats, count);
+          st = j->status;
+        }
+        end_teams(j, count);
         pthread_cond_destroy(&j->turn);
       }
       pthread_mutex_destroy(&j->out_lock);

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "backends/ref/ref.h"
-#include "backends/ref/run.h"
+#include "backends/ref/team.h"
 #include "ir/check.h"
 #include "tests/oom.h"
 
@@ -87,8 +87,14 @@ static void check_conv(qcc_context *cx, const qcc_simd *simd, const qcc_conv *c)
              (long long)c->kernel[2], (long long)c->stride[2], (long long)c->dilation[2], (long long)c->pad[2], (long long)c->group,
              (long long)c->cin, (long long)c->cout, i, (double)got[i], (double)want[i]);
   }
+  qcc_worker members[2] = {{.cx = cx, .simd = simd}, {.cx = cx, .simd = simd}};
+  assert_int_equal(qcc_team_open(&worker.team, members, 2), QCC_OK);
+  memset(got, 0, ny * sizeof *got);
+  assert_int_equal(qcc_conv_run(&worker, c, &p, xl, got, NULL), QCC_OK);
+  assert_memory_equal(got, yl, ny * sizeof *got);
+  qcc_team_close(worker.team);
   qcc_free(cx, p.at);
-  qcc_scratch_free(&worker);
+  qcc_scratch_free(&worker), qcc_scratch_free(&members[0]), qcc_scratch_free(&members[1]);
   float *all[] = {x, w, b, want, xl, yl, got};
   for (size_t i = 0; i < sizeof all / sizeof all[0]; ++i) free(all[i]);
 }
@@ -143,6 +149,59 @@ static void test_conv_grid(void **state) {
           ++ran;
         }
   assert_true(ran > 200);
+  assert_int_equal(qcc_context_live_bytes(cx), 0);
+  qcc_context_free(cx);
+}
+
+/* A team cuts rows and columns, and runs what follows as if alone. */
+static void test_dense_team(void **state) {
+  (void)state;
+  qcc_context *cx = new_context();
+  const size_t depth = 200, width = 150;
+  float *x = random_floats(400 * depth, 8), *b = random_floats(depth * width, 9), *same = random_floats(400 * width, 4);
+  float *y = random_floats(400 * width, 1), *z = random_floats(400 * width, 2);
+  qcc_posts posts = {.n = 3};
+  posts.at[0] = (qcc_post){.kind = QCC_POST_ACT, .act = QCC_ACT_RELU};
+  posts.at[1] = (qcc_post){.kind = QCC_POST_CHANNEL, .arith = QCC_ARITH_MUL, .operand = same, .channels = width};
+  posts.at[2] = (qcc_post){.kind = QCC_POST_SAME, .arith = QCC_ARITH_ADD, .operand = same};
+  qcc_worker w = {.cx = cx, .simd = qcc_simd_choose()}, members[2] = {{.cx = cx, .simd = w.simd}, {.cx = cx, .simd = w.simd}};
+  qcc_pack p;
+  assert_int_equal(qcc_dense_pack(&p, cx, w.simd, depth, width, b, false, 1.0f, same), QCC_OK);
+  for (size_t rows = 11; rows <= 400; rows += 43) {
+    assert_int_equal(qcc_dense_run(&w, &p, rows, x, y, &posts), QCC_OK);
+    assert_int_equal(qcc_team_open(&w.team, members, 2), QCC_OK);
+    assert_int_equal(qcc_team_size(&w), 3);
+    for (int again = 0; again < 20; ++again) {
+      memset(z, 0, rows * width * sizeof *z);
+      assert_int_equal(qcc_dense_run(&w, &p, rows, x, z, &posts), QCC_OK);
+      assert_memory_equal(y, z, rows * width * sizeof *y);
+    }
+    qcc_team_close(w.team);
+    w.team = NULL;
+  }
+  qcc_free(cx, p.at);
+  qcc_scratch_free(&w), qcc_scratch_free(&members[0]), qcc_scratch_free(&members[1]);
+  float *all[] = {x, b, same, y, z};
+  for (size_t i = 0; i < 5; ++i) free(all[i]);
+  assert_int_equal(qcc_context_live_bytes(cx), 0);
+  qcc_context_free(cx);
+}
+
+static qcc_status fail_odd(qcc_worker *w, size_t index, void *user) {
+  (void)w;
+  ((char *)user)[index]++;
+  return index % 2 ? (index == 7 ? QCC_DATA : QCC_NOMEM) : QCC_OK;
+}
+
+static void test_team_failure(void **state) {
+  (void)state;
+  qcc_context *cx = new_context();
+  qcc_worker w = {.cx = cx, .simd = qcc_simd_choose()}, members[2] = {{.cx = cx, .simd = w.simd}, {.cx = cx, .simd = w.simd}};
+  char seen[64] = {0};
+  assert_int_equal(qcc_team_open(&w.team, members, 2), QCC_OK);
+  assert_int_equal(qcc_team_run(&w, INFINITY, 64, fail_odd, seen), QCC_NOMEM); /* of part 1, the lowest */
+  for (size_t i = 0; i < 64; ++i) assert_int_equal(seen[i], 1);
+  qcc_team_close(w.team);
   assert_int_equal(qcc_context_live_bytes(cx), 0);
   qcc_context_free(cx);
 }
@@ -477,10 +536,10 @@ static void test_act_bits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_conv_grid),   cmocka_unit_test(test_winograd),      cmocka_unit_test(test_dense_bits),
-      cmocka_unit_test(test_workers),     cmocka_unit_test(test_observed),      cmocka_unit_test(test_failed_sample),
-      cmocka_unit_test(test_unsupported), cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_fake_quant_bits),
-      cmocka_unit_test(test_act_bits),
+      cmocka_unit_test(test_conv_grid),     cmocka_unit_test(test_winograd),        cmocka_unit_test(test_dense_team),
+      cmocka_unit_test(test_team_failure),  cmocka_unit_test(test_dense_bits),      cmocka_unit_test(test_workers),
+      cmocka_unit_test(test_observed),      cmocka_unit_test(test_failed_sample),   cmocka_unit_test(test_unsupported),
+      cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_fake_quant_bits), cmocka_unit_test(test_act_bits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

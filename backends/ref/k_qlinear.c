@@ -191,7 +191,7 @@ qcc_status qcc_kernel_qlinear_concat(qcc_kargs *k) {
 /* ---- QLinearSoftmax: exponentials of code differences from a table, sums and quotients in f32 */
 /* Entry 255 stands for the largest code of a row; the exponents are shifted up as far as a sum of `n` of them stays finite. */
 static void exponentials(float *table, float scale, int64_t n) {
-  const double room = log((double)(FLT_MAX / (float)n)) - 5.0, shift = (room > 0 ? room : 0.0) / (double)scale;
+  const double room = (double)logf(FLT_MAX / (float)n) - 5.0, shift = (room > 0 ? room : 0.0) / (double)scale;
   for (int i = 0; i < 256; ++i) table[i] = (float)exp(((double)i - 255.0 + shift) * (double)scale);
 }
 

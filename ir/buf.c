@@ -14,7 +14,7 @@ struct qcc_buf {
   qcc_buf *parent; /* never itself a window */
   void (*release)(void *user);
   void *user;
-  size_t owned; /* 1: data follows the header */
+  void (*cold)(void *user, const void *bytes, size_t n);
 };
 
 _Static_assert(sizeof(qcc_buf) == 64, "owned bytes stay on a 64-byte border");
@@ -35,7 +35,6 @@ qcc_buf *qcc_buf_new(qcc_context *cx, size_t n) {
   if (!b) return NULL;
   b->data = b + 1;
   b->n = n;
-  b->owned = 1;
   return b;
 }
 
@@ -70,11 +69,19 @@ qcc_buf *qcc_buf_retain(qcc_buf *b) {
   return b;
 }
 
+void qcc_buf_on_cold(qcc_buf *b, void (*cold)(void *user, const void *bytes, size_t n)) { b->cold = cold; }
+
+void qcc_buf_cold(qcc_buf *b) {
+  const qcc_buf *root = b && b->parent ? b->parent : b;
+  if (root && root->cold) root->cold(root->user, b->data, b->n);
+}
+
 static bool drop(qcc_buf *b) { return atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1; }
 
 void qcc_buf_release(qcc_buf *b) {
   while (b && drop(b)) {
     qcc_buf *parent = b->parent;
+    if (parent) qcc_buf_cold(b);
     if (b->release) b->release(b->user);
     qcc_free(b->cx, b);
     b = parent;
@@ -86,7 +93,7 @@ size_t qcc_buf_size(const qcc_buf *b) { return b ? b->n : 0; }
 
 void *qcc_buf_unique(qcc_buf **b) {
   qcc_buf *old = *b;
-  if (old->owned && atomic_load_explicit(&old->refs, memory_order_acquire) == 1) return old + 1;
+  if (old->data == old + 1 && atomic_load_explicit(&old->refs, memory_order_acquire) == 1) return old + 1;
   qcc_buf *copy = qcc_buf_copy(old->cx, old->data, old->n);
   if (!copy) return NULL;
   *b = copy;

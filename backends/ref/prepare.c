@@ -24,6 +24,7 @@ static void drop_reader(prep *p, const qcc_value *v) {
   if (!v || !p->readers[v->id] || --p->readers[v->id]) return;
   qcc_tensor *t = &p->r->consts[v->id];
   const qcc_type type = t->type;
+  if (v->data) qcc_buf_cold(v->data->buf); /* read once, for packing or folding */
   if (t->buf) qcc_tensor_release(t);
   *t = (qcc_tensor){.type = type};
 }

@@ -103,6 +103,8 @@ typedef struct qcc_io {
   /* Optional (may be NULL, may fail with ENOTSUP): map the whole file read-only. */
   int (*map)(void *user, void *file, const void **bytes, size_t *n);
   void (*unmap)(void *user, const void *bytes, size_t n);
+  /* Optional: this part of a mapping was read and will hardly be again; its memory may go, the bytes must stay readable. */
+  void (*forget)(void *user, const void *bytes, size_t n);
   void (*close)(void *user, void *file);
   /* Create a temporary file beside `path`, exclusively; nothing named `path` is touched before `commit`. */
   int (*create)(void *user, const char *path, void **file);

@@ -19,6 +19,12 @@ static void unmap(void *user) {
   qcc_free(m->cx, m);
 }
 
+static void forget(void *user, const void *bytes, size_t n) {
+  const mapping *m = user;
+  const qcc_io *io = &qcc_context_host(m->cx)->io;
+  if (io->forget) io->forget(io->user, bytes, n);
+}
+
 static qcc_buf *map_file(qcc_context *cx, void *handle, int *code) {
   const qcc_io *io = &qcc_context_host(cx)->io;
   mapping *m = qcc_alloc(cx, sizeof *m);
@@ -30,7 +36,10 @@ static qcc_buf *map_file(qcc_context *cx, void *handle, int *code) {
     return NULL;
   }
   qcc_buf *b = qcc_buf_wrap(cx, m->at, m->n, unmap, m);
-  if (!b) unmap(m);
+  if (b)
+    qcc_buf_on_cold(b, forget);
+  else
+    unmap(m);
   return b;
 }
 

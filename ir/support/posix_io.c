@@ -159,6 +159,14 @@ static void io_unmap(void *user, const void *bytes, size_t n) {
   if (bytes) munmap((void *)(uintptr_t)bytes, n);
 }
 
+/* Whole pages only. */
+static void io_forget(void *user, const void *bytes, size_t n) {
+  (void)user;
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = ((uintptr_t)bytes + page - 1) / page * page;
+  const uintptr_t to = ((uintptr_t)bytes + n) / page * page;
+  if (to > from) (void)madvise((void *)from, to - from, MADV_DONTNEED); /* a private mapping of a file reads it again */
+}
+
 static void io_close(void *user, void *handle) {
   (void)user;
   file *f = handle;
@@ -348,6 +356,7 @@ qcc_io qcc_posix_io(qcc_context *cx) {
       .read = io_read,
       .map = io_map,
       .unmap = io_unmap,
+      .forget = io_forget,
       .close = io_close,
       .create = io_create,
       .write = io_write,

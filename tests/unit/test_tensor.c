@@ -90,6 +90,11 @@ static void types(void **state) {
 
 static void let_go(void *user) { *(int *)user += 1; }
 
+static void get_cold(void *user, const void *bytes, size_t n) {
+  (void)bytes;
+  *(int *)user += (int)(100 * n);
+}
+
 static void buffers(void **state) {
   (void)state;
   qcc_context *cx = make();
@@ -100,12 +105,16 @@ static void buffers(void **state) {
   assert_null(qcc_buf_slice(b, 8, 3));
   assert_null(qcc_buf_slice(b, 11, 0));
   assert_null(qcc_buf_slice(b, 1, SIZE_MAX));
+  qcc_buf_on_cold(b, get_cold);
   qcc_buf_release(b);
   qcc_buf_release(s);
-  assert_int_equal(released, 0);
+  assert_int_equal(released, 500); /* the window's five bytes are cold, nothing is released */
+  qcc_buf_cold(s2);
+  assert_int_equal(released, 700);
+  released = 0;
   assert_memory_equal(qcc_buf_data(s2), "34", 2);
   char *mine = qcc_buf_unique(&s2); /* not ours: copied */
-  assert_int_equal(released, 1);
+  assert_int_equal(released, 201);
   mine[0] = 'x';
   assert_string_equal(bytes, "0123456789");
   assert_ptr_equal(qcc_buf_unique(&s2), mine);

@@ -8,7 +8,7 @@
  *   %y  = QuantizeLinear(%c, sy, zy)
  *
  * Every data input must come from a DequantizeLinear, the result must go to one QuantizeLinear and nowhere else, parameters are constant. A
- * product that ends in floats becomes QGemm or MatMulInteger with a factor behind. Operators that move codes lose the pair when parameters
+ * product that ends in floats becomes QGemm or MatMulIntegerToFloat. Operators that move codes lose the pair when parameters
  * stay the same. Relu and Clip directly before a QuantizeLinear go when its codes cannot leave their window. Claim: quantizes (sums are
  * exact instead of in f32, so a result may lie one code away). */
 #include <float.h>
@@ -178,15 +178,17 @@ static const char *fuse_matmul(unit *u) {
     u->op = QCC_OP_QLINEAR_MATMUL;
     return NULL;
   }
-  grid zeros[2] = {x, w};
+  put_params(u, &x);
+  put_params(u, &w);
+  qcc_value *sx = u->in[0], *zx = u->in[1], *sw = u->in[2], *zw = u->in[3];
+  u->in_count = 0;
   put(u, x.codes);
   put(u, w.codes);
-  for (int i = 0; i < 2; i++) { /* the zero points alone */
-    put_params(u, &zeros[i]);
-    u->in[u->in_count - 2] = u->in[u->in_count - 1];
-    u->in_count--;
-  }
-  u->op = QCC_OP_MATMUL_INTEGER;
+  put(u, sx);
+  put(u, sw);
+  put(u, zx);
+  put(u, zw);
+  u->op = QCC_OP_MS_MATMUL_INTEGER_TO_FLOAT;
   return NULL;
 }
 
@@ -321,33 +323,6 @@ static qcc_status keep(unit *u) {
   return QCC_OK;
 }
 
-/* The factor of an integer sum: scale of the data times scales of the columns, each product in f32. */
-static qcc_value *factor_of(unit *u) {
-  grid x, w;
-  if (!dequantized(u->n->in[0].value, &x) || !dequantized(u->n->in[1].value, &w)) return NULL;
-  qcc_tensor to = {.data = NULL};
-  if (qcc_tensor_copy(&to, u->g->cx, &w.scale->data->type, w.scale->data->data) != QCC_OK) {
-    u->g->root->failed = true;
-    return NULL;
-  }
-  float *f = qcc_tensor_mut(&to), sx;
-  memcpy(&sx, x.scale->data->data, sizeof sx);
-  for (int64_t i = 0; i < qcc_tensor_count(&to); i++) f[i] = sx * f[i];
-  return qcc_add_const(u->g, qcc_internf(u->g->cx, "%s_scale", u->n->name), &to);
-}
-
-static qcc_value *scaled(unit *u, qcc_value *sum) {
-  qcc_node *cast = qcc_add_node(u->g, u->n, QCC_OP_CAST, qcc_internf(u->g->cx, "%s_cast", u->n->name), &sum, 1, 1);
-  if (!cast) return NULL;
-  qcc_type t = u->n->out[0]->type;
-  qcc_attr_set_int(cast, "to", QCC_F32);
-  qcc_set_type(cast->out[0], &t);
-  t.dtype = QCC_S32;
-  qcc_set_type(sum, &t);
-  qcc_value *in[2] = {cast->out[0], factor_of(u)};
-  return qcc_out(qcc_add_node(u->g, u->n, QCC_OP_MUL, qcc_internf(u->g->cx, "%s_scaled", u->n->name), in, 2, 1), 0);
-}
-
 static void set_attrs(unit *u, qcc_node *to) {
   qcc_attr_copy(to, u->n);
   qcc_attr_remove(to, "beta");
@@ -360,7 +335,6 @@ static qcc_status replace(unit *u) {
   qcc_node *end = u->y.node ? u->y.node : u->n, *n = qcc_add_node(u->g, u->n, u->op, name, u->in, u->in_count, 1);
   qcc_value *y = qcc_out(n, 0);
   if (n) set_attrs(u, n);
-  if (u->op == QCC_OP_MATMUL_INTEGER) y = scaled(u, y);
   QCC_TRY(qcc_graph_status(u->g));
   qcc_type t = u->n->out[0]->type;
   if (u->y.node) t.dtype = u->y.type;

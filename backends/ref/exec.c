@@ -3,10 +3,11 @@
 #include <string.h>
 
 #include "backends/ref/profile.h"
+#include "backends/ref/qint.h"
 #include "backends/ref/step.h"
 
 /* ---- values */
-static const qcc_tensor *value(const qcc_worker *w, uint32_t id) {
+const qcc_tensor *qcc_step_value(const qcc_worker *w, uint32_t id) {
   if (id == QCC_NO_VALUE) return NULL;
   if (w->slot[id].data) return &w->slot[id];
   const qcc_tensor *c = id < w->runner->g->next_value_id ? &w->runner->consts[id] : NULL;
@@ -46,7 +47,7 @@ static void resolve(const qcc_worker *w, const qcc_plan_step *s, qcc_posts *to) 
   to->n = s->post_count;
   for (uint32_t i = 0; i < s->post_count; ++i) {
     to->at[i] = s->post[i].post;
-    if (s->post[i].operand != QCC_NO_VALUE) to->at[i].operand = value(w, s->post[i].operand)->data;
+    if (s->post[i].operand != QCC_NO_VALUE) to->at[i].operand = qcc_step_value(w, s->post[i].operand)->data;
   }
 }
 
@@ -63,7 +64,7 @@ static qcc_status run_kernel(qcc_worker *w, const qcc_plan_step *s) {
   qcc_tensor *out = qcc_scratch(w, (n->out_count + 1) * sizeof *out);
   bool *want = qcc_scratch(w, n->out_count + 1);
   if (!in || !out || !want) return QCC_NOMEM;
-  for (uint32_t i = 0; i < n->in_count; ++i) in[i] = value(w, s->in[i]);
+  for (uint32_t i = 0; i < n->in_count; ++i) in[i] = qcc_step_value(w, s->in[i]);
   for (uint32_t i = 0; i < n->out_count; ++i) {
     want[i] = s->out[i] != QCC_NO_VALUE;
     out[i] = want[i] ? w->slot[s->out[i]] : (qcc_tensor){.type = qcc_type_unknown()};
@@ -87,7 +88,7 @@ static qcc_status run_dynamic(qcc_worker *w, const qcc_plan_step *s) {
   bool *want = qcc_scratch(w, n->out_count + 1);
   if (!in || !out || !want) return QCC_NOMEM;
   for (uint32_t i = 0; i < n->in_count; ++i) {
-    in[i] = value(w, s->in[i]);
+    in[i] = qcc_step_value(w, s->in[i]);
     if (in[i] || !n->in[i].value) continue;
     qcc_loc loc = qcc_node_loc(n);
     return qcc_error(w->cx, QCC_INTERNAL, "I-202", &loc, "input %u has no value when the node runs", i);
@@ -100,7 +101,7 @@ static qcc_status run_dynamic(qcc_worker *w, const qcc_plan_step *s) {
 }
 
 static void run_view(qcc_worker *w, const qcc_shape_plan *p, const qcc_plan_step *s) {
-  const qcc_tensor *in = value(w, s->in[0]);
+  const qcc_tensor *in = qcc_step_value(w, s->in[0]);
   qcc_tensor *out = &w->slot[s->out[0]];
   *out = qcc_tensor_retain(in); /* an owned source may end before its view */
   out->type = p->value.at[s->out[0]].type;
@@ -111,16 +112,30 @@ static void run_concat(qcc_worker *w, const qcc_plan_step *s) {
   const size_t width = (size_t)y->type.dim[1], pixels = (size_t)y->type.dim[0] * spatial_of(&y->type);
   size_t at = 0;
   for (uint32_t i = 0; i < s->in_count; ++i) {
-    const qcc_tensor *x = value(w, s->in[i]);
+    const qcc_tensor *x = qcc_step_value(w, s->in[i]);
     const size_t channels = (size_t)x->type.dim[1];
     qcc_step_concat((float *)(uintptr_t)y->data, x->data, pixels, channels, width, at);
     at += channels;
   }
 }
 
+/* Between the two layouts. */
+static void run_turn(qcc_worker *w, const qcc_plan_step *s) {
+  const qcc_tensor *in = qcc_step_value(w, s->in[0]);
+  const qcc_type *t = &in->type;
+  void *y = (void *)(uintptr_t)w->slot[s->out[0]].data;
+  const size_t batch = (size_t)t->dim[0], channels = (size_t)t->dim[1], spatial = spatial_of(t);
+  if (t->dtype != QCC_F32)
+    qcc_turn_bytes(y, in->data, batch, s->kind == QCC_STEP_TO_LAST ? channels : spatial, s->kind == QCC_STEP_TO_LAST ? spatial : channels);
+  else if (s->kind == QCC_STEP_TO_LAST)
+    qcc_to_last(w->simd, y, in->data, batch, channels, spatial);
+  else
+    qcc_from_last(w->simd, y, in->data, batch, channels, spatial);
+}
+
 /* The kinds that read one tensor of floats and write one. */
 static qcc_status run_floats(qcc_worker *w, const qcc_plan_step *s) {
-  const qcc_tensor *in = value(w, s->in[0]);
+  const qcc_tensor *in = qcc_step_value(w, s->in[0]);
   const qcc_type *t = &in->type;
   const float *x = in->data;
   float *y = (float *)(uintptr_t)w->slot[s->out[0]].data;
@@ -128,8 +143,6 @@ static qcc_status run_floats(qcc_worker *w, const qcc_plan_step *s) {
   qcc_posts posts;
   resolve(w, s, &posts);
   switch (s->kind) {
-    case QCC_STEP_TO_LAST: qcc_to_last(w->simd, y, x, (size_t)t->dim[0], (size_t)t->dim[1], spatial_of(t)); break;
-    case QCC_STEP_TO_ROW: qcc_from_last(w->simd, y, x, (size_t)t->dim[0], (size_t)t->dim[1], spatial_of(t)); break;
     case QCC_STEP_CONV: return qcc_conv_run(w, &s->conv, pack, x, y, &posts);
     case QCC_STEP_DENSE: return qcc_dense_run(w, pack, (size_t)qcc_tensor_count(in) / pack->depth, x, y, &posts);
     case QCC_STEP_MAX_POOL: qcc_step_max_pool(w->simd, &s->conv, x, y, &posts); break;
@@ -146,6 +159,9 @@ static qcc_status run_step(qcc_worker *w, const qcc_shape_plan *p, const qcc_pla
     case QCC_STEP_DYNAMIC: return run_dynamic(w, s);
     case QCC_STEP_VIEW: run_view(w, p, s); return QCC_OK;
     case QCC_STEP_CONCAT: run_concat(w, s); return QCC_OK;
+    case QCC_STEP_CODES: return qcc_istep_run(w, s);
+    case QCC_STEP_TO_LAST:
+    case QCC_STEP_TO_ROW: run_turn(w, s); return QCC_OK;
     default: return run_floats(w, s);
   }
 }

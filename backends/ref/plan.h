@@ -45,8 +45,9 @@ typedef enum qcc_step_kind {
   QCC_STEP_MAX_POOL,
   QCC_STEP_AVERAGE_POOL,
   QCC_STEP_MEAN,
-  QCC_STEP_ELEM,  /* posts alone */
-  QCC_STEP_CONCAT /* along channels, channels last */
+  QCC_STEP_ELEM,   /* posts alone */
+  QCC_STEP_CONCAT, /* along channels, channels last */
+  QCC_STEP_CODES   /* on codes: see `codes` */
 } qcc_step_kind;
 
 typedef struct qcc_step_post {
@@ -65,6 +66,7 @@ typedef struct qcc_plan_step {
   uint32_t post_count;
   qcc_conv conv; /* CONV and pools */
   bool count_pads;
+  const struct qcc_istep *codes; /* qint.h */
 } qcc_plan_step;
 
 struct qcc_shape_plan {
@@ -113,6 +115,16 @@ qcc_status qcc_plan_chain(qcc_planner *b, qcc_plan_step *step, const qcc_value *
 bool qcc_plan_start(qcc_planner *b, const qcc_node *n, qcc_step_post *to, const qcc_value **out);
 /* The node as one post on input `index`, when its result has that input's shape; false: no post. */
 bool qcc_plan_post(qcc_planner *b, const qcc_node *n, uint32_t index, bool last, qcc_step_post *to);
+/* ---- pieces of steps (plan_steps.c), for plan_codes.c too */
+qcc_status qcc_step_start(qcc_planner *b, qcc_plan_step *s, qcc_step_kind kind, uint32_t i, uint32_t in, uint32_t out) QCC_MUST_USE;
+/* `id` in this layout, changed by a step before node `i` when it stands in the other. */
+qcc_status qcc_step_need(qcc_planner *b, uint32_t i, uint32_t id, bool last, uint32_t *out) QCC_MUST_USE;
+/* The one result of a step in this layout; a pinned one is written to a twin first and then turned. */
+qcc_status qcc_step_finish(qcc_planner *b, qcc_plan_step *s, const qcc_value *v, bool last) QCC_MUST_USE;
+/* Node `i` as a step on codes, when it has one. */
+qcc_status qcc_plan_codes(qcc_planner *b, uint32_t i, bool *did) QCC_MUST_USE;
+/* Values of this type may stand channels last. */
+static inline bool qcc_plan_turns(const qcc_type *t) { return t->dtype == QCC_F32 || t->dtype == QCC_U8 || t->dtype == QCC_S8; }
 /* Both layouts are the same bytes. */
 bool qcc_plan_free_layout(const qcc_type *t);
 

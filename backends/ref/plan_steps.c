@@ -18,7 +18,7 @@ static bool only_first(const qcc_node *n) {
 static bool is_f32(const qcc_planner *b, const qcc_value *v) { return v && at(b, v->id)->type.dtype == QCC_F32; }
 
 /* ---- steps and layouts */
-static qcc_status start_step(qcc_planner *b, qcc_plan_step *s, qcc_step_kind kind, uint32_t i, uint32_t in, uint32_t out) {
+qcc_status qcc_step_start(qcc_planner *b, qcc_plan_step *s, qcc_step_kind kind, uint32_t i, uint32_t in, uint32_t out) {
   const qcc_prog_step *p = &b->prog->step[i];
   *s = (qcc_plan_step){.kind = kind, .at = i, .node = p->node, .kernel = p->kernel, .in_count = in, .out_count = out};
   s->in = qcc_arena_array(&b->p->mem, (size_t)in + 1, sizeof *s->in);
@@ -37,7 +37,7 @@ static qcc_status push(qcc_planner *b, const qcc_plan_step *s) {
 
 static qcc_status push_turn(qcc_planner *b, uint32_t i, uint32_t from, uint32_t to, bool last) {
   qcc_plan_step s;
-  QCC_TRY(start_step(b, &s, last ? QCC_STEP_TO_LAST : QCC_STEP_TO_ROW, i, 1, 1));
+  QCC_TRY(qcc_step_start(b, &s, last ? QCC_STEP_TO_LAST : QCC_STEP_TO_ROW, i, 1, 1));
   s.node = NULL;
   s.in[0] = from;
   s.out[0] = to;
@@ -54,11 +54,10 @@ static qcc_status twin(qcc_planner *b, uint32_t id, bool last, uint32_t *out) {
   return QCC_OK;
 }
 
-/* `id` in this layout, changed by a step before node `i` when it stands in the other. */
-static qcc_status need(qcc_planner *b, uint32_t i, uint32_t id, bool last, uint32_t *out) {
+qcc_status qcc_step_need(qcc_planner *b, uint32_t i, uint32_t id, bool last, uint32_t *out) {
   const qcc_plan_value *v = at(b, id);
   *out = id;
-  if (v->last == last || v->type.dtype != QCC_F32 || qcc_plan_free_layout(&v->type)) return QCC_OK;
+  if (v->last == last || !qcc_plan_turns(&v->type) || qcc_plan_free_layout(&v->type)) return QCC_OK;
   if (v->other == QCC_NO_VALUE) {
     QCC_TRY(twin(b, id, last, out));
     QCC_TRY(push_turn(b, i, id, *out, last));
@@ -68,8 +67,7 @@ static qcc_status need(qcc_planner *b, uint32_t i, uint32_t id, bool last, uint3
   return QCC_OK;
 }
 
-/* Result of a step in this layout; a pinned one is written to a twin first and then turned. */
-static qcc_status finish(qcc_planner *b, qcc_plan_step *s, const qcc_value *v, bool last) {
+qcc_status qcc_step_finish(qcc_planner *b, qcc_plan_step *s, const qcc_value *v, bool last) {
   const bool turn = last && at(b, v->id)->pinned && !qcc_plan_free_layout(&at(b, v->id)->type);
   uint32_t id = v->id;
   if (turn) QCC_TRY(twin(b, v->id, true, &id));
@@ -84,16 +82,16 @@ static qcc_status finish(qcc_planner *b, qcc_plan_step *s, const qcc_value *v, b
 static qcc_status chain_and_finish(qcc_planner *b, qcc_plan_step *s, const qcc_value *from, bool last) {
   const qcc_value *out;
   QCC_TRY(qcc_plan_chain(b, s, from, last, &out));
-  return finish(b, s, out, last);
+  return qcc_step_finish(b, s, out, last);
 }
 
 /* One fast step with one input, its posts and its result. */
 static qcc_status fast_step(qcc_planner *b, qcc_plan_step *s, qcc_step_kind kind, uint32_t i, bool last) {
   const qcc_node *n = b->prog->step[i].node;
   uint32_t in;
-  QCC_TRY(need(b, i, n->in[0].value->id, last, &in));
+  QCC_TRY(qcc_step_need(b, i, n->in[0].value->id, last, &in));
   const qcc_plan_step old = *s;
-  QCC_TRY(start_step(b, s, kind, i, 1, 1));
+  QCC_TRY(qcc_step_start(b, s, kind, i, 1, 1));
   s->conv = old.conv;
   s->count_pads = old.count_pads;
   s->in[0] = in;
@@ -181,7 +179,9 @@ static bool turn_view(const qcc_planner *b, const qcc_node *n, bool *last) {
   uint32_t count;
   const int64_t *perm = qcc_attr_ints(n, "perm", &count);
   const qcc_value *x = qcc_in(n, 0);
-  if (n->op != QCC_OP_TRANSPOSE || !is_f32(b, x) || count < 3 || perm[0] != 0 || at(b, x->id)->where != QCC_AT_ARENA) return false;
+  if (n->op != QCC_OP_TRANSPOSE || !x || !qcc_plan_turns(&at(b, x->id)->type) || count < 3 || perm[0] != 0 ||
+      at(b, x->id)->where != QCC_AT_ARENA)
+    return false;
   bool to_first = perm[1] == (int64_t)count - 1, to_end = perm[count - 1] == 1;
   for (uint32_t i = 2; i < count; ++i) to_first = to_first && perm[i] == (int64_t)i - 1;
   for (uint32_t i = 1; i + 1 < count; ++i) to_end = to_end && perm[i] == (int64_t)i + 1;
@@ -193,10 +193,10 @@ static qcc_status view_step(qcc_planner *b, uint32_t i, bool keep, bool last) {
   const qcc_node *n = b->prog->step[i].node;
   uint32_t in = n->in[0].value->id;
   qcc_plan_step s;
-  if (!keep) QCC_TRY(need(b, i, in, false, &in));
-  QCC_TRY(start_step(b, &s, QCC_STEP_VIEW, i, 1, 1));
+  if (!keep) QCC_TRY(qcc_step_need(b, i, in, false, &in));
+  QCC_TRY(qcc_step_start(b, &s, QCC_STEP_VIEW, i, 1, 1));
   s.in[0] = in;
-  return finish(b, &s, n->out[0], last);
+  return qcc_step_finish(b, &s, n->out[0], last);
 }
 
 static bool concat_step(const qcc_planner *b, const qcc_node *n) {
@@ -212,15 +212,15 @@ static bool concat_step(const qcc_planner *b, const qcc_node *n) {
 static qcc_status push_concat(qcc_planner *b, uint32_t i) {
   const qcc_node *n = b->prog->step[i].node;
   qcc_plan_step s;
-  QCC_TRY(start_step(b, &s, QCC_STEP_CONCAT, i, n->in_count, 1));
-  for (uint32_t j = 0; j < n->in_count; ++j) QCC_TRY(need(b, i, n->in[j].value->id, true, &s.in[j]));
-  return finish(b, &s, n->out[0], true);
+  QCC_TRY(qcc_step_start(b, &s, QCC_STEP_CONCAT, i, n->in_count, 1));
+  for (uint32_t j = 0; j < n->in_count; ++j) QCC_TRY(qcc_step_need(b, i, n->in[j].value->id, true, &s.in[j]));
+  return qcc_step_finish(b, &s, n->out[0], true);
 }
 
 /* ---- pointwise */
 static qcc_status elem_from(qcc_planner *b, uint32_t i, uint32_t in, const qcc_step_post *first, const qcc_value *to, bool last) {
   qcc_plan_step s;
-  QCC_TRY(start_step(b, &s, QCC_STEP_ELEM, i, 1, 1));
+  QCC_TRY(qcc_step_start(b, &s, QCC_STEP_ELEM, i, 1, 1));
   s.in[0] = in;
   s.post = qcc_arena_copy(&b->p->mem, first, sizeof *first);
   s.post_count = 1;
@@ -243,10 +243,10 @@ static qcc_status elem_step(qcc_planner *b, uint32_t i, bool *did) {
     uint32_t in;
     if (arith && is_f32(b, y) && qcc_type_equal(&at(b, x->id)->type, &at(b, y->id)->type)) {
       last = last || at(b, y->id)->last;
-      QCC_TRY(need(b, i, y->id, last, &in));
+      QCC_TRY(qcc_step_need(b, i, y->id, last, &in));
     }
     if (!qcc_plan_post(b, n, k, last, &post)) continue;
-    QCC_TRY(need(b, i, x->id, last, &in));
+    QCC_TRY(qcc_step_need(b, i, x->id, last, &in));
     return elem_from(b, i, in, &post, n->out[0], last);
   }
   *did = false;
@@ -272,12 +272,12 @@ static qcc_status kernel_step(qcc_planner *b, uint32_t i, qcc_step_kind kind) {
   const qcc_node *n = b->prog->step[i].node;
   const bool keep = kind == QCC_STEP_KERNEL && pointwise(b, n) && at(b, n->in[0].value->id)->last;
   qcc_plan_step s;
-  QCC_TRY(start_step(b, &s, kind, i, n->in_count, n->out_count));
+  QCC_TRY(qcc_step_start(b, &s, kind, i, n->in_count, n->out_count));
   for (uint32_t j = 0; j < n->in_count; ++j) {
     if (!n->in[j].value) continue;
-    QCC_TRY(need(b, i, n->in[j].value->id, keep, &s.in[j]));
+    QCC_TRY(qcc_step_need(b, i, n->in[j].value->id, keep, &s.in[j]));
   }
-  if (keep) return finish(b, &s, n->out[0], true);
+  if (keep) return qcc_step_finish(b, &s, n->out[0], true);
   for (uint32_t j = 0; j < n->out_count; ++j)
     if (wanted(n, j)) s.out[j] = n->out[j]->id;
   return push(b, &s);
@@ -296,7 +296,7 @@ static qcc_status plan_node(qcc_planner *b, uint32_t i) {
   if (pool_step(b, n, &s, &st))
     return st == QCC_OK ? fast_step(b, &s, n->op == QCC_OP_MAX_POOL ? QCC_STEP_MAX_POOL : QCC_STEP_AVERAGE_POOL, i, true) : st;
   if (mean_step(b, n)) {
-    QCC_TRY(start_step(b, &s, QCC_STEP_MEAN, i, 1, 1));
+    QCC_TRY(qcc_step_start(b, &s, QCC_STEP_MEAN, i, 1, 1));
     s.in[0] = n->in[0].value->id;
     return chain_and_finish(b, &s, n->out[0], false);
   }
@@ -304,6 +304,7 @@ static qcc_status plan_node(qcc_planner *b, uint32_t i) {
   if (turn_view(b, n, &last)) return view_step(b, i, true, last);
   if (concat_step(b, n)) return push_concat(b, i);
   QCC_TRY(elem_step(b, i, &did));
+  if (!did) QCC_TRY(qcc_plan_codes(b, i, &did));
   return did ? QCC_OK : kernel_step(b, i, QCC_STEP_KERNEL);
 }
 
@@ -314,6 +315,6 @@ qcc_status qcc_plan_steps(qcc_planner *b) {
   b->p->output = qcc_arena_array(&b->p->mem, (size_t)g->output_count + 1, sizeof *b->p->output);
   if (!b->p->output) return QCC_NOMEM;
   const uint32_t end = b->prog->count ? b->prog->count - 1 : 0;
-  for (uint32_t i = 0; i < g->output_count; ++i) QCC_TRY(need(b, end, g->outputs[i]->value->id, false, &b->p->output[i]));
+  for (uint32_t i = 0; i < g->output_count; ++i) QCC_TRY(qcc_step_need(b, end, g->outputs[i]->value->id, false, &b->p->output[i]));
   return QCC_OK;
 }

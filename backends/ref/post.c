@@ -134,3 +134,15 @@ void qcc_from_last(const qcc_simd *simd, float *y, const float *x, size_t batch,
   const size_t n = channels * spatial;
   for (size_t b = 0; b < batch; ++b) simd->transpose(y + b * n, x + b * n, spatial, channels);
 }
+
+enum { TURN_ROWS = 32 };
+
+void qcc_turn_bytes(uint8_t *y, const uint8_t *x, size_t batch, size_t rows, size_t columns) {
+  for (size_t b = 0; b < batch; ++b, x += rows * columns, y += rows * columns) {
+    for (size_t i0 = 0; i0 < rows; i0 += TURN_ROWS) {
+      const size_t i1 = rows - i0 < TURN_ROWS ? rows : i0 + TURN_ROWS;
+      for (size_t j = 0; j < columns; ++j)
+        for (size_t i = i0; i < i1; ++i) y[j * rows + i] = x[i * columns + j];
+    }
+  }
+}

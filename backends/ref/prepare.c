@@ -4,7 +4,7 @@
  * Invariant: packing is done when the reader is met, right after its weights were computed, so the float form of one layer lives at a time. */
 #include <string.h>
 
-#include "backends/ref/run.h"
+#include "backends/ref/qint.h"
 #include "ir/check.h"
 
 typedef struct prep {
@@ -46,22 +46,32 @@ static bool foldable(const prep *p, const qcc_node *n) {
   return true;
 }
 
-static qcc_status fold_node(prep *p, const qcc_node *n) {
-  const qcc_scratch_mark mark = qcc_scratch_here(p->w);
-  const qcc_tensor **in = qcc_scratch(p->w, (n->in_count + 1) * sizeof *in);
-  qcc_tensor *out = qcc_scratch(p->w, (n->out_count + 1) * sizeof *out);
-  qcc_tensor *own = qcc_scratch(p->w, (n->in_count + 1) * sizeof *own);
-  if (!in || !out || !own) return QCC_NOMEM;
-  memset(own, 0, (n->in_count + 1) * sizeof *own);
+/* Constant inputs, aligned: copies of those that are not in `own`. NULL: left out or not constant. */
+static qcc_status constants_of(prep *p, const qcc_node *n, const qcc_tensor ***in, qcc_tensor **own) {
+  *in = qcc_scratch(p->w, (n->in_count + 1) * sizeof **in);
+  *own = qcc_scratch(p->w, (n->in_count + 1) * sizeof **own);
+  if (!*in || !*own) return QCC_NOMEM;
+  memset(*own, 0, (n->in_count + 1) * sizeof **own);
+  for (uint32_t i = 0; i < n->in_count; ++i) (*in)[i] = known(p, n->in[i].value);
   qcc_status st = QCC_OK;
   for (uint32_t i = 0; st == QCC_OK && i < n->in_count; ++i) {
-    in[i] = known(p, n->in[i].value);
-    if (!in[i] || (uintptr_t)in[i]->data % 16 == 0 || in[i]->type.dtype == QCC_STRING) continue;
-    st = qcc_tensor_copy(&own[i], p->w->cx, &in[i]->type, in[i]->data);
-    in[i] = &own[i];
+    const qcc_tensor *t = (*in)[i];
+    if (!t || (uintptr_t)t->data % 16 == 0 || t->type.dtype == QCC_STRING) continue;
+    st = qcc_tensor_copy(&(*own)[i], p->w->cx, &t->type, t->data);
+    (*in)[i] = &(*own)[i];
   }
+  for (uint32_t i = 0; st != QCC_OK && i < n->in_count; ++i) qcc_tensor_release(&(*own)[i]);
+  return st;
+}
+
+static qcc_status fold_node(prep *p, const qcc_node *n) {
+  const qcc_scratch_mark mark = qcc_scratch_here(p->w);
+  const qcc_tensor **in;
+  qcc_tensor *own, *out = qcc_scratch(p->w, (n->out_count + 1) * sizeof *out);
+  if (!out) return QCC_NOMEM;
+  QCC_TRY(constants_of(p, n, &in, &own));
   p->w->steps = 0;
-  if (st == QCC_OK) st = qcc_node_run(p->w, n, qcc_kernel_of(n->op), in, NULL, out);
+  qcc_status st = qcc_node_run(p->w, n, qcc_kernel_of(n->op), in, NULL, out);
   for (uint32_t i = 0; i < n->in_count; ++i) {
     qcc_tensor_release(&own[i]);
     if (st == QCC_OK) drop_reader(p, n->in[i].value);
@@ -148,6 +158,19 @@ static qcc_status pack_node(prep *p, const qcc_node *n) {
   return QCC_OK;
 }
 
+/* Products on codes. The plain weights stay: a kernel reads them where shapes are not known beforehand. */
+static qcc_status pack_codes(prep *p, const qcc_node *n) {
+  if (n->graph != p->r->g || qcc_op_get(n->op)->role != QCC_ROLE_QUANT) return QCC_OK;
+  const qcc_scratch_mark mark = qcc_scratch_here(p->w);
+  const qcc_tensor **in;
+  qcc_tensor *own;
+  QCC_TRY(constants_of(p, n, &in, &own));
+  qcc_status st = qcc_ipack_node(&p->r->ipacks[n->id], p->r, n, in);
+  for (uint32_t i = 0; i < n->in_count; ++i) qcc_tensor_release(&own[i]);
+  qcc_scratch_back(p->w, mark);
+  return st;
+}
+
 /* ---- plain constants */
 static qcc_status keep_const(prep *p, const qcc_value *v) {
   qcc_tensor *to = &p->r->consts[v->id];
@@ -167,10 +190,12 @@ static qcc_status each_graph(qcc_graph *g, void *user) {
   QCC_FOR_NODES(n, g) {
     for (uint32_t i = 0; i < n->out_count; ++i)
       if (n->out[i]) p->readers[n->out[i]->id] = n->out[i]->use_count;
-    if (foldable(p, n))
+    if (foldable(p, n)) {
       QCC_TRY(fold_node(p, n));
-    else
-      QCC_TRY(pack_node(p, n));
+      continue;
+    }
+    QCC_TRY(pack_node(p, n));
+    QCC_TRY(pack_codes(p, n));
   }
   for (uint32_t i = 0; i < g->const_count; ++i)
     if (!g->consts[i]->def) QCC_TRY(keep_const(p, g->consts[i]));
@@ -182,10 +207,11 @@ qcc_status qcc_prepare(qcc_runner *r) {
   prep p = {.r = r, .w = &r->workers[0]};
   r->consts = qcc_zalloc_array(r->cx, values, sizeof *r->consts);
   r->packs = qcc_zalloc_array(r->cx, nodes, sizeof *r->packs);
+  r->ipacks = qcc_zalloc_array(r->cx, nodes, sizeof *r->ipacks);
   r->folded = qcc_zalloc_array(r->cx, values, sizeof *r->folded);
   p.readers = qcc_zalloc_array(r->cx, values, sizeof *p.readers);
   p.packed = qcc_zalloc_array(r->cx, values, sizeof *p.packed);
-  qcc_status st = r->consts && r->packs && r->folded && p.readers && p.packed ? QCC_OK : QCC_NOMEM;
+  qcc_status st = r->consts && r->packs && r->ipacks && r->folded && p.readers && p.packed ? QCC_OK : QCC_NOMEM;
   if (st == QCC_OK) st = qcc_graph_walk((qcc_graph *)(uintptr_t)r->g, each_graph, &p);
   qcc_free(r->cx, p.readers);
   qcc_free(r->cx, p.packed);

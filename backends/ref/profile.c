@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "backends/ref/qint.h"
+
 enum { PEAK_TRIES = 100, PEAK_ROUNDS = 4096 };
 
 typedef struct cost {
@@ -187,6 +189,11 @@ static double node_operations(const qcc_worker *w, const qcc_plan_step *s) {
   return elements(&x->type) > elements(&y->type) ? elements(&x->type) : elements(&y->type);
 }
 
+static double code_operations(const qcc_worker *w, const qcc_plan_step *s, const qcc_type *x) {
+  const qcc_ipack *pack = s->codes->pack;
+  return pack ? 2 * elements(&tensor_at(w, s->out[0])->type) * (double)(pack->taps * pack->run) : elements(x);
+}
+
 static double operations_of(const qcc_worker *w, const qcc_plan_step *s, const qcc_pack *pack) {
   const qcc_type *x = s->in_count ? &tensor_at(w, s->in[0])->type : NULL;
   switch (s->kind) {
@@ -200,6 +207,7 @@ static double operations_of(const qcc_worker *w, const qcc_plan_step *s, const q
     case QCC_STEP_MAX_POOL:
     case QCC_STEP_AVERAGE_POOL: return (double)s->conv.batch * (double)s->conv.cin * window(&s->conv);
     case QCC_STEP_MEAN: return elements(x);
+    case QCC_STEP_CODES: return code_operations(w, s, x);
     default: return node_operations(w, s);
   }
 }
@@ -209,6 +217,7 @@ static void add_cost(const qcc_worker *w, const qcc_plan_step *s, cost *to) {
   to->operations += operations_of(w, s, pack);
   if (s->kind == QCC_STEP_VIEW) return;
   if (pack && pack->at) to->read += (double)pack->bytes;
+  if (s->codes && s->codes->pack) to->read += (double)s->codes->pack->bytes;
   for (uint32_t i = 0; i < s->in_count; ++i)
     if (tensor_at(w, s->in[i])->data) to->read += (double)tensor_at(w, s->in[i])->bytes;
   for (uint32_t i = 0; i < s->out_count; ++i) to->written += (double)tensor_at(w, s->out[i])->bytes;

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "backends/ref/isimd.h"
 #include "backends/ref/kernel.h"
 #include "backends/ref/simd.h"
 #include "ir/eval.h"
@@ -41,6 +42,7 @@ typedef struct qcc_worker {
   qcc_context *cx;
   struct qcc_runner *runner; /* NULL while folding */
   const qcc_simd *simd;
+  const qcc_isimd *isimd;
   qcc_team *team; /* of the current run; NULL: alone */
   unsigned index;
   qcc_scratch_block *scratch; /* newest first */
@@ -66,16 +68,20 @@ typedef struct qcc_pack {
   bool depthwise, winograd;   /* winograd: [36][panel][cin][nr] */
 } qcc_pack;
 
+typedef struct qcc_ipack qcc_ipack; /* qint.h */
+
 typedef struct qcc_runner {
   qcc_context *cx;
   const qcc_graph *g;
   const qcc_simd *simd;
+  const qcc_isimd *isimd;
   qcc_run_options how;
   unsigned worker_count;
   qcc_worker *workers;
   qcc_tensor *consts;   /* by value id: aligned constants and values folded at open. Type without data: only packed; no type: none */
   bool *folded;         /* by value id: computed at open (and perhaps only packed) */
   qcc_pack *packs;      /* by node id; at NULL: none */
+  qcc_ipack **ipacks;   /* by node id, of nodes on codes; NULL: none */
   qcc_map progs;        /* graph to qcc_prog: the root and every body */
   pthread_mutex_t lock; /* shape inference while running */
   bool has_lock;
@@ -204,5 +210,7 @@ void qcc_dynamic_params(const qcc_simd *simd, const float *x, size_t n, float *s
 /* [batch][channels][spatial] to [batch][spatial][channels] and back; f32. */
 void qcc_to_last(const qcc_simd *simd, float *y, const float *x, size_t batch, size_t channels, size_t spatial);
 void qcc_from_last(const qcc_simd *simd, float *y, const float *x, size_t batch, size_t channels, size_t spatial);
+/* Of bytes: every [rows][columns] to [columns][rows]. */
+void qcc_turn_bytes(uint8_t *y, const uint8_t *x, size_t batch, size_t rows, size_t columns);
 
 #endif

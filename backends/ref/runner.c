@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backends/ref/profile.h"
+#include "backends/ref/qint.h"
 #include "backends/ref/ref.h"
 #include "ir/support/vec.h"
 
@@ -67,7 +68,7 @@ static qcc_status make_workers(qcc_runner *r, unsigned workers) {
   r->worker_count = workers;
   for (unsigned i = 0; i < workers; ++i) {
     qcc_worker *w = &r->workers[i];
-    *w = (qcc_worker){.cx = r->cx, .runner = r, .simd = r->simd, .index = i, .slot_count = r->g->next_value_id + 1};
+    *w = (qcc_worker){.cx = r->cx, .runner = r, .simd = r->simd, .isimd = r->isimd, .index = i, .slot_count = r->g->next_value_id + 1};
     w->slot = qcc_zalloc_array(r->cx, w->slot_count, sizeof *w->slot);
     if (!w->slot) return QCC_NOMEM;
   }
@@ -101,6 +102,7 @@ static qcc_status open_runner(qcc_runner **out, qcc_context *cx, const qcc_graph
   if (!r->how.workers) r->how.workers = 1;
   r->simd = qcc_simd_choose();
   r->stats.isa = r->simd->name;
+  r->isimd = qcc_isimd_choose();
   qcc_map_init(&r->progs, cx);
   qcc_status st = fill(r);
   if (st == QCC_OK)
@@ -132,6 +134,7 @@ static void close_runner(qcc_runner *r) {
   qcc_map_fini(&r->progs);
   for (unsigned i = 0; i < r->worker_count; ++i) free_worker(&r->workers[i]);
   for (uint32_t i = 0; r->packs && i <= g->next_node_id; ++i) qcc_free(r->cx, r->packs[i].at);
+  for (uint32_t i = 0; r->ipacks && i <= g->next_node_id; ++i) qcc_ipack_free(r->cx, r->ipacks[i]);
   for (uint32_t i = 0; r->consts && i <= g->next_value_id; ++i)
     if (r->consts[i].buf) qcc_tensor_release(&r->consts[i]);
   qcc_plans_free(r);
@@ -143,6 +146,7 @@ static void close_runner(qcc_runner *r) {
   qcc_free(r->cx, r->workers);
   qcc_free(r->cx, r->folded);
   qcc_free(r->cx, r->packs);
+  qcc_free(r->cx, r->ipacks);
   qcc_free(r->cx, r->consts);
   qcc_free(r->cx, r);
 }
@@ -205,7 +209,7 @@ static qcc_status align(qcc_context *cx, const qcc_tensor *const *in, uint32_t n
 static qcc_status fold(qcc_context *cx, const qcc_node *n, const qcc_tensor *const *in, qcc_tensor *out) {
   qcc_kernel kernel = qcc_kernel_of(n->op);
   if (!kernel || has_body(n) || qcc_op_get(n->op)->exact == QCC_RANDOM) return QCC_UNSUPPORTED;
-  qcc_worker w = {.cx = cx, .simd = qcc_simd_choose()};
+  qcc_worker w = {.cx = cx, .simd = qcc_simd_choose(), .isimd = qcc_isimd_choose()};
   const qcc_tensor **aligned = qcc_zalloc_array(cx, (size_t)n->in_count + 1, sizeof *aligned);
   qcc_tensor *own = qcc_zalloc_array(cx, (size_t)n->in_count + 1, sizeof *own);
   qcc_status st = aligned && own ? align(cx, in, n->in_count, aligned, own) : QCC_NOMEM;

@@ -12,11 +12,14 @@ static qcc_status show_typed(qcc_worker *w, uint32_t index, const qcc_tensor *t,
   const qcc_scratch_mark mark = qcc_scratch_here(w);
   qcc_tensor plain = *t;
   if (last) {
-    float *to = qcc_scratch(w, t->bytes);
+    void *to = qcc_scratch(w, t->bytes);
     if (!to) return QCC_NOMEM;
     size_t spatial = 1;
     for (int d = 2; d < t->type.rank; ++d) spatial *= (size_t)t->type.dim[d];
-    qcc_from_last(w->simd, to, t->data, (size_t)t->type.dim[0], (size_t)t->type.dim[1], spatial);
+    if (t->type.dtype == QCC_F32)
+      qcc_from_last(w->simd, to, t->data, (size_t)t->type.dim[0], (size_t)t->type.dim[1], spatial);
+    else
+      qcc_turn_bytes(to, t->data, (size_t)t->type.dim[0], spatial, (size_t)t->type.dim[1]);
     plain.data = to;
     plain.buf = NULL;
   }

@@ -5,6 +5,8 @@
 
 #include "backends/ref/plan.h"
 
+/* The value as a step reads it; NULL: none. */
+const qcc_tensor *qcc_step_value(const qcc_worker *w, uint32_t id);
 void qcc_step_max_pool(const qcc_simd *simd, const qcc_conv *c, const float *x, float *y, const qcc_posts *posts);
 void qcc_step_average_pool(const qcc_simd *simd, const qcc_conv *c, bool count_pads, const float *x, float *y, const qcc_posts *posts);
 void qcc_step_mean(const qcc_simd *simd, size_t batch, size_t spatial, size_t channels, const float *x, float *y, const qcc_posts *posts);

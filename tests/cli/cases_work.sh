@@ -67,6 +67,12 @@ t_run_and_diff() {
   expect 0 qcc run out.onnx --in x=x.npy --out small
   [ "$(wc -c <small/y.npy)" = 168 ] || fail "y.npy is not 1 x 10 floats"
   cmp -s float/y.npy small/y.npy && fail "the quantized model computes in float"
+  for how in --exact --exact=saturating; do
+    expect 0 qcc run out.onnx --in x=x.npy --out codes "$how"
+    [ "$(wc -c <codes/y.npy)" = 168 ] || fail "$how: y.npy is not 1 x 10 floats"
+  done
+  expect 0 qcc run net.onnx --in x=x.npy --out codes --exact
+  cmp float/y.npy codes/y.npy || fail "--exact changes a model without codes"
   expect 0 qcc diff net.onnx out.onnx --calib calib.npy
   prints 'worst tensors'
   prints '\(output\)'

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Float-bit histograms. A block of values is looked at once for its extremes, by vector code, and then counted by the top bits of its words
- * in four tables in turn, so that equal neighbours do not wait for each other's store. The vector code is written once and compiled twice,
+ * in two tables in turn, so that equal neighbours do not wait for each other's store. The vector code is written once and compiled twice,
  * for AVX2 and for the base ISA; both give the same bits. */
 #include "strategy/histogram.h"
 
@@ -14,10 +14,11 @@ enum {
   EXPONENTS = 256,                     /* pages of one sign in the tables */
   RAW = 2 * EXPONENTS * QCC_HIST_PAGE, /* buckets of the tables: no octave is left out */
   FIRST = 127 - 32,                    /* exponent of 2^-32 */
-  TABLES = 4,
+  TABLES = 2,
   PAD = 16, /* counters of one value do not share a place in the cache */
   BLOCK = 2048,
   LANES = 32,
+  LINE = 16,   /* floats of a cache line: counting fetches the next block */
   SMALL = 2048 /* fewer values than this are counted directly */
 };
 
@@ -163,8 +164,10 @@ static void add_blocks(qcc_hist *h, totals *t, qcc_hist_scratch *s, const float 
       add_slowly(h, t, x, BLOCK);
       continue;
     }
-    for (size_t i = 0; i < BLOCK; i += TABLES)
-      for (size_t j = 0; j < TABLES; j++) s->table[j][bits_of(x[i + j]) >> SHIFT]++;
+    for (size_t i = 0; i < BLOCK; i += LINE) {
+      __builtin_prefetch(x + BLOCK + i);
+      for (size_t j = 0; j < LINE; j++) s->table[j % TABLES][bits_of(x[i + j]) >> SHIFT]++;
+    }
   }
   if (t->count) flush(h, s, t);
 }

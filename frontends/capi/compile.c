@@ -94,18 +94,18 @@ static qcc_status tune(job *j) {
 
 /* ---- what the written model says about itself */
 
-static qcc_status record(const job *j) {
+static qcc_status record(const job *j, qcc_graph *g) {
   char level[8];
   qcc_format(level, sizeof level, "%d", j->o->level);
-  QCC_TRY(qcc_graph_set_metadata(j->g, "qcc.version", qcc_version()));
-  QCC_TRY(qcc_graph_set_metadata(j->g, "qcc.level", level));
-  QCC_TRY(qcc_graph_set_metadata(j->g, "qcc.target", j->target.name));
-  if (j->o->options_text) QCC_TRY(qcc_graph_set_metadata(j->g, "qcc.options", j->o->options_text));
-  if (!j->o->calib) return qcc_graph_set_metadata(j->g, "qcc.calibration", j->tuned.synthetic_data ? "synthetic" : "none");
-  if (!j->o->calib->set) return qcc_graph_set_metadata(j->g, "qcc.calibration", "callback");
+  QCC_TRY(qcc_graph_set_metadata(g, "qcc.version", qcc_version()));
+  QCC_TRY(qcc_graph_set_metadata(g, "qcc.level", level));
+  QCC_TRY(qcc_graph_set_metadata(g, "qcc.target", j->target.name));
+  if (j->o->options_text) QCC_TRY(qcc_graph_set_metadata(g, "qcc.options", j->o->options_text));
+  if (!j->o->calib) return qcc_graph_set_metadata(g, "qcc.calibration", j->tuned.synthetic_data ? "synthetic" : "none");
+  if (!j->o->calib->set) return qcc_graph_set_metadata(g, "qcc.calibration", "callback");
   char digest[32];
   qcc_format(digest, sizeof digest, "%llx", (unsigned long long)qcc_dataset_digest(j->o->calib->set));
-  return qcc_graph_set_metadata(j->g, "qcc.calibration", digest);
+  return qcc_graph_set_metadata(g, "qcc.calibration", digest);
 }
 
 static qcc_status note_steps(qcc_model *m, const qcc_tune_result *r) {
@@ -120,16 +120,16 @@ static qcc_status note_steps(qcc_model *m, const qcc_tune_result *r) {
   return QCC_OK;
 }
 
-static qcc_status quantize(job *j, const qcc_plan *plan) {
+static qcc_status quantize(const job *j, const qcc_model *m) {
   qcc_pass_run_options options = j->passes;
-  options.plan = plan;
+  options.plan = m->plan;
   options.given = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13;
   options.target = &j->target;
-  return qcc_run_passes(j->g, "@quantize", &options);
+  return qcc_run_passes(m->g, "@quantize", &options);
 }
 
+/* From the prepared graph and its plan to the model. */
 static qcc_status finish(qcc_model **out, job *j) {
-  QCC_TRY(record(j));
   qcc_model *m = NULL;
   qcc_graph *g = j->g;
   j->g = NULL;
@@ -139,7 +139,12 @@ static qcc_status finish(qcc_model **out, job *j) {
   m->summary.sqnr_db = m->plan ? j->tuned.sqnr_db : NAN;
   m->summary.synthetic = j->tuned.synthetic_data;
   qcc_status st = note_steps(m, &j->tuned);
-  if (st == QCC_OK) st = qcc_summarize(m, j->prepared, j->original);
+  if (st == QCC_OK) st = qcc_summarize_nodes(m);
+  qcc_graph_free(j->prepared); /* or its weights would stay beside those that replace them */
+  j->prepared = NULL;
+  if (st == QCC_OK && m->plan) st = quantize(j, m);
+  if (st == QCC_OK) st = record(j, m->g);
+  if (st == QCC_OK) st = qcc_summarize_bytes(m, j->original);
   m->summary.seconds = now() - j->start;
   if (st != QCC_OK) qcc_model_free(m);
   if (st == QCC_OK) *out = m;
@@ -165,7 +170,6 @@ static qcc_status compile(qcc_model **out, job *j, const qcc_plan *given) {
   } else if (j->o->level > 0) {
     QCC_TRY(tune(j));
   }
-  if (j->tuned.plan) QCC_TRY(quantize(j, j->tuned.plan));
   return finish(out, j);
 }
 

@@ -51,7 +51,8 @@ qcc_status qcc_data_fits(const qcc_data *data, const qcc_model *model) QCC_MUST_
 unsigned qcc_threads_of(unsigned asked); /* 0: one for each processor; never absurdly many */
 /* Operators with integer or quantized arithmetic stand in the graph: it needs no quantization. */
 bool qcc_is_quantized(const qcc_graph *g);
-/* Counts, shares and sizes of a compiled graph against its plan. */
-qcc_status qcc_summarize(qcc_model *m, const qcc_graph *prepared, const qcc_graph *original) QCC_MUST_USE;
+/* Counts and shares by the plan, while the graph is still the one that the plan speaks of; sizes, when it is done. */
+qcc_status qcc_summarize_nodes(qcc_model *m) QCC_MUST_USE;
+qcc_status qcc_summarize_bytes(qcc_model *m, const qcc_graph *original) QCC_MUST_USE;
 
 #endif

@@ -88,14 +88,15 @@ static qcc_status add_bytes(qcc_graph *g, void *user) {
   return QCC_OK;
 }
 
-static qcc_graph *mutable(const qcc_graph *g) { return (qcc_graph *)(uintptr_t)g; } /* qcc_graph_walk reads only here */
-
-qcc_status qcc_summarize(qcc_model *m, const qcc_graph *prepared, const qcc_graph *original) {
+qcc_status qcc_summarize_nodes(qcc_model *m) {
   counting c = {.m = m};
   m->summary.size = sizeof m->summary;
-  QCC_TRY(qcc_graph_walk(mutable(prepared), count_graph, &c));
-  QCC_TRY(qcc_graph_walk(mutable(original), add_bytes, &m->summary.bytes_before));
-  QCC_TRY(qcc_graph_walk(m->g, add_bytes, &m->summary.bytes_after));
+  QCC_TRY(qcc_graph_walk(m->g, count_graph, &c));
   m->summary.int8_macs = c.macs > 0 ? c.int8_macs / c.macs : 0;
   return QCC_OK;
+}
+
+qcc_status qcc_summarize_bytes(qcc_model *m, const qcc_graph *original) {
+  QCC_TRY(qcc_graph_walk((qcc_graph *)(uintptr_t)original, add_bytes, &m->summary.bytes_before)); /* only reads */
+  return qcc_graph_walk(m->g, add_bytes, &m->summary.bytes_after);
 }

@@ -3,17 +3,6 @@
 #include "strategy/bias.h"
 
 #include <math.h>
-#include <string.h>
-
-bool qcc_bias_from_means(float *delta, size_t count, const qcc_channels *wanted, const qcc_channels *got) {
-  memset(delta, 0, count * sizeof *delta);
-  if (!wanted || !got || wanted->count != count || got->count != count || !wanted->mean || !got->mean) return false;
-  for (size_t c = 0; c < count; c++) {
-    double d = wanted->mean[c] - got->mean[c];
-    delta[c] = isfinite(d) ? (float)d : 0;
-  }
-  return true;
-}
 
 void qcc_bias_from_weights(float *delta, const qcc_weight *w, const int8_t *codes, const float *scale, const double *mean,
                            const double *share) {

@@ -7,11 +7,7 @@
 #include "ir/check.h"
 #include "strategy/weights.h"
 
-/* delta[c] = mean of the float output - mean of the quantized output, both before any activation function and over the same samples.
- * False, delta zeroed, when either saw nothing or they disagree about the number of channels. */
-bool qcc_bias_from_means(float *delta, size_t count, const qcc_channels *wanted, const qcc_channels *got);
-
-/* Without a second run: the shift that the weights' rounding alone makes, delta[r] = sum_j (w - scale q)_rj share_j mean_j.
+/* The shift that the weights' rounding alone makes, delta[r] = sum_j (w - scale q)_rj share_j mean_j.
  * `mean`: of the operator's input per channel (groups * channels); `share` per kernel position (qcc_tap_shares), NULL: 1. */
 void qcc_bias_from_weights(float *delta, const qcc_weight *w, const int8_t *codes, const float *scale, const double *mean,
                            const double *share);

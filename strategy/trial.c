@@ -3,10 +3,10 @@
 #include "strategy/trial.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "passes/pass.h"
-#include "strategy/metrics.h"
 
 /* Against NaN every plan is as bad as any other. */
 static qcc_status refuse_nan(const qcc_trials *t, size_t sample, uint32_t k, const qcc_tensor *x) {
@@ -125,13 +125,24 @@ static double paired_error(const double *a, const double *b, size_t n) {
   return n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : 0;
 }
 
+static int ascending(const void *a, const void *b) {
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* Sorts x; the mean of the middle two. */
+static double median(double *x, size_t n) {
+  qsort(x, n, sizeof *x, ascending);
+  return n ? (x[(n - 1) / 2] + x[n / 2]) / 2 : 300;
+}
+
 static void judge(qcc_verdict *v, qcc_trials *t) {
   *v = (qcc_verdict){300, 300, 300, 0};
   for (uint32_t k = 0; k < t->output_count; k++) {
     const double *db = t->db + k * t->count;
     memcpy(t->sorted, db, t->count * sizeof *db);
     v->mean = fmin(v->mean, mean(db, t->count));
-    v->median = fmin(v->median, qcc_median(t->sorted, t->count));
+    v->median = fmin(v->median, median(t->sorted, t->count));
     if (t->has_kept) v->error = fmax(v->error, paired_error(db, t->kept + k * t->count, t->count));
     if (t->count && t->reference[k].data) v->pooled = fmin(v->pooled, decibels(t->signal[k], t->noise[k]));
   }

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "strategy/bias.h"
-#include "strategy/metrics.h"
 
 static uint64_t seed_state;
 static size_t bytes_at_start;
@@ -407,7 +406,7 @@ static void identity_gram_keeps_the_nearest(void **state) {
   qcc_weight_fini(&w);
 }
 
-/* ---- bias, metrics */
+/* ---- bias */
 static void bias_correction_centres_channels(void **state) {
   enum { SIZE = 12, C = 3, R = 4 };
   qcc_context *cx = *state;
@@ -442,28 +441,6 @@ static void bias_correction_centres_channels(void **state) {
   qcc_weight_fini(&w);
 }
 
-static void metrics_are_the_definitions(void **state) {
-  const float a[] = {3, -4, 0, 1}, b[] = {3, -4, 1, 1}, nan[] = {3, NAN, 0, 1}, c[] = {1, 0, 0, 0};
-  assert_true(fabs(qcc_sqnr_db(a, b, 4) - 10 * log10(26)) < 1e-9);
-  assert_true(fabs(qcc_nmse(a, b, 4) - 1. / 26) < 1e-12 && qcc_cosine(a, a, 4) > 1 - 1e-12 && qcc_sqnr_db(a, a, 4) > 250);
-  assert_true(qcc_sqnr_db(a, nan, 4) < 2.5);
-  double x[] = {4, 1, 3, 2};
-  assert_true(qcc_median(x, 4) == 2.5 && qcc_median(x, 3) == 2);
-  const int64_t dims[] = {1, 4};
-  qcc_tensor want[2], got[2];
-  const float *rows[][2] = {{a, b}, {a, a}, {a, c}};
-  qcc_closeness m;
-  assert_int_equal(qcc_closeness_init(&m, *state, 2, 3), QCC_OK);
-  for (int i = 0; i < 3; i++) {
-    for (int k = 0; k < 2; k++) want[k] = got[k] = (qcc_tensor){.type = qcc_type_of(QCC_F32, 2, dims), .data = rows[i][0]};
-    got[1].data = rows[i][1];
-    assert_int_equal(qcc_closeness_add(&m, want, got), QCC_OK);
-  }
-  assert_true(fabs(qcc_closeness_db(&m) - 10 * log10(26)) < 1e-9); /* the second output is the worse, its median sample the first */
-  assert_true(qcc_closeness_top1(&m) == 1);
-  qcc_closeness_fini(&m);
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(pairs_are_safe_in_random_layers),
@@ -476,7 +453,6 @@ int main(void) {
       cmocka_unit_test(reconstruction_lowers_the_error),
       cmocka_unit_test(identity_gram_keeps_the_nearest),
       cmocka_unit_test(bias_correction_centres_channels),
-      cmocka_unit_test(metrics_are_the_definitions),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -53,6 +53,8 @@ typedef struct qcc_window {
  * QCC_INVALID on wrong lengths, zero or negative strides, kernels that do not fit, group or channel mismatch. */
 qcc_status qcc_window_of(qcc_window *out, qcc_context *cx, const qcc_node *n, const qcc_type *x, const qcc_type *w) QCC_MUST_USE;
 
+/* The same window over three axes: leading ones of size 1. */
+qcc_window qcc_window_widen(const qcc_window *w);
 /* [N,spatial...,C] as [N,C,spatial...] and back; for the attribute channels_last. Rank 3 or more. */
 qcc_type qcc_channels_first(const qcc_type *t);
 qcc_type qcc_channels_last(const qcc_type *t);

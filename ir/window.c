@@ -209,6 +209,23 @@ qcc_status qcc_window_of(qcc_window *out, qcc_context *cx, const qcc_node *n, co
   return QCC_OK;
 }
 
+qcc_window qcc_window_widen(const qcc_window *w) {
+  qcc_window out = {.rank = MAX_SPATIAL, .group = w->group};
+  for (int d = 0; d < MAX_SPATIAL; d++) {
+    const int from = d - (MAX_SPATIAL - w->rank);
+    const bool real = from >= 0;
+    out.in[d] = real ? w->in[from] : 1;
+    out.out[d] = real ? w->out[from] : 1;
+    out.kernel[d] = real ? w->kernel[from] : 1;
+    out.stride[d] = real ? w->stride[from] : 1;
+    out.dilation[d] = real ? w->dilation[from] : 1;
+    out.pad_begin[d] = real ? w->pad_begin[from] : 0;
+    out.pad_end[d] = real ? w->pad_end[from] : 0;
+    out.out_pad[d] = real ? w->out_pad[from] : 0;
+  }
+  return out;
+}
+
 qcc_type qcc_channels_first(const qcc_type *t) {
   qcc_type out = *t;
   out.dim[1] = t->dim[t->rank - 1];

@@ -3,8 +3,6 @@
  * Comparisons of f16 and bf16 go through f32; truth values are bytes of 0 or 1. */
 #include "backends/ref/kutil.h"
 
-typedef void (*pair_loop)(int64_t n, const void *a, int64_t a_step, const void *b, int64_t b_step, void *out);
-
 #define PAIR(name, T, R, EXPR)                                                                            \
   static void name(int64_t n, const void *pa, int64_t a_step, const void *pb, int64_t b_step, void *po) { \
     const T *a = pa, *b = pb;                                                                             \
@@ -45,16 +43,16 @@ PAIR(either, uint8_t, uint8_t, x != 0 || y != 0)
 PAIR(differ, uint8_t, uint8_t, (x != 0) != (y != 0))
 
 typedef struct compare_op {
-  pair_loop f32, f64, s8, s16, s32, s64, u8, u16, u32, u64;
+  qcc_kx_pair_loop f32, f64, s8, s16, s32, s64, u8, u16, u32, u64;
 } compare_op;
 #define ROW(op) \
   { op##_f32, op##_f64, op##_s8, op##_s16, op##_s32, op##_s64, op##_u8, op##_u16, op##_u32, op##_u64 }
 static const compare_op eq_op = ROW(eq), gt_op = ROW(gt), lt_op = ROW(lt), ge_op = ROW(ge), le_op = ROW(le);
-static const pair_loop and_bits[] = {and_1, and_2, and_4, and_8}, or_bits[] = {or_1, or_2, or_4, or_8},
-                       xor_bits[] = {xor_1, xor_2, xor_4, xor_8}, shl_bits[] = {shl_1, shl_2, shl_4, shl_8},
-                       shr_bits[] = {shr_1, shr_2, shr_4, shr_8};
+static const qcc_kx_pair_loop and_bits[] = {and_1, and_2, and_4, and_8}, or_bits[] = {or_1, or_2, or_4, or_8},
+                              xor_bits[] = {xor_1, xor_2, xor_4, xor_8}, shl_bits[] = {shl_1, shl_2, shl_4, shl_8},
+                              shr_bits[] = {shr_1, shr_2, shr_4, shr_8};
 
-static pair_loop compare_loop(const compare_op *op, qcc_dtype t) {
+static qcc_kx_pair_loop compare_loop(const compare_op *op, qcc_dtype t) {
   switch (t) {
     case QCC_F32:
     case QCC_F16:
@@ -74,29 +72,20 @@ static pair_loop compare_loop(const compare_op *op, qcc_dtype t) {
 }
 
 /* Both inputs have elements of `elem` bytes, at `a` and `b`; the output has type `dtype`. */
-static qcc_status run_pairs(qcc_kargs *k, pair_loop loop, const void *a, const void *b, size_t elem, qcc_dtype dtype) {
+static qcc_status run_pairs(qcc_kargs *k, qcc_kx_pair_loop loop, const void *a, const void *b, size_t elem, qcc_dtype dtype) {
   qcc_type t, b_type = k->in[1]->type;
-  qcc_kx_bcast p;
   void *out;
   QCC_TRY(qcc_kx_bcast_type(k, &t, &k->in[0]->type, &b_type));
   t.dtype = dtype;
   QCC_TRY(qcc_kx_out(k, 0, &t, &out));
-  if (!out || qcc_kx_product(t.dim, 0, t.rank) == 0) return QCC_OK;
-  if (!qcc_kx_bcast_init(&p, &t, (const qcc_type *const[]){&k->in[0]->type, &b_type}, 2)) {
-    return qcc_kx_fail(k, QCC_DATA, "D-705", "shapes do not broadcast");
-  }
-  int last = p.rank - 1;
-  int64_t size = (int64_t)elem, out_size = (int64_t)(qcc_dtype_bits(dtype) / 8);
-  do {
-    loop(p.dim[last], (const char *)a + p.offset[0] * size, p.stride[0][last], (const char *)b + p.offset[1] * size, p.stride[1][last],
-         (char *)out + p.done * out_size);
-  } while (qcc_kx_bcast_next(&p));
-  return QCC_OK;
+  if (!out) return QCC_OK;
+  return qcc_kx_pairs(k, loop, (qcc_kx_operand){&k->in[0]->type, a}, (qcc_kx_operand){&b_type, b}, elem, &t, out,
+                      qcc_dtype_bits(dtype) / 8);
 }
 
 static qcc_status compare(qcc_kargs *k, const compare_op *op) {
   qcc_dtype t = k->in[0]->type.dtype;
-  pair_loop loop = compare_loop(op, t);
+  qcc_kx_pair_loop loop = compare_loop(op, t);
   if (!loop || k->in[1]->type.dtype != t) return qcc_kx_no_type(k, loop ? k->in[1]->type.dtype : t);
   if (t != QCC_F16 && t != QCC_BF16) return run_pairs(k, loop, k->in[0]->data, k->in[1]->data, qcc_dtype_bits(t) / 8, QCC_BOOL);
   const float *a = qcc_kx_f32(k, 0), *b = qcc_kx_f32(k, 1);
@@ -109,7 +98,7 @@ qcc_status qcc_kernel_less(qcc_kargs *k) { return compare(k, &lt_op); }
 qcc_status qcc_kernel_greater_or_equal(qcc_kargs *k) { return compare(k, &ge_op); }
 qcc_status qcc_kernel_less_or_equal(qcc_kargs *k) { return compare(k, &le_op); }
 
-static qcc_status logic(qcc_kargs *k, pair_loop loop) {
+static qcc_status logic(qcc_kargs *k, qcc_kx_pair_loop loop) {
   for (uint32_t i = 0; i < 2; ++i) {
     if (k->in[i]->type.dtype != QCC_BOOL) return qcc_kx_no_type(k, k->in[i]->type.dtype);
   }
@@ -119,7 +108,7 @@ qcc_status qcc_kernel_and(qcc_kargs *k) { return logic(k, both); }
 qcc_status qcc_kernel_or(qcc_kargs *k) { return logic(k, either); }
 qcc_status qcc_kernel_xor(qcc_kargs *k) { return logic(k, differ); }
 
-static qcc_status bits(qcc_kargs *k, const pair_loop *loops, bool is_unsigned) {
+static qcc_status bits(qcc_kargs *k, const qcc_kx_pair_loop *loops, bool is_unsigned) {
   qcc_dtype t = k->in[0]->type.dtype;
   size_t elem;
   bool fits = is_unsigned ? qcc_dtype_kind(t) == QCC_KIND_UINT : qcc_dtype_is_int(t);

@@ -3,31 +3,21 @@
  * added into the output, kernel position by kernel position, so that the order of the sum is fixed. */
 #include "backends/ref/kutil.h"
 
-/* Three spatial axes always; leading ones have size 1. */
 typedef struct deconv {
-  int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3];
+  qcc_window w;                                    /* three axes always */
   int64_t batch, group, in_channels, out_channels; /* channels per group */
   int64_t in_plane, out_plane, taps;
 } deconv;
 
 static void geometry(deconv *g, const qcc_window *w, const qcc_type *x, const qcc_type *weight) {
-  int lead = 3 - w->rank;
-  for (int d = 0; d < 3; ++d) {
-    int s = d - lead;
-    g->in[d] = s < 0 ? 1 : w->in[s];
-    g->out[d] = s < 0 ? 1 : w->out[s];
-    g->kernel[d] = s < 0 ? 1 : w->kernel[s];
-    g->stride[d] = s < 0 ? 1 : w->stride[s];
-    g->dilation[d] = s < 0 ? 1 : w->dilation[s];
-    g->pad[d] = s < 0 ? 0 : w->pad_begin[s];
-  }
+  g->w = qcc_window_widen(w);
   g->batch = x->dim[0];
   g->group = w->group;
   g->in_channels = x->dim[1] / w->group;
   g->out_channels = weight->dim[1];
-  g->in_plane = qcc_kx_product(g->in, 0, 3);
-  g->out_plane = qcc_kx_product(g->out, 0, 3);
-  g->taps = qcc_kx_product(g->kernel, 0, 3);
+  g->in_plane = qcc_kx_product(g->w.in, 0, 3);
+  g->out_plane = qcc_kx_product(g->w.out, 0, 3);
+  g->taps = qcc_kx_product(g->w.kernel, 0, 3);
 }
 
 /* Input positions i in [*from, *to) whose output i * stride + shift lies in [0, out). */
@@ -41,14 +31,14 @@ static void valid_range(int64_t in, int64_t out, int64_t stride, int64_t shift, 
 static void add_tap(const deconv *g, float *y, const float *part, const int64_t *tap) {
   int64_t from[3], to[3], shift[3];
   for (int d = 0; d < 3; ++d) {
-    shift[d] = tap[d] * g->dilation[d] - g->pad[d];
-    valid_range(g->in[d], g->out[d], g->stride[d], shift[d], &from[d], &to[d]);
+    shift[d] = tap[d] * g->w.dilation[d] - g->w.pad_begin[d];
+    valid_range(g->w.in[d], g->w.out[d], g->w.stride[d], shift[d], &from[d], &to[d]);
   }
   for (int64_t i = from[0]; i < to[0]; ++i) {
     for (int64_t j = from[1]; j < to[1]; ++j) {
-      float *row = y + ((i * g->stride[0] + shift[0]) * g->out[1] + j * g->stride[1] + shift[1]) * g->out[2] + shift[2];
-      const float *add = part + (i * g->in[1] + j) * g->in[2];
-      for (int64_t c = from[2]; c < to[2]; ++c) row[c * g->stride[2]] += add[c];
+      float *row = y + ((i * g->w.stride[0] + shift[0]) * g->w.out[1] + j * g->w.stride[1] + shift[1]) * g->w.out[2] + shift[2];
+      const float *add = part + (i * g->w.in[1] + j) * g->w.in[2];
+      for (int64_t c = from[2]; c < to[2]; ++c) row[c * g->w.stride[2]] += add[c];
     }
   }
 }
@@ -56,7 +46,7 @@ static void add_tap(const deconv *g, float *y, const float *part, const int64_t 
 static void add_all(const deconv *g, float *y, const float *parts) {
   for (int64_t m = 0; m < g->out_channels; ++m, y += g->out_plane) {
     for (int64_t t = 0; t < g->taps; ++t, parts += g->in_plane) {
-      int64_t tap[3] = {t / (g->kernel[1] * g->kernel[2]), t / g->kernel[2] % g->kernel[1], t % g->kernel[2]};
+      int64_t tap[3] = {t / (g->w.kernel[1] * g->w.kernel[2]), t / g->w.kernel[2] % g->w.kernel[1], t % g->w.kernel[2]};
       add_tap(g, y, parts, tap);
     }
   }

@@ -5,9 +5,6 @@
 #include "backends/ref/kutil.h"
 #include "backends/ref/simd.h"
 
-/* Runs n elements; a step is 0 (one value for all) or 1. */
-typedef void (*binary_loop)(int64_t n, const void *a, int64_t a_step, const void *b, int64_t b_step, void *out);
-
 /* The four forms are written out so that each one becomes vector code. */
 #define BINARY(name, T, EXPR)                                                                             \
   static void name(int64_t n, const void *pa, int64_t a_step, const void *pb, int64_t b_step, void *po) { \
@@ -98,14 +95,14 @@ SIMD_LOOP(div, QCC_ARITH_DIV, false)
 
 typedef struct binary_op {
   bool divides;
-  binary_loop f32, f64, s8, s16, s32, s64, u8, u16, u32, u64;
+  qcc_kx_pair_loop f32, f64, s8, s16, s32, s64, u8, u16, u32, u64;
 } binary_op;
 #define ROW(op, divides) \
   { divides, simd_##op, op##_f64, op##_s8, op##_s16, op##_s32, op##_s64, op##_u8, op##_u16, op##_u32, op##_u64 }
 static const binary_op add_op = ROW(add, false), sub_op = ROW(sub, false), mul_op = ROW(mul, false), div_op = ROW(div, true),
                        mod_op = ROW(mod, true), fmod_op = ROW(fmod, true), max_op = ROW(max, false), min_op = ROW(min, false);
 
-static binary_loop loop_of(const binary_op *op, qcc_dtype t) {
+static qcc_kx_pair_loop loop_of(const binary_op *op, qcc_dtype t) {
   switch (t) {
     case QCC_F32:
     case QCC_F16:
@@ -133,27 +130,10 @@ static qcc_status check_divisor(qcc_kargs *k, const qcc_tensor *b) {
   return QCC_OK;
 }
 
-/* Operand types and bytes in, `out` bytes of type `t` out. */
-static qcc_status run_loop(qcc_kargs *k, binary_loop loop, size_t elem, const qcc_type *t, void *out, const qcc_type *a, const void *a_data,
-                           const qcc_type *b, const void *b_data) {
-  qcc_kx_bcast p;
-  int64_t total = qcc_kx_product(t->dim, 0, t->rank);
-  if (total == 0) return QCC_OK;
-  if (!qcc_kx_bcast_init(&p, t, (const qcc_type *const[]){a, b}, 2)) {
-    return qcc_kx_fail(k, QCC_DATA, "D-705", "shapes do not broadcast");
-  }
-  int last = p.rank - 1;
-  do {
-    loop(p.dim[last], (const char *)a_data + p.offset[0] * (int64_t)elem, p.stride[0][last],
-         (const char *)b_data + p.offset[1] * (int64_t)elem, p.stride[1][last], (char *)out + p.done * (int64_t)elem);
-  } while (qcc_kx_bcast_next(&p));
-  return QCC_OK;
-}
-
 static qcc_status binary(qcc_kargs *k, const binary_op *op) {
   const qcc_tensor *a = k->in[0], *b = k->in[1];
   qcc_dtype dtype = a->type.dtype;
-  binary_loop loop = loop_of(op, dtype);
+  qcc_kx_pair_loop loop = loop_of(op, dtype);
   qcc_type t, b_type = b->type;
   void *out;
   if (!loop || b->type.dtype != dtype) return qcc_kx_no_type(k, loop ? b->type.dtype : dtype);
@@ -161,14 +141,16 @@ static qcc_status binary(qcc_kargs *k, const binary_op *op) {
   QCC_TRY(qcc_kx_bcast_type(k, &t, &a->type, &b_type));
   if (!is_half(dtype)) {
     QCC_TRY(qcc_kx_out(k, 0, &t, &out));
-    return out ? run_loop(k, loop, qcc_dtype_bits(dtype) / 8, &t, out, &a->type, a->data, &b_type, b->data) : QCC_OK;
+    const size_t elem = qcc_dtype_bits(dtype) / 8;
+    if (!out) return QCC_OK;
+    return qcc_kx_pairs(k, loop, (qcc_kx_operand){&a->type, a->data}, (qcc_kx_operand){&b_type, b->data}, elem, &t, out, elem);
   }
   const float *x = qcc_kx_f32(k, 0), *y = qcc_kx_f32(k, 1);
   float *o;
   if (!x || !y) return QCC_NOMEM;
   QCC_TRY(qcc_kx_out_f32(k, 0, &t, &o));
   if (!o) return QCC_OK;
-  QCC_TRY(run_loop(k, loop, sizeof *o, &t, o, &a->type, x, &b_type, y));
+  QCC_TRY(qcc_kx_pairs(k, loop, (qcc_kx_operand){&a->type, x}, (qcc_kx_operand){&b_type, y}, sizeof *o, &t, o, sizeof *o));
   qcc_kx_store_f32(k, 0, o);
   return QCC_OK;
 }
@@ -199,7 +181,7 @@ static qcc_status load(qcc_kargs *k, uint32_t i, bool half, const void **data) {
   return *data ? QCC_OK : QCC_NOMEM;
 }
 
-static qcc_status fold_inputs(qcc_kargs *k, binary_loop loop, const qcc_type *t, void *out, bool half, size_t elem) {
+static qcc_status fold_inputs(qcc_kargs *k, qcc_kx_pair_loop loop, const qcc_type *t, void *out, bool half, size_t elem) {
   const void *first, *next;
   QCC_TRY(load(k, 0, half, &first));
   if (k->in_count == 1) {
@@ -208,14 +190,15 @@ static qcc_status fold_inputs(qcc_kargs *k, binary_loop loop, const qcc_type *t,
   }
   for (uint32_t i = 1; i < k->in_count; ++i) {
     QCC_TRY(load(k, i, half, &next));
-    QCC_TRY(run_loop(k, loop, elem, t, out, i == 1 ? &k->in[0]->type : t, i == 1 ? first : out, &k->in[i]->type, next));
+    const qcc_kx_operand so_far = {i == 1 ? &k->in[0]->type : t, i == 1 ? first : out};
+    QCC_TRY(qcc_kx_pairs(k, loop, so_far, (qcc_kx_operand){&k->in[i]->type, next}, elem, t, out, elem));
   }
   return QCC_OK;
 }
 
 static qcc_status variadic(qcc_kargs *k, const binary_op *op, bool mean) {
   qcc_dtype dtype = k->in[0]->type.dtype;
-  binary_loop loop = loop_of(op, dtype);
+  qcc_kx_pair_loop loop = loop_of(op, dtype);
   bool half = is_half(dtype);
   qcc_type t;
   void *out;

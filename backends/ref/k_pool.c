@@ -1,33 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
- * MaxPool, AveragePool and the global pools on row-major tensors, one to three spatial dims, and the averages of com.microsoft on codes.
+ * MaxPool, AveragePool, LpPool and the global pools on row-major tensors, one to three spatial dims, and the averages of com.microsoft on codes.
  * The fast form, channels last, is in step_pool.c. */
 #include "backends/ref/k_integer.h"
 #include "ir/quant.h"
 
 typedef struct pool {
-  qcc_window win; /* always three dims: leading ones are 1 */
+  qcc_window win; /* three axes always */
   int64_t planes;
   bool count_pads, column_major;
 } pool;
 
-static void widen(qcc_window *w) {
-  const int shift = 3 - w->rank;
-  if (!shift) return;
-  int64_t *list[] = {w->in, w->out, w->kernel, w->stride, w->dilation, w->pad_begin, w->pad_end};
-  for (size_t i = 0; i < sizeof list / sizeof list[0]; ++i) {
-    const int64_t fill = i < 5 ? 1 : 0;
-    for (int d = 2; d >= 0; --d) list[i][d] = d >= shift ? list[i][d - shift] : fill;
-  }
-}
-
 static qcc_status form(qcc_kargs *k, const qcc_type *x, pool *p, qcc_type *out) {
-  QCC_TRY(qcc_window_of(&p->win, k->cx, k->node, x, NULL));
+  qcc_window w;
+  QCC_TRY(qcc_window_of(&w, k->cx, k->node, x, NULL));
   *out = *x;
-  for (int d = 0; d < p->win.rank; ++d) out->dim[d + 2] = p->win.out[d];
+  for (int d = 0; d < w.rank; ++d) out->dim[d + 2] = w.out[d];
+  p->win = qcc_window_widen(&w);
   p->planes = x->dim[0] * x->dim[1];
   p->count_pads = qcc_attr_int(k->node, "count_include_pad", 0) != 0;
   p->column_major = qcc_attr_int(k->node, "storage_order", 0) != 0;
-  widen(&p->win);
   return QCC_OK;
 }
 
@@ -142,9 +133,10 @@ qcc_status qcc_kernel_max_pool(qcc_kargs *k) {
 }
 
 /* ---- averages */
-static void average_plane(const pool *p, const float *a, float *b) {
+static void average_plane(const pool *p, double unused, const float *a, float *b) {
   const qcc_window *w = &p->win;
   const int64_t out = w->out[0] * w->out[1] * w->out[2];
+  (void)unused;
   for (int64_t i = 0; i < out; ++i) {
     spot s;
     float sum = 0.0f;
@@ -155,7 +147,7 @@ static void average_plane(const pool *p, const float *a, float *b) {
   }
 }
 
-qcc_status qcc_kernel_average_pool(qcc_kargs *k) {
+static qcc_status float_pool(qcc_kargs *k, void (*plane)(const pool *p, double power, const float *a, float *b), double power) {
   qcc_type out;
   pool p;
   float *y;
@@ -165,9 +157,33 @@ qcc_status qcc_kernel_average_pool(qcc_kargs *k) {
   const float *x = qcc_kx_f32(k, 0);
   if (!y || !x) return y ? QCC_NOMEM : QCC_OK;
   const int64_t in = qcc_kx_product(p.win.in, 0, 3), n = qcc_kx_product(p.win.out, 0, 3);
-  for (int64_t i = 0; i < p.planes; ++i) average_plane(&p, x + i * in, y + i * n);
+  for (int64_t i = 0; i < p.planes; ++i) plane(&p, power, x + i * in, y + i * n);
   qcc_kx_store_f32(k, 0, y);
   return QCC_OK;
+}
+
+qcc_status qcc_kernel_average_pool(qcc_kargs *k) { return float_pool(k, average_plane, 0); }
+
+/* ---- LpPool: the p-norm of each window. Padding adds nothing. Sums in double, in the order of the window. */
+static void norm_plane(const pool *p, double power, const float *a, float *b) {
+  const qcc_window *w = &p->win;
+  for (int64_t i = 0; i < w->out[0] * w->out[1] * w->out[2]; ++i) {
+    spot s;
+    double sum = 0;
+    find(w, i, &s);
+    EACH_TAP(&s, w) {
+      const double v = fabs((double)a[(z * w->in[1] + y) * w->in[2] + x]);
+      sum += power == 2 ? v * v : power == 1 ? v : pow(v, power);
+    }
+    b[i] = (float)(power == 2 ? sqrt(sum) : power == 1 ? sum : pow(sum, 1 / power));
+  }
+}
+
+qcc_status qcc_kernel_lp_pool(qcc_kargs *k) {
+  const qcc_attr *power = qcc_attr_find(k->node, "p");
+  const double exponent = !power ? 2 : power->kind == QCC_ATTR_FLOAT ? (double)power->f : (double)qcc_attr_int(k->node, "p", 2);
+  if (!(exponent > 0)) return qcc_kx_fail(k, QCC_DATA, "D-880", "p is %g, it must be positive", exponent);
+  return float_pool(k, norm_plane, exponent);
 }
 
 /* Sums in double: maps can have many elements. */

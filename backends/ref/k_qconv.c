@@ -3,9 +3,8 @@
  * Padding counts as the zero point, that is 0 after centring. */
 #include "backends/ref/k_integer.h"
 
-/* Three spatial axes always; leading ones have size 1. */
 typedef struct qconv {
-  int64_t in[3], out[3], kernel[3], stride[3], dilation[3], pad[3];
+  qcc_window w;                                    /* three axes always */
   int64_t batch, group, in_channels, out_channels; /* channels per group */
   int64_t in_plane, out_plane, depth;
   bool last; /* data stand channels last */
@@ -17,23 +16,14 @@ static qcc_status geometry(qcc_kargs *k, uint32_t w_at, bool last, qconv *g) {
   qcc_window win;
   g->last = last;
   QCC_TRY(qcc_window_of(&win, k->cx, k->node, x, w));
-  int lead = 3 - win.rank;
-  for (int d = 0; d < 3; ++d) {
-    int s = d - lead;
-    g->in[d] = s < 0 ? 1 : win.in[s];
-    g->out[d] = s < 0 ? 1 : win.out[s];
-    g->kernel[d] = s < 0 ? 1 : win.kernel[s];
-    g->stride[d] = s < 0 ? 1 : win.stride[s];
-    g->dilation[d] = s < 0 ? 1 : win.dilation[s];
-    g->pad[d] = s < 0 ? 0 : win.pad_begin[s];
-  }
+  g->w = qcc_window_widen(&win);
   g->batch = x->dim[0];
   g->group = win.group;
   g->in_channels = w->dim[1];
   g->out_channels = w->dim[0] / win.group;
-  g->in_plane = qcc_kx_product(g->in, 0, 3);
-  g->out_plane = qcc_kx_product(g->out, 0, 3);
-  g->depth = g->in_channels * qcc_kx_product(g->kernel, 0, 3);
+  g->in_plane = qcc_kx_product(g->w.in, 0, 3);
+  g->out_plane = qcc_kx_product(g->w.out, 0, 3);
+  g->depth = g->in_channels * qcc_kx_product(g->w.kernel, 0, 3);
   g->type = *x;
   g->type.dim[1] = w->dim[0];
   for (int d = 0; d < win.rank; ++d) g->type.dim[d + 2] = win.out[d];
@@ -43,16 +33,16 @@ static qcc_status geometry(qcc_kargs *k, uint32_t w_at, bool last, qconv *g) {
 /* One row of the patch matrix: the input as kernel position `tap` sees it, for every output position. */
 static void patch_row(const qconv *g, int16_t *to, const int16_t *plane, const int64_t *tap) {
   int64_t shift[3];
-  for (int d = 0; d < 3; ++d) shift[d] = tap[d] * g->dilation[d] - g->pad[d];
-  for (int64_t i = 0; i < g->out[0]; ++i) {
-    int64_t z = i * g->stride[0] + shift[0];
-    for (int64_t j = 0; j < g->out[1]; ++j, to += g->out[2]) {
-      int64_t y = j * g->stride[1] + shift[1];
-      bool inside = z >= 0 && z < g->in[0] && y >= 0 && y < g->in[1];
-      const int16_t *row = plane + (inside ? (z * g->in[1] + y) * g->in[2] : 0);
-      for (int64_t c = 0; c < g->out[2]; ++c) {
-        int64_t x = c * g->stride[2] + shift[2];
-        to[c] = inside && x >= 0 && x < g->in[2] ? row[x] : 0;
+  for (int d = 0; d < 3; ++d) shift[d] = tap[d] * g->w.dilation[d] - g->w.pad_begin[d];
+  for (int64_t i = 0; i < g->w.out[0]; ++i) {
+    int64_t z = i * g->w.stride[0] + shift[0];
+    for (int64_t j = 0; j < g->w.out[1]; ++j, to += g->w.out[2]) {
+      int64_t y = j * g->w.stride[1] + shift[1];
+      bool inside = z >= 0 && z < g->w.in[0] && y >= 0 && y < g->w.in[1];
+      const int16_t *row = plane + (inside ? (z * g->w.in[1] + y) * g->w.in[2] : 0);
+      for (int64_t c = 0; c < g->w.out[2]; ++c) {
+        int64_t x = c * g->w.stride[2] + shift[2];
+        to[c] = inside && x >= 0 && x < g->w.in[2] ? row[x] : 0;
       }
     }
   }
@@ -61,9 +51,9 @@ static void patch_row(const qconv *g, int16_t *to, const int16_t *plane, const i
 static void patches(const qconv *g, int16_t *to, const int16_t *x) {
   for (int64_t c = 0; c < g->in_channels; ++c, x += g->in_plane) {
     int64_t tap[3];
-    for (tap[0] = 0; tap[0] < g->kernel[0]; ++tap[0]) {
-      for (tap[1] = 0; tap[1] < g->kernel[1]; ++tap[1]) {
-        for (tap[2] = 0; tap[2] < g->kernel[2]; ++tap[2], to += g->out_plane) patch_row(g, to, x, tap);
+    for (tap[0] = 0; tap[0] < g->w.kernel[0]; ++tap[0]) {
+      for (tap[1] = 0; tap[1] < g->w.kernel[1]; ++tap[1]) {
+        for (tap[2] = 0; tap[2] < g->w.kernel[2]; ++tap[2], to += g->out_plane) patch_row(g, to, x, tap);
       }
     }
   }

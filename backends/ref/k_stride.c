@@ -84,6 +84,21 @@ qcc_status qcc_kx_bcast_type(qcc_kargs *k, qcc_type *out, const qcc_type *a, qcc
   return QCC_OK;
 }
 
+qcc_status qcc_kx_pairs(qcc_kargs *k, qcc_kx_pair_loop loop, qcc_kx_operand a, qcc_kx_operand b, size_t elem, const qcc_type *t, void *out,
+                        size_t out_elem) {
+  const int64_t size = (int64_t)elem, out_size = (int64_t)out_elem;
+  qcc_kx_bcast p;
+  if (qcc_kx_product(t->dim, 0, t->rank) == 0) return QCC_OK;
+  if (!qcc_kx_bcast_init(&p, t, (const qcc_type *const[]){a.type, b.type}, 2))
+    return qcc_kx_fail(k, QCC_DATA, "D-705", "shapes do not broadcast");
+  const int last = p.rank - 1;
+  do {
+    loop(p.dim[last], (const char *)a.data + p.offset[0] * size, p.stride[0][last], (const char *)b.data + p.offset[1] * size,
+         p.stride[1][last], (char *)out + p.done * out_size);
+  } while (qcc_kx_bcast_next(&p));
+  return QCC_OK;
+}
+
 /* ---- strided copy */
 void qcc_kx_strides(int64_t *stride, const int64_t *dim, int rank, size_t elem) {
   int64_t run = (int64_t)elem;

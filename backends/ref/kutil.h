@@ -60,6 +60,16 @@ bool qcc_kx_bcast_next(qcc_kx_bcast *p);
 /* Shape of two operands together, told when they do not fit. Before opset 7: the attributes broadcast and axis, which pad *b with ones. */
 qcc_status qcc_kx_bcast_type(qcc_kargs *k, qcc_type *out, const qcc_type *a, qcc_type *b) QCC_MUST_USE;
 
+/* Runs n elements; a step is 0 (one value for all) or 1. */
+typedef void (*qcc_kx_pair_loop)(int64_t n, const void *a, int64_t a_step, const void *b, int64_t b_step, void *out);
+typedef struct qcc_kx_operand {
+  const qcc_type *type;
+  const void *data;
+} qcc_kx_operand;
+/* `loop` over all runs of two operands with elements of `elem` bytes, into `out` of type *t, elements of `out_elem` bytes. */
+qcc_status qcc_kx_pairs(qcc_kargs *k, qcc_kx_pair_loop loop, qcc_kx_operand a, qcc_kx_operand b, size_t elem, const qcc_type *t, void *out,
+                        size_t out_elem) QCC_MUST_USE;
+
 /* ---- strided copy of elements, any strides in bytes (0 and negative too), merged and blocked for transposition. */
 typedef struct qcc_kx_move {
   int rank;

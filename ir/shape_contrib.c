@@ -62,6 +62,21 @@ qcc_status qcc_shape_ms_skip_norm(qcc_infer *f) {
   return QCC_OK;
 }
 
+/* ONNX Runtime's older name of RMSNormalization, in the domain of ONNX: the result and one over the root of each row. */
+qcc_status qcc_shape_simplified_norm(qcc_infer *f) {
+  qcc_type t = *f->in[0], stats = qcc_shape_type(QCC_F32, -1);
+  qcc_shape_set(f, 0, &t);
+  if (t.rank >= 0) {
+    int axis;
+    QCC_TRY(qcc_shape_axis(f, qcc_attr_int(f->node, "axis", -1), t.rank, &axis));
+    stats = t;
+    stats.dtype = QCC_F32;
+    for (int i = axis; i < t.rank; i++) stats.dim[i] = 1;
+  }
+  qcc_shape_set(f, 1, &stats);
+  return QCC_OK;
+}
+
 qcc_status qcc_shape_ms_embed(qcc_infer *f) {
   const uint32_t must[] = {2, 3, 5, 6};
   for (size_t i = 0; i < sizeof must / sizeof *must; i++) QCC_TRY(qcc_shape_need(f, must[i]));

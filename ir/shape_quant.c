@@ -222,7 +222,9 @@ qcc_status qcc_shape_ms_pool(qcc_infer *f) {
 }
 
 /* Codes times codes, or floats times codes, to floats. */
-qcc_status qcc_shape_ms_matmul_float(qcc_infer *f) { return qcc_shape_matmul_of(f, 0, 1, qcc_shape_dtype(f, 2)); }
+qcc_status qcc_shape_ms_matmul_float(qcc_infer *f) {
+  return qcc_shape_matmul_of(f, 0, 1, f->node->op == QCC_OP_MS_DYNAMIC_QUANTIZE_MATMUL ? QCC_F32 : qcc_shape_dtype(f, 2));
+}
 
 qcc_status qcc_shape_ms_gemm(qcc_infer *f) {
   bool ta, tb;

@@ -185,7 +185,9 @@ static void normalize_rows(const layer *l) {
   }
 }
 
-static qcc_status layer_like(qcc_kargs *k, bool centre) {
+/* Statistics, f32 unless stash_type says otherwise: the mean goes to output `mean_at`, one over the deviation to `inverse_at`. */
+enum { NO_OUTPUT = 0xffff };
+static qcc_status layer_like(qcc_kargs *k, bool centre, uint32_t mean_at, uint32_t inverse_at) {
   const qcc_type *t = &k->in[0]->type;
   layer l = {.centre = centre, .epsilon = (double)qcc_attr_float(k->node, "epsilon", 1e-5f), .n = qcc_tensor_count(k->in[0])};
   int axis;
@@ -194,22 +196,21 @@ static qcc_status layer_like(qcc_kargs *k, bool centre) {
   QCC_TRY(parameter(k, 1, axis, &l.scale, &l.scale_period));
   QCC_TRY(parameter(k, 2, axis, &l.bias, &l.bias_period));
   QCC_TRY(begin(k, &l.x, &l.y));
-  if (centre) { /* mean and inverse deviation, f32 unless stash_type says otherwise */
-    qcc_type s = *t;
-    s.dtype = (qcc_dtype)qcc_attr_int(k->node, "stash_type", 1) == QCC_BF16 ? QCC_BF16 : QCC_F32;
-    for (int d = axis; d < s.rank; ++d) s.dim[d] = 1;
-    QCC_TRY(qcc_kx_out_f32(k, 1, &s, &l.mean));
-    QCC_TRY(qcc_kx_out_f32(k, 2, &s, &l.inverse));
-  }
+  qcc_type s = *t;
+  s.dtype = centre && (qcc_dtype)qcc_attr_int(k->node, "stash_type", 1) == QCC_BF16 ? QCC_BF16 : QCC_F32;
+  for (int d = axis; d < s.rank; ++d) s.dim[d] = 1;
+  QCC_TRY(qcc_kx_out_f32(k, mean_at, &s, &l.mean));
+  QCC_TRY(qcc_kx_out_f32(k, inverse_at, &s, &l.inverse));
   normalize_rows(&l);
   qcc_kx_store_f32(k, 0, l.y);
-  qcc_kx_store_f32(k, 1, l.mean);
-  qcc_kx_store_f32(k, 2, l.inverse);
+  qcc_kx_store_f32(k, mean_at, l.mean);
+  qcc_kx_store_f32(k, inverse_at, l.inverse);
   return QCC_OK;
 }
 
-qcc_status qcc_kernel_layer_norm(qcc_kargs *k) { return layer_like(k, true); }
-qcc_status qcc_kernel_rms_norm(qcc_kargs *k) { return layer_like(k, false); }
+qcc_status qcc_kernel_layer_norm(qcc_kargs *k) { return layer_like(k, true, 1, 2); }
+qcc_status qcc_kernel_rms_norm(qcc_kargs *k) { return layer_like(k, false, NO_OUTPUT, NO_OUTPUT); }
+qcc_status qcc_kernel_simplified_layer_norm(qcc_kargs *k) { return layer_like(k, false, NO_OUTPUT, 1); }
 
 /* ---- SkipLayerNormalization, EmbedLayerNormalization of com.microsoft */
 /* The rows of input `i`, repeated over leading axes that it does not have or has with size 1. */

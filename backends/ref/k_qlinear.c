@@ -161,8 +161,10 @@ qcc_status qcc_kernel_qlinear_concat(qcc_kargs *k) {
   qcc_type out;
   void *to;
   int axis;
+  QCC_TRY(qcc_kx_need_all(k));
   if (!first || (k->in_count - 2) % 3) return qcc_kx_fail(k, QCC_DATA, "D-873", "each operand needs data, scale and zero point");
   QCC_TRY(need_bytes(k, first));
+  if (k->in[1]->type.dtype != first->type.dtype) return qcc_kx_no_type(k, k->in[1]->type.dtype);
   QCC_TRY(qcc_kx_params_of(k, 0, 1, &gy));
   QCC_TRY(qcc_kx_axis(k, qcc_attr_int(k->node, "axis", 0), first->type.rank, &axis));
   out = first->type;

@@ -3,10 +3,12 @@
 # contrib.py RUN_MODEL FOLDER [NAME...]: operators of com.microsoft, and samples of quantized and windowed ones, against ONNX Runtime.
 # The cases of an operator (seeded shapes, types, options) are nodes of one model. It runs twice here: data as inputs (the plan), and all as
 # constants (folding). Integers must be equal, floats agree within a part of the output's range.
+# contrib.py --mutants ONNX_MUTANTS FOLDER [ROUNDS]: a few of the cases, damaged.
 import os
 import subprocess
 import sys
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -38,12 +40,12 @@ class Model:
     def either(self, array):
         return self.data(array) if self.rng.random() < 0.5 else self.const(array)
 
-    def node(self, op, inputs, domain="com.microsoft", outputs=1, tolerance=1e-5, what="", strip=True, **attrs):
+    def node(self, op, inputs, domain="com.microsoft", outputs=1, tolerance=1e-5, what="", strip=True, hidden=False, **attrs):
         while strip and not inputs[-1]:
             inputs = inputs[:-1]
         names = [self.fresh() if o else "" for o in (range(1, outputs + 1) if isinstance(outputs, int) else outputs)]
         self.nodes.append(helper.make_node(op, inputs, names, domain=domain, **attrs))
-        self.outputs += [(n, tolerance, f"{op} {attrs} {what}") for n in names if n]
+        self.outputs += [(n, tolerance, f"{op} {attrs} {what}") for n in names if n and not hidden]
         return names
 
     # -- random material
@@ -384,6 +386,16 @@ def skip_layer_norm(m):
 
 
 @group
+def layer_norm(m):
+    for i in range(CASES):
+        shape = m.dims(m.pick(1, 2, 3))
+        axis = int(m.rng.integers(-len(shape), 0)) if i % 2 else -1
+        x, scale = m.data(m.floats(shape)), m.const(m.floats(shape[axis:]))
+        m.node("SimplifiedLayerNormalization", [x, scale], domain="", axis=axis, epsilon=float(m.pick(1e-5, 1e-3)), outputs=m.pick([1], [1, 1]), what=shape)
+        m.node("LayerNormalization", [x, scale, m.maybe(lambda: m.const(m.floats(shape[axis:])))], domain="", axis=axis, what=shape, tolerance=3e-5)
+
+
+@group
 def embed_layer_norm(m):
     for i in range(CASES):
         batch, seq = m.dims(2)
@@ -479,6 +491,14 @@ def ms_quantize(m):
         scale, zero = m.const(m.scale(per)), m.const(m.codes(per, t))
         q, = m.node("QuantizeLinear", [m.data(m.floats(shape, 2)), scale, zero], axis=axis, what=(shape, t.__name__))
         m.node("DequantizeLinear", [q, scale, zero], axis=axis, what=(shape, t.__name__))
+    for i in range(CASES // 2):  # four bits: the codes themselves cannot be looked at
+        t, low = m.pick((ml_dtypes.int4, -8), (ml_dtypes.uint4, 0))
+        shape = m.dims(m.pick(1, 2, 3))
+        axis = int(m.rng.integers(-len(shape), len(shape)))
+        per = m.pick((), (shape[axis],))
+        scale, zero = m.const(m.scale(per, 0.1, 0.5)), m.const(m.rng.integers(low, low + 16, per).astype(t))
+        q, = m.node("QuantizeLinear", [m.data(m.floats(shape, 2)), scale, zero], axis=axis, hidden=True)
+        m.node("DequantizeLinear", [q, scale, zero], axis=axis, what=(shape, t.__name__))
     for i in range(CASES // 2):
         shape = m.dims(2)
         x = m.rng.integers(-99999, 99999, shape).astype(np.int32)
@@ -550,6 +570,10 @@ def integer_products(m):
 
 
 # ---- running and comparing
+def wrap(graph):
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19), helper.make_opsetid("com.microsoft", 1)], ir_version=9)
+
+
 def build(m, path, inputs):
     """`inputs`: data are inputs of the model; else all is constant."""
     given = [(n, a) for n, a in m.inputs] if inputs else []
@@ -557,8 +581,7 @@ def build(m, path, inputs):
     graph = helper.make_graph(
         m.nodes, m.name, [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in given],
         [helper.make_empty_tensor_value_info(n) for n, _, _ in m.outputs], [numpy_helper.from_array(a, n) for n, a in consts])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19), helper.make_opsetid("com.microsoft", 1)], ir_version=9)
-    onnx.save(model, path)
+    onnx.save(wrap(graph), path)
     return given
 
 
@@ -618,7 +641,33 @@ def run_group(tool, folder, name):
     return failed
 
 
+def write_suite(folder):
+    """A few cases of every operator as tests of one node, all of whose inputs come from files: to be damaged by onnx_mutants."""
+    for name in GROUPS:
+        m = Model(name)
+        GROUPS[name](m)
+        arrays, seen = dict(m.inputs + m.consts), {}
+        for node in m.nodes:
+            seen[node.op_type] = seen.get(node.op_type, 0) + 1
+            if seen[node.op_type] > 2 or any(i and i not in arrays for i in node.input):
+                continue
+            test = os.path.join(folder, f"test_{name}_{node.op_type}_{seen[node.op_type]}")
+            data = os.path.join(test, "test_data_set_0")
+            os.makedirs(data, exist_ok=True)
+            given = [(i, arrays[i]) for i in dict.fromkeys(node.input) if i]
+            graph = helper.make_graph(
+                [node], name, [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in given],
+                [helper.make_empty_tensor_value_info(o) for o in node.output if o])
+            onnx.save(wrap(graph), os.path.join(test, "model.onnx"))
+            for i, (n, a) in enumerate(given):
+                with open(os.path.join(data, f"input_{i}.pb"), "wb") as f:
+                    f.write(numpy_helper.from_array(a, n).SerializeToString())
+
+
 def main():
+    if sys.argv[1] == "--mutants":
+        write_suite(sys.argv[3])
+        sys.exit(subprocess.run([sys.argv[2], sys.argv[3]] + sys.argv[4:]).returncode)
     tool, folder = sys.argv[1:3]
     os.makedirs(folder, exist_ok=True)
     sys.exit(1 if sum(run_group(tool, folder, n) for n in sys.argv[3:] or GROUPS) else 0)

@@ -210,14 +210,15 @@ qcc_status qcc_kernel_qattention(qcc_kargs *k) {
   QCC_TRY(read_sizes(k, &a));
   QCC_TRY(read_past(k, &a, 8));
   QCC_TRY(read_mask(k, &a, 5));
-  QCC_TRY(qcc_kx_scales(k, 3, 1, &sx, &nx));
-  QCC_TRY(qcc_kx_scales(k, 4, a.width, &sw, &nw));
+  QCC_TRY(qcc_kx_scales(k, 3, 1, 1, &sx, &nx));
+  QCC_TRY(qcc_kx_scales(k, 4, a.width, 1, &sw, &nw));
   QCC_TRY(outputs(k, &a, k->in[2]->type.dtype, &skip));
   if (skip) return QCC_OK;
   if (qcc_tensor_count(k->in[2]) != a.width) return qcc_kx_fail(k, QCC_DATA, "D-210", "bias has not one entry per column");
   const int64_t n = a.batch * a.seq * a.width;
   const float *bias = qcc_kx_f32(k, 2);
-  const int16_t *x = qcc_kx_centred(k, 0, 6, 1, 1, &st), *w = x ? qcc_kx_centred(k, 1, 7, a.width, 1, &st) : NULL;
+  const int16_t *x = qcc_kx_centred(k, 0, 6, (qcc_kx_share){1, 1, 1}, &st),
+                *w = x ? qcc_kx_centred(k, 1, 7, (qcc_kx_share){a.width, 1, 1}, &st) : NULL;
   if (!x || !w) return st;
   int32_t *acc = qcc_kscratch(k, (size_t)n * sizeof *acc);
   float *qkv = qcc_kscratch(k, (size_t)n * sizeof *qkv);

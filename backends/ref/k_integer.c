@@ -18,23 +18,26 @@ void qcc_kx_int_gemm(int64_t m, int64_t n, int64_t k, const int16_t *a, const in
 
 static bool is_byte(qcc_dtype t) { return t == QCC_U8 || t == QCC_S8; }
 
-int16_t *qcc_kx_centred(qcc_kargs *k, uint32_t input, uint32_t zero_at, int64_t lines, int64_t run, qcc_status *st) {
+static qcc_status check_share(qcc_kargs *k, uint32_t i, const char *what, int64_t have, int64_t lines, int64_t matrices) {
+  if (have == 1 || have == lines || (matrices > 0 && have % matrices == 0 && have / matrices == lines)) return QCC_OK;
+  return qcc_kx_fail(k, QCC_DATA, "D-870", "input %u has %lld %s; 1 or %lld are needed", i, (long long)have, what, (long long)lines);
+}
+
+int16_t *qcc_kx_centred(qcc_kargs *k, uint32_t input, uint32_t zero_at, qcc_kx_share s, qcc_status *st) {
   const qcc_tensor *x = k->in[input], *zero = qcc_kx_in(k, zero_at);
-  int64_t n = qcc_tensor_count(x), zeros = zero ? qcc_tensor_count(zero) : 0;
+  const int64_t n = qcc_tensor_count(x), zeros = zero ? qcc_tensor_count(zero) : 0;
   const uint8_t *from = x->data;
   *st = is_byte(x->type.dtype) ? QCC_OK : qcc_kx_no_type(k, x->type.dtype);
-  if (*st == QCC_OK && zero && zeros != 1 && zeros != lines) {
-    *st = qcc_kx_fail(k, QCC_DATA, "D-870", "input %u has %lld zero points; 1 or %lld are needed", zero_at, (long long)zeros,
-                      (long long)lines);
-  }
+  if (*st == QCC_OK && zero) *st = check_share(k, zero_at, "zero points", zeros, s.lines, s.matrices);
   int16_t *to = *st == QCC_OK ? qcc_kscratch(k, (size_t)(n + 1) * sizeof *to) : NULL;
   if (!to) {
     if (*st == QCC_OK) *st = QCC_NOMEM;
     return NULL;
   }
+  const int64_t part = zeros > s.lines ? n / s.matrices : n; /* elements of one matrix */
   for (int64_t i = 0; i < n;) {
-    int64_t line = lines ? i / run % lines : 0, end = zeros > 1 ? i + run : n;
-    int32_t z = zeros ? (int32_t)qcc_tensor_get_s64(zero, zeros > 1 ? line : 0) : 0;
+    const int64_t line = zeros > 1 ? i / part * s.lines + i / s.run % s.lines : 0, end = zeros > 1 ? i + s.run : n;
+    const int32_t z = zeros ? (int32_t)qcc_tensor_get_s64(zero, line) : 0;
     if (x->type.dtype == QCC_U8)
       for (; i < end; ++i) to[i] = (int16_t)(from[i] - z);
     else
@@ -43,10 +46,9 @@ int16_t *qcc_kx_centred(qcc_kargs *k, uint32_t input, uint32_t zero_at, int64_t 
   return to;
 }
 
-qcc_status qcc_kx_scales(qcc_kargs *k, uint32_t i, int64_t lines, const float **scale, int64_t *count) {
+qcc_status qcc_kx_scales(qcc_kargs *k, uint32_t i, int64_t lines, int64_t matrices, const float **scale, int64_t *count) {
   *count = qcc_tensor_count(k->in[i]);
-  if (*count != 1 && *count != lines)
-    return qcc_kx_fail(k, QCC_DATA, "D-871", "input %u has %lld scales; 1 or %lld are needed", i, (long long)*count, (long long)lines);
+  QCC_TRY(check_share(k, i, "scales", *count, lines, matrices));
   *scale = qcc_kx_f32(k, i);
   return *scale ? QCC_OK : QCC_NOMEM;
 }
@@ -56,7 +58,7 @@ qcc_status qcc_kx_params_of(qcc_kargs *k, uint32_t scale_at, uint32_t zero_at, q
   const float *scale = NULL;
   int64_t n;
   if (!qcc_kx_in(k, scale_at)) return qcc_kx_fail(k, QCC_DATA, "D-706", "input %u is left out", scale_at);
-  QCC_TRY(qcc_kx_scales(k, scale_at, 1, &scale, &n));
+  QCC_TRY(qcc_kx_scales(k, scale_at, 1, 1, &scale, &n));
   if (zero && qcc_tensor_count(zero) != 1) return qcc_kx_fail(k, QCC_DATA, "D-870", "input %u must be one zero point", zero_at);
   *to = (qcc_kx_params){scale[0], zero ? (int32_t)qcc_tensor_get_s64(zero, 0) : 0};
   return QCC_OK;
@@ -66,8 +68,29 @@ qcc_status qcc_kx_params_of(qcc_kargs *k, uint32_t scale_at, uint32_t zero_at, q
 typedef struct product {
   qcc_type out;
   int64_t m, n, k;
-  qcc_kx_bcast batch; /* operand strides in matrices */
+  int64_t batch, of_a, of_b; /* matrices of the result and of the operands */
+  int64_t *at_a, *at_b;      /* which ones meet, for each of the result */
 } product;
+
+static qcc_status pair_up(qcc_kargs *k, product *p, const qcc_type *a, const qcc_type *b) {
+  qcc_kx_bcast w;
+  p->batch = qcc_kx_product(p->out.dim, 0, p->out.rank);
+  p->of_a = qcc_kx_product(a->dim, 0, a->rank), p->of_b = qcc_kx_product(b->dim, 0, b->rank);
+  p->at_a = qcc_kscratch(k, (size_t)(p->batch + 1) * sizeof *p->at_a);
+  p->at_b = qcc_kscratch(k, (size_t)(p->batch + 1) * sizeof *p->at_b);
+  if (!p->at_a || !p->at_b) return QCC_NOMEM;
+  if (!qcc_kx_bcast_init(&w, &p->out, (const qcc_type *const[]){a, b}, 2))
+    return qcc_kx_fail(k, QCC_DATA, "D-705", "shapes do not broadcast");
+  const int last = w.rank - 1;
+  if (p->batch == 0) return QCC_OK;
+  do {
+    for (int64_t i = 0; i < w.dim[last]; ++i) {
+      p->at_a[w.done + i] = w.offset[0] + i * w.stride[0][last];
+      p->at_b[w.done + i] = w.offset[1] + i * w.stride[1][last];
+    }
+  } while (qcc_kx_bcast_next(&w));
+  return QCC_OK;
+}
 
 static qcc_status plan(qcc_kargs *k, uint32_t a_at, uint32_t b_at, product *p) {
   const qcc_type *ta = &k->in[a_at]->type, *tb = &k->in[b_at]->type;
@@ -80,29 +103,31 @@ static qcc_status plan(qcc_kargs *k, uint32_t a_at, uint32_t b_at, product *p) {
     return qcc_kx_fail(k, QCC_DATA, "D-872", "inner sizes differ: %lld and %lld", (long long)p->k, (long long)tb->dim[rb > 1 ? rb - 2 : 0]);
   qcc_type a = qcc_type_of(QCC_S32, ra > 2 ? ra - 2 : 0, ta->dim), b = qcc_type_of(QCC_S32, rb > 2 ? rb - 2 : 0, tb->dim);
   QCC_TRY(qcc_kx_bcast_type(k, &p->out, &a, &b));
-  if (!qcc_kx_bcast_init(&p->batch, &p->out, (const qcc_type *const[]){&a, &b}, 2))
-    return qcc_kx_fail(k, QCC_DATA, "D-705", "shapes do not broadcast");
+  QCC_TRY(pair_up(k, p, &a, &b));
   if (ra > 1) p->out.dim[p->out.rank++] = p->m;
   if (rb > 1) p->out.dim[p->out.rank++] = p->n;
   return QCC_OK;
 }
 
-static void multiply_batches(product *p, const int16_t *a, const int16_t *b, int32_t *to) {
-  if (qcc_kx_product(p->out.dim, 0, p->out.rank) == 0) return;
-  int last = p->batch.rank - 1;
-  do {
-    for (int64_t i = 0; i < p->batch.dim[last]; ++i) {
-      int64_t at_a = p->batch.offset[0] + i * p->batch.stride[0][last], at_b = p->batch.offset[1] + i * p->batch.stride[1][last];
-      qcc_kx_int_gemm(p->m, p->n, p->k, a + at_a * p->m * p->k, b + at_b * p->k * p->n, to + (p->batch.done + i) * p->m * p->n);
-    }
-  } while (qcc_kx_bcast_next(&p->batch));
+static void multiply_batches(const product *p, const int16_t *a, const int16_t *b, int32_t *to) {
+  for (int64_t i = 0; i < p->batch; ++i)
+    qcc_kx_int_gemm(p->m, p->n, p->k, a + p->at_a[i] * p->m * p->k, b + p->at_b[i] * p->k * p->n, to + i * p->m * p->n);
+}
+
+/* Scale of A for element i of the result, out of `count`; the same for B. */
+static float row_scale(const product *p, const float *scale, int64_t count, int64_t i) {
+  const int64_t row = i / p->n % p->m;
+  return scale[count == 1 ? 0 : count == p->m ? row : p->at_a[i / (p->m * p->n)] * p->m + row];
+}
+static float column_scale(const product *p, const float *scale, int64_t count, int64_t i) {
+  return scale[count == 1 ? 0 : count == p->n ? i % p->n : p->at_b[i / (p->m * p->n)] * p->n + i % p->n];
 }
 
 static qcc_status multiply(qcc_kargs *k, product *p, uint32_t a_at, uint32_t a_zero, uint32_t b_at, uint32_t b_zero, int32_t *to) {
   qcc_status st;
-  const int16_t *a = qcc_kx_centred(k, a_at, a_zero, p->m, p->k, &st);
+  const int16_t *a = qcc_kx_centred(k, a_at, a_zero, (qcc_kx_share){p->m, p->k, p->of_a}, &st);
   if (!a) return st;
-  const int16_t *b = qcc_kx_centred(k, b_at, b_zero, p->n, 1, &st);
+  const int16_t *b = qcc_kx_centred(k, b_at, b_zero, (qcc_kx_share){p->n, 1, p->of_b}, &st);
   if (!b) return st;
   multiply_batches(p, a, b, to);
   return QCC_OK;
@@ -125,9 +150,9 @@ qcc_status qcc_kernel_qlinear_matmul(qcc_kargs *k) {
   if (!is_byte(t)) return qcc_kx_no_type(k, t);
   if (qcc_tensor_count(k->in[7]) != 1) return qcc_kx_fail(k, QCC_DATA, "D-870", "the output needs one zero point");
   QCC_TRY(plan(k, 0, 3, &p));
-  QCC_TRY(qcc_kx_scales(k, 1, p.m, &sa, &na));
-  QCC_TRY(qcc_kx_scales(k, 4, p.n, &sb, &nb));
-  QCC_TRY(qcc_kx_scales(k, 6, 1, &sy, &ny));
+  QCC_TRY(qcc_kx_scales(k, 1, p.m, p.of_a, &sa, &na));
+  QCC_TRY(qcc_kx_scales(k, 4, p.n, p.of_b, &sb, &nb));
+  QCC_TRY(qcc_kx_scales(k, 6, 1, 1, &sy, &ny));
   p.out.dtype = t;
   QCC_TRY(qcc_kx_out(k, 0, &p.out, &out));
   if (!out) return QCC_OK;
@@ -137,7 +162,7 @@ qcc_status qcc_kernel_qlinear_matmul(qcc_kargs *k) {
   if (!acc) return QCC_NOMEM;
   QCC_TRY(multiply(k, &p, 0, 2, 3, 5, acc));
   for (int64_t i = 0; i < n; ++i) {
-    float factor = sa[na > 1 ? i / p.n % p.m : 0] * sb[nb > 1 ? i % p.n : 0] / sy[0];
+    const float factor = row_scale(&p, sa, na, i) * column_scale(&p, sb, nb, i) / sy[0];
     ((uint8_t *)out)[i] = (uint8_t)qcc_kx_requantize(acc[i], factor, zero, lo, hi);
   }
   return QCC_OK;
@@ -149,13 +174,13 @@ static qcc_status to_floats(qcc_kargs *k, const product *p, const int32_t *acc, 
                             float *y) {
   const float *scales = NULL, *bias = NULL;
   int64_t n, count = qcc_kx_product(p->out.dim, 0, p->out.rank);
-  QCC_TRY(qcc_kx_scales(k, scales_at, p->n, &scales, &n));
+  QCC_TRY(qcc_kx_scales(k, scales_at, p->n, p->of_b, &scales, &n));
   if (qcc_kx_in(k, bias_at)) {
     if (qcc_tensor_count(k->in[bias_at]) != p->n) return qcc_kx_fail(k, QCC_DATA, "D-210", "bias has not one entry per column");
     bias = qcc_kx_f32(k, bias_at);
     if (!bias) return QCC_NOMEM;
   }
-  for (int64_t i = 0; i < count; ++i) y[i] = (float)acc[i] * (scale * scales[n > 1 ? i % p->n : 0]) + (bias ? bias[i % p->n] : 0.0f);
+  for (int64_t i = 0; i < count; ++i) y[i] = (float)acc[i] * (scale * column_scale(p, scales, n, i)) + (bias ? bias[i % p->n] : 0.0f);
   return QCC_OK;
 }
 
@@ -167,7 +192,7 @@ qcc_status qcc_kernel_matmul_integer_to_float(qcc_kargs *k) {
   QCC_TRY(plan(k, 0, 1, &p));
   p.out.dtype = k->in[2]->type.dtype;
   if (!qcc_kx_is_float(p.out.dtype)) return qcc_kx_no_type(k, p.out.dtype);
-  QCC_TRY(qcc_kx_scales(k, 2, 1, &scale, &one));
+  QCC_TRY(qcc_kx_scales(k, 2, 1, 1, &scale, &one));
   QCC_TRY(qcc_kx_out_f32(k, 0, &p.out, &y));
   if (!y) return QCC_OK;
   int32_t *acc = qcc_kscratch(k, (size_t)(qcc_kx_product(p.out.dim, 0, p.out.rank) + 1) * sizeof *acc);
@@ -204,7 +229,7 @@ qcc_status qcc_kernel_dynamic_quantize_matmul(qcc_kargs *k) {
   if (!y) return QCC_OK;
   const int16_t *a = qcc_kx_dynamic(k, k->in[0]->data, qcc_tensor_count(k->in[0]), &scale);
   if (!a) return QCC_NOMEM;
-  const int16_t *b = qcc_kx_centred(k, 1, 3, p.n, 1, &st);
+  const int16_t *b = qcc_kx_centred(k, 1, 3, (qcc_kx_share){p.n, 1, p.of_b}, &st);
   if (!b) return st;
   int32_t *acc = qcc_kscratch(k, (size_t)(qcc_kx_product(p.out.dim, 0, p.out.rank) + 1) * sizeof *acc);
   if (!acc) return QCC_NOMEM;
@@ -232,7 +257,8 @@ static qcc_status qgemm_form(qcc_kargs *k, qgemm *g) {
 static qcc_status qgemm_sums(qcc_kargs *k, const qgemm *g, int32_t *acc) {
   const qcc_tensor *c = qcc_kx_in(k, 6);
   qcc_status st;
-  const int16_t *a = qcc_kx_centred(k, 0, 2, 1, 1, &st), *b = a ? qcc_kx_centred(k, 3, 5, g->n, g->tb ? g->k : 1, &st) : NULL;
+  const int16_t *a = qcc_kx_centred(k, 0, 2, (qcc_kx_share){1, 1, 1}, &st),
+                *b = a ? qcc_kx_centred(k, 3, 5, (qcc_kx_share){g->n, g->tb ? g->k : 1, 1}, &st) : NULL;
   int16_t *at = g->ta ? qcc_kscratch(k, (size_t)(g->m * g->k + 1) * sizeof *at) : NULL;
   int16_t *bt = g->tb ? qcc_kscratch(k, (size_t)(g->n * g->k + 1) * sizeof *bt) : NULL;
   if (!a || !b) return st;
@@ -264,8 +290,8 @@ qcc_status qcc_kernel_qgemm(qcc_kargs *k) {
   QCC_TRY(qgemm_form(k, &g));
   if (zero && t != QCC_U8 && t != QCC_S8) return qcc_kx_no_type(k, t);
   if (zero && !qcc_kx_in(k, 7)) return qcc_kx_fail(k, QCC_DATA, "D-706", "input 7 is left out");
-  QCC_TRY(qcc_kx_scales(k, 1, 1, &sa, &na));
-  QCC_TRY(qcc_kx_scales(k, 4, g.n, &sb, &nb));
+  QCC_TRY(qcc_kx_scales(k, 1, 1, 1, &sa, &na));
+  QCC_TRY(qcc_kx_scales(k, 4, g.n, 1, &sb, &nb));
   if (zero) QCC_TRY(qcc_kx_params_of(k, 7, 8, &y));
   const qcc_type out = {.dtype = t, .rank = 2, .dim = {g.m, g.n}};
   QCC_TRY(qcc_kx_out(k, 0, &out, &to));

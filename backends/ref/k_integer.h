@@ -8,15 +8,19 @@
 
 /* c[m,n] = a[m,k] * b[k,n], row-major, wrapping in 32 bits. */
 void qcc_kx_int_gemm(int64_t m, int64_t n, int64_t k, const int16_t *a, const int16_t *b, int32_t *c);
-/* Elements minus their zero point. `zero` is input `zero_at` (absent: 0): one number, or one per index of the dim of size `lines`, of which
- * every `run` neighbours share one. NULL: no memory or a wrong size; *st says which. */
-int16_t *qcc_kx_centred(qcc_kargs *k, uint32_t input, uint32_t zero_at, int64_t lines, int64_t run, qcc_status *st);
+/* How zero points and scales are shared: one for all, one per index of the dim of size `lines`, of which every `run` neighbours share one, or
+ * the latter anew for each of `matrices` equal parts of the tensor. */
+typedef struct qcc_kx_share {
+  int64_t lines, run, matrices;
+} qcc_kx_share;
+/* Elements minus their zero point, input `zero_at` (absent: 0). NULL: no memory or a wrong size; *st says which. */
+int16_t *qcc_kx_centred(qcc_kargs *k, uint32_t input, uint32_t zero_at, qcc_kx_share s, qcc_status *st);
 /* Floats as u8 codes of their own range, minus the zero point. NULL: no memory, told. */
 int16_t *qcc_kx_dynamic(qcc_kargs *k, const float *x, int64_t n, float *scale);
 /* The same into given room: n bytes and n numbers. */
 void qcc_kx_dynamic_into(const qcc_simd *simd, const float *x, int64_t n, float *scale, uint8_t *code, int16_t *to);
-/* Scales of input `i`: one, or `lines` of them. */
-qcc_status qcc_kx_scales(qcc_kargs *k, uint32_t i, int64_t lines, const float **scale, int64_t *count) QCC_MUST_USE;
+/* Scales of input `i`: one, `lines`, or lines * matrices of them. */
+qcc_status qcc_kx_scales(qcc_kargs *k, uint32_t i, int64_t lines, int64_t matrices, const float **scale, int64_t *count) QCC_MUST_USE;
 /* One scale (input `scale_at`) and one zero point (input `zero_at`; left out: 0). */
 typedef struct qcc_kx_params {
   float scale;

@@ -76,9 +76,9 @@ static qcc_status convolve(qcc_kargs *k, const qconv *g, uint32_t x_zero, uint32
   }
   if (qcc_kx_in(k, x_zero) && qcc_tensor_count(k->in[x_zero]) != 1)
     return qcc_kx_fail(k, QCC_DATA, "D-870", "the input needs one zero point");
-  const int16_t *x = qcc_kx_centred(k, 0, x_zero, 1, 1, &st);
+  const int16_t *x = qcc_kx_centred(k, 0, x_zero, (qcc_kx_share){1, 1, 1}, &st);
   if (!x) return st;
-  const int16_t *w = qcc_kx_centred(k, w_at, w_zero, g->group * g->out_channels, g->depth, &st);
+  const int16_t *w = qcc_kx_centred(k, w_at, w_zero, (qcc_kx_share){g->group * g->out_channels, g->depth, 1}, &st);
   if (!w) return st;
   int16_t *patch = qcc_kscratch(k, (cells + 1) * sizeof *patch);
   if (!patch) return QCC_NOMEM;
@@ -115,9 +115,9 @@ qcc_status qcc_kernel_qlinear_conv(qcc_kargs *k) {
   if (bias && (bias->type.dtype != QCC_S32 || qcc_tensor_count(bias) != channels)) {
     return qcc_kx_fail(k, QCC_DATA, "D-770", "the bias must be %lld numbers of type s32", (long long)channels);
   }
-  QCC_TRY(qcc_kx_scales(k, 1, 1, &sx, &nx));
-  QCC_TRY(qcc_kx_scales(k, 4, channels, &sw, &nw));
-  QCC_TRY(qcc_kx_scales(k, 6, 1, &sy, &ny));
+  QCC_TRY(qcc_kx_scales(k, 1, 1, 1, &sx, &nx));
+  QCC_TRY(qcc_kx_scales(k, 4, channels, 1, &sw, &nw));
+  QCC_TRY(qcc_kx_scales(k, 6, 1, 1, &sy, &ny));
   g.type.dtype = t;
   if (last) g.type = qcc_channels_last(&g.type);
   QCC_TRY(qcc_kx_out(k, 0, &g.type, &out));

@@ -252,7 +252,7 @@ def matmul_integer_to_float(m):
     for i in range(2 * CASES):
         ta, tb = PAIRS[i % 3]
         a, b, columns = product_shapes(m)
-        per = m.pick((), (columns,)) if len(b) == 2 else ()
+        per = m.pick((), (columns,)) if len(b) == 2 else m.pick((), tuple(b[:-2]) + (1, columns))
         inputs = [m.data(m.codes(a, ta)), m.either(weight(m, b, tb)), m.const(m.scale()), m.const(m.scale(per)),
                   m.maybe(lambda: m.const(m.zero(ta))), m.maybe(lambda: m.const(weight(m, per, tb)))]
         m.node("MatMulIntegerToFloat", inputs + [m.maybe(lambda: m.const(m.floats(columns)))], what=(a, b, ta.__name__, tb.__name__))
@@ -263,7 +263,7 @@ def dynamic_quantize_matmul(m):
     for i in range(CASES):
         tb = (U8, S8)[i % 2]
         a, b, columns = product_shapes(m)
-        per = m.pick((), (columns,)) if len(b) == 2 else ()
+        per = m.pick((), (columns,)) if len(b) == 2 else m.pick((), tuple(b[:-2]) + (1, columns))
         inputs = [m.data(m.floats(a)), m.either(weight(m, b, tb)), m.const(m.scale(per)), m.maybe(lambda: m.const(weight(m, per, tb)))]
         m.node("DynamicQuantizeMatMul", inputs + [m.maybe(lambda: m.const(m.floats(columns)))], what=(a, b, tb.__name__))
 
@@ -546,7 +546,7 @@ def integer_products(m):
     for i in range(2 * CASES):
         ta, tb = PAIRS[i % 3]
         a, b, columns = product_shapes(m)
-        per = m.pick((), (columns,)) if len(b) == 2 else ()
+        per = m.pick((), (columns,)) if len(b) == 2 else m.pick((), tuple(b[:-2]) + (1, columns))
         inputs = [m.data(m.codes(a, ta)), m.either(weight(m, b, tb)), m.maybe(lambda: m.const(m.zero(ta))), m.maybe(lambda: m.const(weight(m, per, tb)))]
         m.node("MatMulInteger", inputs, domain="", what=(a, b, ta.__name__, tb.__name__))
         m.node("QLinearMatMul", [inputs[0], m.const(m.scale()), m.const(m.zero(ta)), inputs[1], m.const(m.scale(per)), m.const(weight(m, per, tb)),

@@ -108,9 +108,14 @@ static bool bias_of(const reader *r, int64_t count, qcc_iweights *w) {
   return true;
 }
 
-/* The type of the data: known from its zero point, else not packed. */
-static bool data_of(const reader *r, qcc_iform *x) {
+/* Type and zero point of the data. Of a MatMulInteger the zero point may come while running, with the codes it is for. */
+static bool data_of(const reader *r, qcc_iform *x, bool *late) {
   const qcc_tensor *z = input(r, r->at->x_zero);
+  const qcc_value *from = r->n->in[0].value, *zero = qcc_in(r->n, r->at->x_zero);
+  *late = r->n->op == QCC_OP_MATMUL_INTEGER && !z && zero && zero->def && zero->def->op == QCC_OP_DYNAMIC_QUANTIZE_LINEAR &&
+          from->def == zero->def && from->def_index == 0 && zero->def_index == 2;
+  x->type = QCC_U8;
+  if (*late) return true;
   if (!z || !is_byte(z)) return false;
   x->type = z->type.dtype;
   return zero_of(r, r->at->x_zero, 1, &x->zero);
@@ -120,7 +125,7 @@ static qcc_status pack(qcc_ipack *p, qcc_runner *r, const reader *at, const qcc_
   qcc_iweights w = {.at = t->data, .type = t->type.dtype};
   qcc_conv c;
   if (!form_of(at, &t->type, &c, &w) || !zero_of(at, at->at->w_zero, c.cout, &w.zero)) return QCC_OK;
-  if (!data_of(at, &p->x) || !bias_of(at, c.cout, &w)) return QCC_OK;
+  if (!data_of(at, &p->x, &w.late) || !bias_of(at, c.cout, &w)) return QCC_OK;
   float *scale = qcc_alloc_array(r->cx, (size_t)c.cout + 1, sizeof *scale);
   if (!scale) return QCC_NOMEM;
   w.scale = scale;

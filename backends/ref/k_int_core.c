@@ -86,15 +86,19 @@ static int32_t sum_of(const qcc_ipack *p, const qcc_iweights *w, size_t cin, siz
 }
 
 static uint8_t raw_zero(const qcc_iform *x) { return (uint8_t)(x->type == QCC_S8 ? x->zero + 128 : x->zero); }
+static bool is_raw(const qcc_ipack *p) { return p->way == QCC_BY_QUADS || p->way == QCC_BY_DOT; }
 
 static void fill_ends(qcc_ipack *p, const qcc_isimd *simd, const qcc_iweights *w, size_t groups, size_t cin, size_t padded) {
-  const bool raw = p->way == QCC_BY_QUADS || p->way == QCC_BY_DOT;
   for (size_t g = 0; g < groups; ++g) {
     for (size_t j = 0; j < padded; ++j) {
       const size_t k = p->way == QCC_DEPTHWISE ? qcc_idw_channel(simd, j) : j, o = g * p->width + k, at = g * padded + j;
       const bool real = k < p->width;
       uint32_t b = real && w->bias ? (uint32_t)w->bias[o] : 0;
-      if (real && raw) b -= (uint32_t)raw_zero(&p->x) * (uint32_t)sum_of(p, w, cin, o);
+      const int32_t sum = real && is_raw(p) ? sum_of(p, w, cin, o) : 0;
+      if (p->sum)
+        p->sum[at] = sum;
+      else
+        b -= (uint32_t)raw_zero(&p->x) * (uint32_t)sum;
       p->bias[at] = (int32_t)b;
       p->scale[at] = real ? w->scale[o] : 0.0f;
     }
@@ -124,13 +128,14 @@ qcc_status qcc_ipack_new(qcc_ipack *p, qcc_context *cx, const qcc_isimd *simd, q
   size_t bytes, ends, all;
   bool fits = qcc_mul_size(padded, p->taps * p->depth * 4, &bytes) && qcc_mul_size(bytes, groups, &bytes);
   if (deep) bytes = qcc_idw_room(simd, p->taps * p->positions, p->width) * sizeof(int16_t);
-  fits = fits && qcc_mul_size(groups * padded, sizeof *p->bias + sizeof *p->scale, &ends) && qcc_add_size(bytes, ends, &all);
+  fits = fits && qcc_mul_size(groups * padded, 2 * sizeof *p->bias + sizeof *p->scale, &ends) && qcc_add_size(bytes, ends, &all);
   if (!fits) return qcc_error(cx, QCC_LIMIT, "L-201", NULL, "packed weights are too large for this machine");
   p->at = qcc_alloc(cx, all + 1);
   if (!p->at) return QCC_NOMEM;
   p->bytes = all;
   p->bias = (int32_t *)(void *)((uint8_t *)p->at + bytes);
   p->scale = (float *)(void *)(p->bias + groups * padded);
+  if (w->late) p->sum = (int32_t *)(void *)(p->scale + groups * padded);
   fill_ends(p, simd, w, groups, cin, padded);
   if (deep) return fill_depthwise(p, cx, simd, w, (size_t)c->cout);
   for (size_t g = 0; g < groups; ++g) fill_panels(p, w, g, cin, nr, (uint8_t *)p->at + g * padded * p->taps * p->depth * 4);
@@ -141,30 +146,37 @@ qcc_status qcc_ipack_new(qcc_ipack *p, qcc_context *cx, const qcc_isimd *simd, q
 typedef struct iblock {
   qcc_worker *w;
   const qcc_ipack *p;
-  const void **a; /* [rows / MR][taps][MR] */
+  const qcc_iend *end; /* with bias and scale of all groups */
+  const void **a;      /* [rows / MR][taps][MR] */
   size_t rows, group;
   uint8_t *out; /* at the first column of the group */
   size_t ldc;   /* bytes */
 } iblock;
 
-static size_t out_bytes(const qcc_ipack *p) { return p->end.kind == QCC_TO_CODES ? 1 : 4; }
+static size_t out_bytes(const qcc_iend *e) { return e->kind == QCC_TO_CODES ? 1 : 4; }
+
+static qcc_iend own_end(const qcc_ipack *p) {
+  qcc_iend e = p->end;
+  e.bias = p->bias, e.scale = p->scale;
+  return e;
+}
 
 static void run_block(const iblock *b) {
   const qcc_ipack *p = b->p;
   const qcc_isimd *simd = b->w->isimd;
   void (*loop)(const qcc_itile *) = p->way == QCC_BY_PAIRS ? simd->pair : p->way == QCC_BY_DOT ? simd->dot : simd->quad;
   const size_t nr = simd->nr, padded = p->panels * nr, panel = p->taps * p->depth * nr * 4;
-  qcc_itile t = {.taps = p->taps, .depth = p->depth, .ldc = b->ldc, .end = p->end};
+  qcc_itile t = {.taps = p->taps, .depth = p->depth, .ldc = b->ldc, .end = *b->end};
   for (size_t j = 0; j < p->panels; ++j) {
     t.b = (const uint8_t *)p->at + (b->group * p->panels + j) * panel;
-    t.end.bias = p->bias + b->group * padded + j * nr;
-    t.end.scale = p->scale + b->group * padded + j * nr;
+    t.end.bias = b->end->bias + b->group * padded + j * nr;
+    t.end.scale = b->end->scale + b->group * padded + j * nr;
     t.n = (unsigned)(p->width - j * nr < nr ? p->width - j * nr : nr);
     for (size_t row = 0; row < b->rows; row += t.m) {
       const size_t left = b->rows - row;
       t.a = b->a + qcc_row_slot(b->rows, row) * p->taps;
       t.m = (unsigned)(left == QCC_MR + 1 ? 4 : left < QCC_MR ? left : QCC_MR);
-      t.out = b->out + row * b->ldc + j * nr * out_bytes(p);
+      t.out = b->out + row * b->ldc + j * nr * out_bytes(b->end);
       loop(&t);
     }
   }
@@ -174,10 +186,10 @@ static void run_block(const iblock *b) {
 static size_t elem_of(const qcc_ipack *p) { return p->way == QCC_BY_PAIRS || p->way == QCC_DEPTHWISE ? 2 : 1; }
 
 /* Codes as the loops read them. */
-static void convert(const qcc_worker *w, const qcc_ipack *p, void *to, const uint8_t *x, size_t n) {
+static void convert(const qcc_worker *w, const qcc_ipack *p, int32_t zero, void *to, const uint8_t *x, size_t n) {
   const bool sign = p->x.type == QCC_S8;
   if (elem_of(p) == 2)
-    w->isimd->widen(to, x, n, sign, p->x.zero);
+    w->isimd->widen(to, x, n, sign, zero);
   else if (sign)
     w->isimd->flip(to, x, n);
   else
@@ -194,28 +206,61 @@ static size_t block_rows(size_t rows, size_t row_bytes) {
   return rows < n ? rows : n;
 }
 
-/* `pitch`: numbers of a row of x. Reads of whole groups must not leave x, so odd rows are copied. */
-static qcc_status run_rows(qcc_worker *w, const qcc_ipack *p, size_t groups, size_t rows, size_t pitch, const uint8_t *x, uint8_t *y) {
-  const size_t elem = elem_of(p), step = block_rows(rows, pitch * elem), ldc = groups * p->width * out_bytes(p);
+typedef struct rows_of {
+  size_t groups, rows, pitch; /* pitch: numbers of a row of x */
+  const uint8_t *x;
+  uint8_t *y;
+  int32_t zero;
+  qcc_iend end;
+} rows_of;
+
+/* Reads of whole groups must not leave x, so odd rows are copied. */
+static qcc_status run_rows(qcc_worker *w, const qcc_ipack *p, const rows_of *r) {
+  const size_t elem = elem_of(p), step = block_rows(r->rows, r->pitch * elem), out = out_bytes(&r->end), ldc = r->groups * p->width * out;
   const bool copy = elem == 2 || p->x.type == QCC_S8 || p->run % 4;
   const void **a = qcc_scratch(w, padded_rows(step) * sizeof *a);
-  uint8_t *own = copy ? qcc_scratch(w, step * pitch * elem + SLACK) : NULL;
+  uint8_t *own = copy ? qcc_scratch(w, step * r->pitch * elem + SLACK) : NULL;
   if (!a || (copy && !own)) return QCC_NOMEM;
-  for (size_t r = 0; r < rows; r += step) {
-    iblock b = {.w = w, .p = p, .a = a, .rows = rows - r < step ? rows - r : step, .ldc = ldc};
-    if (copy) convert(w, p, own, x + r * pitch, b.rows * pitch);
-    const uint8_t *from = copy ? own : x + r * pitch;
-    for (b.group = 0; b.group < groups; ++b.group) {
-      for (size_t i = 0; i < b.rows; ++i) a[qcc_row_slot(b.rows, i)] = from + (i * pitch + b.group * p->run) * elem;
-      b.out = y + r * ldc + b.group * p->width * out_bytes(p);
+  for (size_t row = 0; row < r->rows; row += step) {
+    iblock b = {.w = w, .p = p, .end = &r->end, .a = a, .rows = r->rows - row < step ? r->rows - row : step, .ldc = ldc};
+    if (copy) convert(w, p, r->zero, own, r->x + row * r->pitch, b.rows * r->pitch);
+    const uint8_t *from = copy ? own : r->x + row * r->pitch;
+    for (b.group = 0; b.group < r->groups; ++b.group) {
+      for (size_t i = 0; i < b.rows; ++i) a[qcc_row_slot(b.rows, i)] = from + (i * r->pitch + b.group * p->run) * elem;
+      b.out = r->y + row * ldc + b.group * p->width * out;
       run_block(&b);
     }
   }
   return QCC_OK;
 }
 
-qcc_status qcc_idense_run(qcc_worker *w, const qcc_ipack *p, size_t rows, const uint8_t *x, uint8_t *y) {
-  return run_rows(w, p, 1, rows, p->run, x, y);
+/* Bias for this zero point of the data. */
+static qcc_status late_bias(qcc_worker *w, const qcc_ipack *p, rows_of *r, int32_t zero) {
+  const size_t padded = p->panels * w->isimd->nr;
+  const qcc_iform x = {.type = p->x.type, .zero = zero};
+  int32_t *bias = qcc_scratch(w, padded * sizeof *bias);
+  if (!bias) return QCC_NOMEM;
+  for (size_t j = 0; j < padded; ++j) bias[j] = (int32_t)((uint32_t)p->bias[j] - (uint32_t)raw_zero(&x) * (uint32_t)p->sum[j]);
+  r->zero = zero;
+  r->end.bias = bias;
+  return QCC_OK;
+}
+
+static qcc_status late_scale(qcc_worker *w, const qcc_ipack *p, rows_of *r, const qcc_ilate *late) {
+  const size_t padded = p->panels * w->isimd->nr;
+  float *scale = qcc_scratch(w, padded * sizeof *scale);
+  if (!scale) return QCC_NOMEM;
+  for (size_t j = 0; j < padded; ++j) scale[j] = late->scale[late->scales > 1 && j < p->width ? j : 0];
+  r->end.scale = scale;
+  r->end.kind = QCC_TO_FLOATS;
+  return QCC_OK;
+}
+
+qcc_status qcc_idense_run(qcc_worker *w, const qcc_ipack *p, size_t rows, const uint8_t *x, const qcc_ilate *late, uint8_t *y) {
+  rows_of r = {.groups = 1, .rows = rows, .pitch = p->run, .x = x, .y = y, .zero = p->x.zero, .end = own_end(p)};
+  if (late && late->zero) QCC_TRY(late_bias(w, p, &r, *late->zero));
+  if (late && late->scale) QCC_TRY(late_scale(w, p, &r, late));
+  return run_rows(w, p, &r);
 }
 
 /* ---- bands of input rows with their padding */
@@ -223,6 +268,7 @@ typedef struct band {
   qcc_worker *w;
   const qcc_conv *c;
   const qcc_ipack *p;
+  qcc_iend end;
   uint8_t *at;
   size_t elem, columns, pitch; /* pitch: bytes of a row */
   int64_t lines, rows;         /* of output, and of input for them */
@@ -242,7 +288,7 @@ static void fill_row(const band *b, uint8_t *to, const uint8_t *plane, int64_t r
   }
   const size_t left = (size_t)c->pad[2] * cin, width = (size_t)c->in[2] * cin, n = left + width < whole ? width : whole - left;
   memset(to, fill, left * b->elem);
-  convert(b->w, b->p, to + left * b->elem, plane + (size_t)row * width, n);
+  convert(b->w, b->p, b->p->x.zero, to + left * b->elem, plane + (size_t)row * width, n);
   memset(to + (left + n) * b->elem, fill, (whole - left - n) * b->elem);
 }
 
@@ -289,10 +335,11 @@ static void point(const band *b, size_t rows, size_t group) {
 
 static void dense_lines(const band *b, int64_t lines, uint8_t *y) {
   const qcc_conv *c = b->c;
-  iblock k = {.w = b->w, .p = b->p, .a = b->a, .rows = (size_t)(lines * c->out[2]), .ldc = (size_t)c->cout * out_bytes(b->p)};
+  const size_t out = out_bytes(&b->end);
+  iblock k = {.w = b->w, .p = b->p, .end = &b->end, .a = b->a, .rows = (size_t)(lines * c->out[2]), .ldc = (size_t)c->cout * out};
   for (k.group = 0; k.group < (size_t)c->group; ++k.group) {
     point(b, k.rows, k.group);
-    k.out = y + k.group * b->p->width * out_bytes(b->p);
+    k.out = y + k.group * b->p->width * out;
     run_block(&k);
   }
 }
@@ -303,7 +350,7 @@ static void depthwise_lines(const band *b, int64_t lines, uint8_t *y) {
   const int16_t *a[MAX_TAPS + 1];
   qcc_idwrun d = {.a = a, .w = b->p->at, .pairs = (taps + 1) / 2, .channels = channels, .count = (size_t)c->out[2]};
   d.step = (size_t)c->stride[2] * channels;
-  d.end = b->p->end, d.end.bias = b->p->bias, d.end.scale = b->p->scale;
+  d.end = b->end;
   for (int64_t line = 0; line < lines; ++line) {
     const int16_t **to = a;
     for (int64_t ky = 0; ky < c->kernel[1]; ++ky)
@@ -324,7 +371,7 @@ static int64_t lines_of(const qcc_conv *c, size_t pitch, bool deep) {
 }
 
 static qcc_status make_band(band *b, qcc_worker *w, const qcc_conv *c, const qcc_ipack *p) {
-  *b = (band){.w = w, .c = c, .p = p, .elem = elem_of(p)};
+  *b = (band){.w = w, .c = c, .p = p, .end = own_end(p), .elem = elem_of(p)};
   b->columns = (size_t)((c->out[2] - 1) * c->stride[2] + (c->kernel[2] - 1) * c->dilation[2] + 1);
   if (b->columns < (size_t)c->pad[2]) b->columns = (size_t)c->pad[2];
   b->pitch = b->columns * (size_t)c->cin * b->elem;
@@ -342,15 +389,22 @@ qcc_status qcc_iconv_run(qcc_worker *w, const qcc_conv *c, const qcc_ipack *p, c
   bool plain = p->way != QCC_DEPTHWISE;
   for (int d = 0; d < 3; ++d) plain = plain && c->kernel[d] == 1 && c->stride[d] == 1 && c->pad[d] == 0 && c->in[d] == c->out[d];
   const size_t in = (size_t)(c->in[0] * c->in[1] * c->in[2]), out = (size_t)(c->out[0] * c->out[1] * c->out[2]);
-  if (plain) return run_rows(w, p, (size_t)c->group, (size_t)c->batch * out, (size_t)c->cin, x, y);
+  const rows_of r = {.groups = (size_t)c->group,
+                     .rows = (size_t)c->batch * out,
+                     .pitch = (size_t)c->cin,
+                     .x = x,
+                     .y = y,
+                     .zero = p->x.zero,
+                     .end = own_end(p)};
+  if (plain) return run_rows(w, p, &r);
   band b;
   QCC_TRY(make_band(&b, w, c, p));
   for (int64_t image = 0; image < c->batch; ++image) {
     const uint8_t *plane = x + (size_t)image * in * (size_t)c->cin;
-    uint8_t *to = y + (size_t)image * out * (size_t)c->cout * out_bytes(p);
+    uint8_t *to = y + (size_t)image * out * (size_t)c->cout * out_bytes(&p->end);
     for (int64_t line = 0; line < c->out[1]; line += b.lines) {
       const int64_t lines = c->out[1] - line < b.lines ? c->out[1] - line : b.lines;
-      uint8_t *at = to + (size_t)(line * c->out[2] * c->cout) * out_bytes(p);
+      uint8_t *at = to + (size_t)(line * c->out[2] * c->cout) * out_bytes(&p->end);
       fill_band(&b, plane, line, lines);
       (p->way == QCC_DEPTHWISE ? depthwise_lines : dense_lines)(&b, lines, at);
     }

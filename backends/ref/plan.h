@@ -97,10 +97,11 @@ typedef struct qcc_planner {
   qcc_shape_plan *p;
   qcc_worker *w; /* runs what can be known now */
   const qcc_prog *prog;
-  bool *done;         /* by program index: known, folded or absorbed */
-  bool *fixed;        /* by program index: all types are static */
-  uint32_t *position; /* program index by node id */
-  uint32_t *into;     /* by program index: the step that absorbed the node; QCC_NO_STEP: none */
+  bool *done;               /* by program index: known, folded or absorbed */
+  bool *fixed;              /* by program index: all types are static */
+  uint32_t *position;       /* program index by node id */
+  uint32_t *into;           /* by program index: the step that absorbed the node; QCC_NO_STEP: none */
+  const qcc_node **tail_of; /* by program index of a Mul: the integer product that it ends; NULL: it is alone */
 } qcc_planner;
 qcc_status qcc_plan_types(qcc_planner *b, const qcc_tensor *inputs) QCC_MUST_USE; /* plan_types.c: types, known values */
 qcc_status qcc_plan_steps(qcc_planner *b) QCC_MUST_USE;                           /* plan_steps.c: steps, fusion, layout */
@@ -121,6 +122,8 @@ qcc_status qcc_step_start(qcc_planner *b, qcc_plan_step *s, qcc_step_kind kind, 
 qcc_status qcc_step_need(qcc_planner *b, uint32_t i, uint32_t id, bool last, uint32_t *out) QCC_MUST_USE;
 /* The one result of a step in this layout; a pinned one is written to a twin first and then turned. */
 qcc_status qcc_step_finish(qcc_planner *b, qcc_plan_step *s, const qcc_value *v, bool last) QCC_MUST_USE;
+/* The multiplication at the end of b->tail_of[i], together with it. */
+qcc_status qcc_plan_scaled(qcc_planner *b, uint32_t i) QCC_MUST_USE;
 /* Node `i` as a step on codes, when it has one. */
 qcc_status qcc_plan_codes(qcc_planner *b, uint32_t i, bool *did) QCC_MUST_USE;
 /* Values of this type may stand channels last. */

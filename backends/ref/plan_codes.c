@@ -41,6 +41,48 @@ static qcc_status push(qcc_planner *b, uint32_t i, const qcc_istep *how, const q
 }
 
 /* ---- products */
+static bool hidden(const qcc_planner *b, const qcc_value *v) {
+  return v->use_count == 1 && !v->output_uses && !at(b, v->id)->pinned && !at(b, v->id)->observed && qcc_only_user(v);
+}
+
+/* A sum that is nothing but cast to floats and multiplied by a scale, or by one per column, is made when the scales are there. */
+static bool defer(qcc_planner *b, uint32_t i) {
+  const qcc_node *n = b->prog->step[i].node;
+  if (n->op != QCC_OP_MATMUL_INTEGER || !hidden(b, n->out[0])) return false;
+  const qcc_node *cast = qcc_only_user(n->out[0]), *mul = NULL;
+  if (cast->op != QCC_OP_CAST || cast->graph != n->graph || type_of(b, cast->out[0])->dtype != QCC_F32 || !hidden(b, cast->out[0]))
+    return false;
+  mul = qcc_only_user(cast->out[0]);
+  if (mul->op != QCC_OP_MUL || mul->graph != n->graph || mul->in_count != 2 || !b->fixed[b->position[mul->id]]) return false;
+  const qcc_value *scale = mul->in[mul->in[0].value == cast->out[0]].value;
+  const qcc_type *t = type_of(b, scale), *y = type_of(b, mul->out[0]);
+  const int64_t columns = (int64_t)b->p->r->ipacks[n->id]->width;
+  if (t->dtype != QCC_F32 || t->rank > 1 || (t->rank == 1 && t->dim[0] != columns && t->dim[0] != 1)) return false;
+  if (!qcc_type_equal(y, type_of(b, cast->out[0]))) return false;
+  b->done[b->position[cast->id]] = true;
+  b->tail_of[b->position[mul->id]] = n;
+  at(b, n->out[0]->id)->where = at(b, cast->out[0]->id)->where = QCC_AT_NOWHERE;
+  return true;
+}
+
+qcc_status qcc_plan_scaled(qcc_planner *b, uint32_t i) {
+  const qcc_node *mul = b->prog->step[i].node, *n = b->tail_of[i];
+  const qcc_node *cast = qcc_only_user(n->out[0]);
+  const qcc_value *scale = mul->in[mul->in[0].value == cast->out[0]].value;
+  const qcc_ipack *pack = b->p->r->ipacks[n->id];
+  const qcc_istep how = {.kind = QCC_ISTEP_DENSE, .pack = pack, .late_zero = pack->sum != NULL, .late_scale = true};
+  qcc_plan_step s;
+  uint32_t k = 0;
+  QCC_TRY(qcc_step_start(b, &s, QCC_STEP_CODES, i, how.late_zero ? 3 : 2, 1));
+  s.codes = qcc_arena_copy(&b->p->mem, &how, sizeof how);
+  if (!s.codes) return QCC_NOMEM;
+  QCC_TRY(qcc_step_need(b, i, n->in[0].value->id, false, &s.in[k++]));
+  b->into[b->position[n->id]] = b->into[b->position[cast->id]] = (uint32_t)b->p->step.n;
+  if (how.late_zero) s.in[k++] = n->in[2].value->id;
+  s.in[k] = scale->id;
+  return qcc_step_finish(b, &s, mul->out[0], false);
+}
+
 static qcc_status product(qcc_planner *b, uint32_t i, bool *did) {
   const qcc_node *n = b->prog->step[i].node;
   const qcc_ipack *pack = b->p->r->ipacks[n->id];
@@ -49,8 +91,10 @@ static qcc_status product(qcc_planner *b, uint32_t i, bool *did) {
   qcc_istep how = {.kind = QCC_ISTEP_DENSE, .pack = pack};
   if (!pack || !on_codes(b, n->in[0].value) || x->dtype != pack->x.type) return QCC_OK;
   if (n->op != QCC_OP_QLINEAR_CONV) {
+    how.late_zero = pack->sum != NULL;
     *did = x->rank > 0 && x->dim[x->rank - 1] == (int64_t)pack->run;
-    return *did ? push(b, i, &how, &like, 1, 1, false, false) : QCC_OK;
+    if (*did && defer(b, i)) return QCC_OK;
+    return *did ? push(b, i, &how, &like, 2, how.late_zero ? 2 : 1, false, false) : QCC_OK;
   }
   const qcc_type *w = &b->p->r->consts[n->in[3].value->id].type;
   qcc_window win;

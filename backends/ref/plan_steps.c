@@ -290,6 +290,7 @@ static qcc_status plan_node(qcc_planner *b, uint32_t i) {
   qcc_status st = QCC_OK;
   bool did = false, last;
   if (!b->fixed[i]) return kernel_step(b, i, QCC_STEP_DYNAMIC);
+  if (b->tail_of[i]) return qcc_plan_scaled(b, i);
   if (!only_first(n) || at(b, n->out[0]->id)->bytes == 0) return kernel_step(b, i, QCC_STEP_KERNEL);
   if (conv_step(b, n, &s, &st)) return st == QCC_OK ? fast_step(b, &s, QCC_STEP_CONV, i, true) : st;
   if (dense_step(b, n)) return fast_step(b, &s, QCC_STEP_DENSE, i, false);

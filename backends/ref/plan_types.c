@@ -237,7 +237,8 @@ static qcc_status build(qcc_shape_plan *p, qcc_worker *w, const qcc_tensor *inpu
   b.fixed = qcc_arena_array(&p->mem, (size_t)b.prog->count + 1, sizeof *b.fixed);
   b.position = qcc_arena_array(&p->mem, (size_t)p->r->g->next_node_id + 1, sizeof *b.position);
   b.into = qcc_arena_array(&p->mem, (size_t)b.prog->count + 1, sizeof *b.into);
-  if (!b.done || !b.fixed || !b.position || !b.into) return QCC_NOMEM;
+  b.tail_of = qcc_arena_array(&p->mem, (size_t)b.prog->count + 1, sizeof *b.tail_of);
+  if (!b.done || !b.fixed || !b.position || !b.into || !b.tail_of) return QCC_NOMEM;
   for (uint32_t i = 0; i < b.prog->count; ++i) {
     b.position[b.prog->step[i].node->id] = i;
     b.into[i] = QCC_NO_STEP;

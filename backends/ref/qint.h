@@ -25,6 +25,7 @@ struct qcc_ipack {
   void *at;      /* weights, then bias and scale; one allocation */
   int32_t *bias; /* by group, padded to panels */
   float *scale;
+  int32_t *sum;                /* of the weights of a column, when the zero point of the data is known while running; else NULL */
   size_t bytes, width, panels; /* of one group */
   size_t taps, depth;          /* of a tile; depth: groups of 4 bytes */
   size_t positions, run;       /* of one tap: positions of the kernel, numbers */
@@ -40,6 +41,7 @@ typedef struct qcc_iweights {
   size_t by[3];
   const int32_t *bias; /* NULL: none */
   const float *scale;  /* by column */
+  bool late;           /* the zero point of the data comes while running */
 } qcc_iweights;
 
 /* `c` needs kernel, dilation, cin, cout, group. Free with qcc_free(cx, p->at). */
@@ -47,7 +49,13 @@ qcc_status qcc_ipack_new(qcc_ipack *p, qcc_context *cx, const qcc_isimd *simd, q
                          const qcc_iweights *w) QCC_MUST_USE;
 /* Three-dimensional convolutions have no fast step. */
 qcc_status qcc_iconv_run(qcc_worker *w, const qcc_conv *c, const qcc_ipack *p, const uint8_t *x, uint8_t *y) QCC_MUST_USE;
-qcc_status qcc_idense_run(qcc_worker *w, const qcc_ipack *p, size_t rows, const uint8_t *x, uint8_t *y) QCC_MUST_USE;
+/* What may come while running: the zero point of the data, and scales that make floats of the sums (NULL: the pack's own). */
+typedef struct qcc_ilate {
+  const int32_t *zero;
+  const float *scale;
+  size_t scales; /* one, or one per column */
+} qcc_ilate;
+qcc_status qcc_idense_run(qcc_worker *w, const qcc_ipack *p, size_t rows, const uint8_t *x, const qcc_ilate *late, uint8_t *y) QCC_MUST_USE;
 
 /* Packs a node with constant weights and parameters (inputs as far as they are constant); other nodes stay without: NULL. */
 qcc_status qcc_ipack_node(qcc_ipack **out, qcc_runner *r, const qcc_node *n, const qcc_tensor *const *in) QCC_MUST_USE;
@@ -69,7 +77,8 @@ typedef enum qcc_istep_kind {
 typedef struct qcc_istep {
   qcc_istep_kind kind;
   const qcc_ipack *pack;
-  bool sign; /* codes that are read are s8 */
+  bool late_zero, late_scale; /* DENSE: inputs behind the data */
+  bool sign;                  /* codes that are read are s8 */
   qcc_iadd add;
   qcc_iend end; /* QUANTIZE, MEAN */
   float scale;  /* MEAN: factor of the sum; QUANTIZE, DEQUANTIZE */

@@ -100,13 +100,28 @@ static void combine(const call *k) {
   (k->how->kind == QCC_ISTEP_ADD ? k->w->isimd->add : k->w->isimd->mul)(k->y, k->x, b, k->count, &k->how->add);
 }
 
+static qcc_status dense(const call *k) {
+  uint32_t at = 1;
+  int32_t zero;
+  qcc_ilate late = {.zero = NULL};
+  if (k->how->late_zero) {
+    zero = (int32_t)qcc_tensor_get_s64(qcc_step_value(k->w, k->s->in[at++]), 0);
+    late.zero = &zero;
+  }
+  if (k->how->late_scale) {
+    const qcc_tensor *t = qcc_step_value(k->w, k->s->in[at]);
+    late.scale = t->data, late.scales = (size_t)qcc_tensor_count(t);
+  }
+  return qcc_idense_run(k->w, k->how->pack, k->count / k->how->pack->run, k->x, &late, k->y);
+}
+
 qcc_status qcc_istep_run(qcc_worker *w, const qcc_plan_step *s) {
   call k = {.w = w, .s = s, .how = s->codes, .in = qcc_step_value(w, s->in[0])};
   k.x = k.in->data, k.y = (uint8_t *)(uintptr_t)w->slot[s->out[0]].data;
   k.count = (size_t)qcc_tensor_count(k.in);
   switch (k.how->kind) {
     case QCC_ISTEP_CONV: return qcc_iconv_run(w, &s->conv, k.how->pack, k.x, k.y);
-    case QCC_ISTEP_DENSE: return qcc_idense_run(w, k.how->pack, k.count / k.how->pack->run, k.x, k.y);
+    case QCC_ISTEP_DENSE: return dense(&k);
     case QCC_ISTEP_MEAN: return mean(&k);
     case QCC_ISTEP_ADD:
     case QCC_ISTEP_MUL: combine(&k); break;

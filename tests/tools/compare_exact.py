@@ -167,7 +167,7 @@ def main():
     parser.add_argument("names", nargs="*")
     parser.add_argument("--calib")
     parser.add_argument("--samples", type=int, default=8)
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     ok, seen = True, False
     for name in args.names or MODELS:
         path = os.path.join(args.models, MODELS[name])

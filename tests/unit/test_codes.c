@@ -247,6 +247,39 @@ static void check_conv(qcc_context *cx, const qcc_isimd *simd, const conv_case *
   free(x), free(w), free(y), free(bias), free(scale);
 }
 
+/* ---- products of matrices whose zero point and scales come late */
+static void check_late(qcc_context *cx, const qcc_isimd *simd, qcc_arithmetic how, int64_t rows, int64_t depth, int64_t columns, bool one) {
+  const conv_case k = {.c = {.batch = 1,
+                             .in = {1, 1, rows},
+                             .out = {1, 1, rows},
+                             .kernel = {1, 1, 1},
+                             .stride = {1, 1, 1},
+                             .dilation = {1, 1, 1},
+                             .cin = depth,
+                             .cout = columns,
+                             .group = 1},
+                       .x = {QCC_U8, 77},
+                       .w = QCC_S8,
+                       .how = how};
+  uint8_t *x = random_bytes((size_t)(rows * depth), 5), *w = random_bytes((size_t)(depth * columns), 6);
+  float *scale = malloc((size_t)columns * sizeof *scale), *y = malloc((size_t)(rows * columns) * sizeof *y);
+  assert_true(scale && y);
+  for (int64_t j = 0; j < columns; ++j) scale[j] = 0.001f * (float)(j + 1);
+  qcc_ipack p = {.x = {QCC_U8, 0}, .end = {.kind = QCC_TO_SUMS}};
+  const qcc_iweights weights = {.at = w, .type = QCC_S8, .by = {(size_t)depth, 1, 1}, .scale = scale, .late = true};
+  assert_int_equal(qcc_ipack_new(&p, cx, simd, how, &k.c, &weights), QCC_OK);
+  const qcc_ilate late = {.zero = &k.x.zero, .scale = scale, .scales = one ? 1 : (size_t)columns};
+  qcc_worker worker = {.cx = cx, .simd = qcc_simd_choose(), .isimd = simd};
+  assert_int_equal(qcc_idense_run(&worker, &p, (size_t)rows, x, &late, (uint8_t *)y), QCC_OK);
+  for (int64_t i = 0; i < rows * columns; ++i) {
+    const float want = (float)naive_sum(&k, x, w, i % columns, 0, i / columns) * scale[one ? 0 : i % columns];
+    assert_memory_equal(&y[i], &want, sizeof want);
+  }
+  qcc_scratch_free(&worker);
+  qcc_free(cx, p.at);
+  free(x), free(w), free(scale), free(y);
+}
+
 static qcc_context *new_context(void) {
   qcc_context *cx = NULL;
   const qcc_host host = {.log = NULL};
@@ -265,6 +298,16 @@ static void test_convolution(void **state) {
       for (k.how = QCC_AS_EXACT; k.how <= QCC_AS_SATURATING; ++k.how) check_conv(cx, qcc_isimd_at(isa), &k, (uint32_t)i);
     }
   }
+  qcc_context_free(cx);
+}
+
+static void test_late(void **state) {
+  (void)state;
+  qcc_context *cx = new_context();
+  for (unsigned isa = 0; qcc_isimd_at(isa); ++isa)
+    for (int64_t n = 1; n < 60; n += 13)
+      for (int how = QCC_AS_EXACT; how <= QCC_AS_SATURATING; ++how)
+        check_late(cx, qcc_isimd_at(isa), (qcc_arithmetic)how, 60 / n, n, 61 - n, n % 2);
   qcc_context_free(cx);
 }
 
@@ -346,8 +389,8 @@ static void test_runs(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_tiles),       cmocka_unit_test(test_saturation),   cmocka_unit_test(test_ties),
-      cmocka_unit_test(test_convolution), cmocka_unit_test(test_safe_weights), cmocka_unit_test(test_runs),
+      cmocka_unit_test(test_tiles), cmocka_unit_test(test_saturation),   cmocka_unit_test(test_ties), cmocka_unit_test(test_convolution),
+      cmocka_unit_test(test_late),  cmocka_unit_test(test_safe_weights), cmocka_unit_test(test_runs),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

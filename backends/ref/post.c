@@ -85,15 +85,21 @@ void *qcc_scratch(qcc_worker *w, size_t bytes) {
 
 qcc_scratch_mark qcc_scratch_here(const qcc_worker *w) { return (qcc_scratch_mark){w->scratch, w->scratch ? w->scratch->used : 0}; }
 
-/* At the bottom of the stack several blocks become one the next time, and huge ones are given back. */
-void qcc_scratch_back(qcc_worker *w, qcc_scratch_mark m) {
+static size_t held(const qcc_worker *w) {
   size_t sum = 0;
+  for (const qcc_scratch_block *b = w->scratch; b; b = b->next) sum += b->size;
+  return sum;
+}
+
+/* At the bottom of the stack several blocks become one the next time, and huge ones are given back. Blocks that an inner mark frees count,
+ * too, or a step that runs in parts would take its memory anew for every part. */
+void qcc_scratch_back(qcc_worker *w, qcc_scratch_mark m) {
+  const size_t sum = held(w);
   const qcc_scratch_block *marked = w->scratch; /* an inner mark at the bottom may have given the marked block back already */
   while (marked && marked != m.block) marked = marked->next;
   bool bottom = !marked || (!marked->next && m.used == 0);
-  if (bottom && w->scratch && (w->scratch->next || w->scratch->size > KEEP_BLOCK)) {
-    for (qcc_scratch_block *b = w->scratch; b; b = b->next) sum += b->size;
-    w->scratch_want = sum > KEEP_BLOCK ? 0 : sum;
+  if (w->scratch && w->scratch->next && sum > w->scratch_want) w->scratch_want = sum > KEEP_BLOCK ? 0 : sum;
+  if (bottom && w->scratch && (w->scratch->next || w->scratch->size > KEEP_BLOCK || w->scratch->size < w->scratch_want)) {
     qcc_scratch_free(w);
     return;
   }

@@ -26,9 +26,9 @@ static qcc_iend end_of(qcc_dtype t, int32_t zero) {
 }
 
 /* ---- pushing */
-/* The step with inputs `first`, `first + stride`, ... in one layout. */
-static qcc_status push(qcc_planner *b, uint32_t i, const qcc_istep *how, const qcc_plan_step *like, uint32_t stride, uint32_t count,
-                       bool last, bool last_out) {
+/* The step with inputs `first`, `first + stride`, ... in one layout, and its result. */
+static qcc_status push_to(qcc_planner *b, uint32_t i, const qcc_istep *how, const qcc_plan_step *like, uint32_t stride, uint32_t count,
+                          bool last, const qcc_value *to, bool last_out) {
   const qcc_node *n = b->prog->step[i].node;
   const uint32_t first = how->kind == QCC_ISTEP_CONCAT ? 2 : 0;
   qcc_plan_step s;
@@ -37,14 +37,19 @@ static qcc_status push(qcc_planner *b, uint32_t i, const qcc_istep *how, const q
   s.codes = qcc_arena_copy(&b->p->mem, how, sizeof *how);
   if (!s.codes) return QCC_NOMEM;
   for (uint32_t k = 0; k < count; ++k) QCC_TRY(qcc_step_need(b, i, n->in[first + k * stride].value->id, last, &s.in[k]));
-  return qcc_step_finish(b, &s, n->out[0], last_out);
+  return qcc_step_finish(b, &s, to, last_out);
 }
 
-/* ---- products */
+static qcc_status push(qcc_planner *b, uint32_t i, const qcc_istep *how, const qcc_plan_step *like, uint32_t stride, uint32_t count,
+                       bool last, bool last_out) {
+  return push_to(b, i, how, like, stride, count, last, b->prog->step[i].node->out[0], last_out);
+}
+
 static bool hidden(const qcc_planner *b, const qcc_value *v) {
   return v->use_count == 1 && !v->output_uses && !at(b, v->id)->pinned && !at(b, v->id)->observed && qcc_only_user(v);
 }
 
+/* ---- products */
 /* A sum that is nothing but cast to floats and multiplied by a scale, or by one per column, is made when the scales are there. */
 static bool defer(qcc_planner *b, uint32_t i) {
   const qcc_node *n = b->prog->step[i].node;
@@ -106,22 +111,29 @@ static qcc_status product(qcc_planner *b, uint32_t i, bool *did) {
 }
 
 /* ---- two operands of one shape */
-static qcc_status binary(qcc_planner *b, uint32_t i, bool *did) {
-  const qcc_node *n = b->prog->step[i].node;
+/* The step of QLinearAdd or QLinearMul, when parameters are known. */
+static bool pair_step(const qcc_planner *b, const qcc_node *n, qcc_istep *how) {
   const qcc_value *x = n->in[0].value, *y = qcc_in(n, 3);
   const bool product = n->op == QCC_OP_MS_QLINEAR_MUL;
   float sa, sb, sc;
   int32_t za, zb, zc;
-  if (!on_codes(b, x) || !on_codes(b, y) || !qcc_type_equal(type_of(b, x), type_of(b, y))) return QCC_OK;
-  if (!params(b, n, 1, 2, &sa, &za) || !params(b, n, 4, 5, &sb, &zb) || !params(b, n, 6, 7, &sc, &zc)) return QCC_OK;
-  qcc_istep how = {.kind = product ? QCC_ISTEP_MUL : QCC_ISTEP_ADD};
-  how.add = (qcc_iadd){.ra = sa / sc, .rb = sb / sc, .zero_a = za, .zero_b = zb, .zero = zc, .sign = type_of(b, x)->dtype == QCC_S8};
+  if (!on_codes(b, x) || !on_codes(b, y) || !qcc_type_equal(type_of(b, x), type_of(b, y))) return false;
+  if (!params(b, n, 1, 2, &sa, &za) || !params(b, n, 4, 5, &sb, &zb) || !params(b, n, 6, 7, &sc, &zc)) return false;
+  *how = (qcc_istep){.kind = product ? QCC_ISTEP_MUL : QCC_ISTEP_ADD};
+  how->add = (qcc_iadd){.ra = sa / sc, .rb = sb / sc, .zero_a = za, .zero_b = zb, .zero = zc, .sign = type_of(b, x)->dtype == QCC_S8};
   if (product)
-    how.add.ra = sa * sb / sc;
+    how->add.ra = sa * sb / sc;
   else
-    how.add.fixed = (float)zc - fmaf(how.add.ra, (float)za, how.add.rb * (float)zb);
-  const bool last = at(b, x->id)->last || at(b, y->id)->last;
-  *did = true;
+    how->add.fixed = (float)zc - fmaf(how->add.ra, (float)za, how->add.rb * (float)zb);
+  return true;
+}
+
+static qcc_status binary(qcc_planner *b, uint32_t i, bool *did) {
+  const qcc_node *n = b->prog->step[i].node;
+  qcc_istep how;
+  *did = pair_step(b, n, &how);
+  if (!*did) return QCC_OK;
+  const bool last = at(b, n->in[0].value->id)->last || at(b, n->in[3].value->id)->last;
   return push(b, i, &how, &(qcc_plan_step){.count_pads = false}, 3, 2, last, last);
 }
 
@@ -143,6 +155,24 @@ static qcc_status fill_table(qcc_planner *b, const qcc_node *n, const qcc_tensor
   return st;
 }
 
+/* x op f(x) is a function of one code, too: takes it into the table of f. */
+static const qcc_value *with_itself(qcc_planner *b, const qcc_node *n, uint8_t *table) {
+  const qcc_value *x = n->in[0].value, *f = n->out[0];
+  const qcc_node *m = hidden(b, f) ? qcc_only_user(f) : NULL;
+  uint8_t codes[256], of_f[256];
+  qcc_istep how;
+  if (!m || (m->op != QCC_OP_MS_QLINEAR_ADD && m->op != QCC_OP_MS_QLINEAR_MUL) || m->graph != n->graph || !pair_step(b, m, &how)) return f;
+  const bool first = m->in[0].value == x, fits = first ? m->in[3].value == f : m->in[3].value == x;
+  if (!fits || !b->fixed[b->position[m->id]]) return f;
+  for (int k = 0; k < 256; ++k) codes[k] = (uint8_t)k;
+  memcpy(of_f, table, sizeof of_f);
+  (m->op == QCC_OP_MS_QLINEAR_ADD ? b->w->isimd->add : b->w->isimd->mul)(table, first ? codes : of_f, first ? of_f : codes, 256, &how.add);
+  b->done[b->position[m->id]] = true;
+  b->into[b->position[m->id]] = (uint32_t)b->p->step.n;
+  at(b, f->id)->where = QCC_AT_NOWHERE;
+  return m->out[0];
+}
+
 static qcc_status unary(qcc_planner *b, uint32_t i, bool *did) {
   const qcc_node *n = b->prog->step[i].node;
   const qcc_tensor *in[5] = {NULL}, shell = {.type = *type_of(b, n->in[0].value)};
@@ -159,7 +189,7 @@ static qcc_status unary(qcc_planner *b, uint32_t i, bool *did) {
   const qcc_istep how = {.kind = QCC_ISTEP_TABLE, .table = (const uint8_t(*)[256])(const void *)table};
   const bool last = at(b, n->in[0].value->id)->last;
   *did = true;
-  return push(b, i, &how, &(qcc_plan_step){.count_pads = false}, 1, 1, last, last);
+  return push_to(b, i, &how, &(qcc_plan_step){.count_pads = false}, 1, 1, last, with_itself(b, n, table), last);
 }
 
 static qcc_status concat(qcc_planner *b, uint32_t i, bool *did) {

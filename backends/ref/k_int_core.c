@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "backends/ref/qint.h"
+#include "backends/ref/team.h"
 
 enum { BAND_BYTES = 96 * 1024, BLOCK_BYTES = 48 * 1024, LEAST_BLOCK = 48, MAX_BLOCK = 240, SLACK = 256, MAX_TAPS = 128 };
 
@@ -214,24 +215,39 @@ typedef struct rows_of {
   qcc_iend end;
 } rows_of;
 
+typedef struct rows_run {
+  const qcc_ipack *p;
+  const rows_of *r;
+  size_t step; /* rows of a part */
+} rows_run;
+
 /* Reads of whole groups must not leave x, so odd rows are copied. */
-static qcc_status run_rows(qcc_worker *w, const qcc_ipack *p, const rows_of *r) {
-  const size_t elem = elem_of(p), step = block_rows(r->rows, r->pitch * elem), out = out_bytes(&r->end), ldc = r->groups * p->width * out;
+static qcc_status rows_part(qcc_worker *w, size_t index, void *user) {
+  const rows_run *run = user;
+  const rows_of *r = run->r;
+  const qcc_ipack *p = run->p;
+  const size_t elem = elem_of(p), row = index * run->step, rows = r->rows - row < run->step ? r->rows - row : run->step;
+  const size_t out = out_bytes(&r->end), ldc = r->groups * p->width * out;
   const bool copy = elem == 2 || p->x.type == QCC_S8 || p->run % 4;
-  const void **a = qcc_scratch(w, padded_rows(step) * sizeof *a);
-  uint8_t *own = copy ? qcc_scratch(w, step * r->pitch * elem + SLACK) : NULL;
+  const void **a = qcc_scratch(w, padded_rows(rows) * sizeof *a);
+  uint8_t *own = copy ? qcc_scratch(w, rows * r->pitch * elem + SLACK) : NULL;
   if (!a || (copy && !own)) return QCC_NOMEM;
-  for (size_t row = 0; row < r->rows; row += step) {
-    iblock b = {.w = w, .p = p, .end = &r->end, .a = a, .rows = r->rows - row < step ? r->rows - row : step, .ldc = ldc};
-    if (copy) convert(w, p, r->zero, own, r->x + row * r->pitch, b.rows * r->pitch);
-    const uint8_t *from = copy ? own : r->x + row * r->pitch;
-    for (b.group = 0; b.group < r->groups; ++b.group) {
-      for (size_t i = 0; i < b.rows; ++i) a[qcc_row_slot(b.rows, i)] = from + (i * r->pitch + b.group * p->run) * elem;
-      b.out = r->y + row * ldc + b.group * p->width * out;
-      run_block(&b);
-    }
+  if (copy) convert(w, p, r->zero, own, r->x + row * r->pitch, rows * r->pitch);
+  const uint8_t *from = copy ? own : r->x + row * r->pitch;
+  iblock b = {.w = w, .p = p, .end = &r->end, .a = a, .rows = rows, .ldc = ldc};
+  for (b.group = 0; b.group < r->groups; ++b.group) {
+    for (size_t i = 0; i < rows; ++i) a[qcc_row_slot(rows, i)] = from + (i * r->pitch + b.group * p->run) * elem;
+    b.out = r->y + row * ldc + b.group * p->width * out;
+    run_block(&b);
   }
   return QCC_OK;
+}
+
+static qcc_status run_rows(qcc_worker *w, const qcc_ipack *p, const rows_of *r) {
+  rows_run run = {.p = p, .r = r, .step = block_rows(r->rows, r->pitch * elem_of(p))};
+  if (!r->rows) return QCC_OK;
+  const double work = (double)r->rows * (double)(r->groups * p->width * p->run);
+  return qcc_team_run(w, work, (r->rows + run.step - 1) / run.step, rows_part, &run);
 }
 
 /* Bias for this zero point of the data. */
@@ -271,7 +287,6 @@ typedef struct band {
   qcc_iend end;
   uint8_t *at;
   size_t elem, columns, pitch; /* pitch: bytes of a row */
-  int64_t lines, rows;         /* of output, and of input for them */
   const void **a;              /* pointers of a block, or of the taps */
   uint8_t *patch;              /* whole kernels one behind the other; NULL: tap by tap */
 } band;
@@ -370,14 +385,21 @@ static int64_t lines_of(const qcc_conv *c, size_t pitch, bool deep) {
   return lines < c->out[1] ? lines : c->out[1];
 }
 
-static qcc_status make_band(band *b, qcc_worker *w, const qcc_conv *c, const qcc_ipack *p) {
-  *b = (band){.w = w, .c = c, .p = p, .end = own_end(p), .elem = elem_of(p)};
-  b->columns = (size_t)((c->out[2] - 1) * c->stride[2] + (c->kernel[2] - 1) * c->dilation[2] + 1);
-  if (b->columns < (size_t)c->pad[2]) b->columns = (size_t)c->pad[2];
-  b->pitch = b->columns * (size_t)c->cin * b->elem;
-  b->lines = lines_of(c, b->pitch, p->way == QCC_DEPTHWISE);
-  b->at = qcc_scratch(w, (size_t)rows_for(c, b->lines) * b->pitch + SLACK);
-  const size_t rows = padded_rows((size_t)(b->lines * c->out[2]));
+typedef struct band_run {
+  const qcc_conv *c;
+  const qcc_ipack *p;
+  const uint8_t *x;
+  uint8_t *y;
+  size_t columns, pitch;
+  int64_t lines, bands; /* of a part; of an image */
+} band_run;
+
+static qcc_status make_band(band *b, qcc_worker *w, const band_run *run) {
+  const qcc_conv *c = run->c;
+  const qcc_ipack *p = run->p;
+  *b = (band){.w = w, .c = c, .p = p, .end = own_end(p), .elem = elem_of(p), .columns = run->columns, .pitch = run->pitch};
+  b->at = qcc_scratch(w, (size_t)rows_for(c, run->lines) * b->pitch + SLACK);
+  const size_t rows = padded_rows((size_t)(run->lines * c->out[2]));
   b->a = qcc_scratch(w, rows * p->taps * sizeof *b->a);
   const bool patches =
       p->way == QCC_BY_QUADS && p->taps == 1 && p->positions > (size_t)(c->group == 1 && c->dilation[2] == 1 ? c->kernel[2] : 1);
@@ -385,29 +407,32 @@ static qcc_status make_band(band *b, qcc_worker *w, const qcc_conv *c, const qcc
   return b->at && b->a && (b->patch || !patches) ? QCC_OK : QCC_NOMEM;
 }
 
+static qcc_status band_part(qcc_worker *w, size_t index, void *user) {
+  const band_run *run = user;
+  const qcc_conv *c = run->c;
+  const int64_t image = (int64_t)index / run->bands, line = (int64_t)index % run->bands * run->lines;
+  const int64_t lines = c->out[1] - line < run->lines ? c->out[1] - line : run->lines;
+  const size_t pixel = (size_t)((image * c->out[1] + line) * c->out[2]);
+  band b;
+  QCC_TRY(make_band(&b, w, run));
+  fill_band(&b, run->x + (size_t)(image * c->in[1] * c->in[2] * c->cin), line, lines);
+  (run->p->way == QCC_DEPTHWISE ? depthwise_lines : dense_lines)(&b, lines, run->y + pixel * (size_t)c->cout * out_bytes(&b.end));
+  return QCC_OK;
+}
+
 qcc_status qcc_iconv_run(qcc_worker *w, const qcc_conv *c, const qcc_ipack *p, const uint8_t *x, uint8_t *y) {
   bool plain = p->way != QCC_DEPTHWISE;
   for (int d = 0; d < 3; ++d) plain = plain && c->kernel[d] == 1 && c->stride[d] == 1 && c->pad[d] == 0 && c->in[d] == c->out[d];
-  const size_t in = (size_t)(c->in[0] * c->in[1] * c->in[2]), out = (size_t)(c->out[0] * c->out[1] * c->out[2]);
-  const rows_of r = {.groups = (size_t)c->group,
-                     .rows = (size_t)c->batch * out,
-                     .pitch = (size_t)c->cin,
-                     .x = x,
-                     .y = y,
-                     .zero = p->x.zero,
-                     .end = own_end(p)};
+  const size_t out = (size_t)(c->batch * c->out[0] * c->out[1] * c->out[2]);
+  const rows_of r = {
+      .groups = (size_t)c->group, .rows = out, .pitch = (size_t)c->cin, .x = x, .y = y, .zero = p->x.zero, .end = own_end(p)};
   if (plain) return run_rows(w, p, &r);
-  band b;
-  QCC_TRY(make_band(&b, w, c, p));
-  for (int64_t image = 0; image < c->batch; ++image) {
-    const uint8_t *plane = x + (size_t)image * in * (size_t)c->cin;
-    uint8_t *to = y + (size_t)image * out * (size_t)c->cout * out_bytes(&p->end);
-    for (int64_t line = 0; line < c->out[1]; line += b.lines) {
-      const int64_t lines = c->out[1] - line < b.lines ? c->out[1] - line : b.lines;
-      uint8_t *at = to + (size_t)(line * c->out[2] * c->cout) * out_bytes(&p->end);
-      fill_band(&b, plane, line, lines);
-      (p->way == QCC_DEPTHWISE ? depthwise_lines : dense_lines)(&b, lines, at);
-    }
-  }
-  return QCC_OK;
+  band_run run = {.c = c, .p = p, .x = x, .y = y};
+  run.columns = (size_t)((c->out[2] - 1) * c->stride[2] + (c->kernel[2] - 1) * c->dilation[2] + 1);
+  if (run.columns < (size_t)c->pad[2]) run.columns = (size_t)c->pad[2];
+  run.pitch = run.columns * (size_t)c->cin * elem_of(p);
+  run.lines = lines_of(c, run.pitch, p->way == QCC_DEPTHWISE);
+  run.bands = (c->out[1] + run.lines - 1) / run.lines;
+  const double work = (double)out * (double)c->cout * (double)(p->taps * p->run);
+  return qcc_team_run(w, work, (size_t)(c->batch * run.bands), band_part, &run);
 }

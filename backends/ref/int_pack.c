@@ -36,7 +36,7 @@ static bool zero_of(const reader *r, uint8_t i, int64_t count, int32_t *to) {
   const qcc_tensor *t = input(r, i);
   *to = 0;
   if (!given(r, i)) return true;
-  const int64_t n = t ? qcc_tensor_count(t) : 0;
+  const int64_t n = t && is_byte(t) ? qcc_tensor_count(t) : 0;
   if (n != 1 && n != count) return false;
   *to = (int32_t)qcc_tensor_get_s64(t, 0);
   for (int64_t k = 1; k < n; ++k)

@@ -88,6 +88,29 @@ qcc_status qcc_plan_scaled(qcc_planner *b, uint32_t i) {
   return qcc_step_finish(b, &s, mul->out[0], false);
 }
 
+/* Rows of input are copied with their padding: sizes that only a strange stride can make are left to the kernel. */
+static bool moderate(const qcc_conv *c) {
+  const int64_t most = 1 << 22;
+  int64_t span[3], far, near;
+  for (int d = 1; d < 3; ++d) {
+    if (!qcc_mul_s64(c->out[d] - 1, c->stride[d], &far) || !qcc_mul_s64(c->kernel[d] - 1, c->dilation[d], &near)) return false;
+    if (far > most || near > most || c->pad[d] > most) return false;
+    span[d] = far + near + 1;
+  }
+  return span[2] < (1 << 28) / c->cin;
+}
+
+/* Does the pack write what the value has room for? */
+static bool result_fits(const qcc_planner *b, const qcc_node *n, const qcc_ipack *pack, int64_t rows, int64_t columns) {
+  const qcc_type *y = type_of(b, n->out[0]);
+  const qcc_tensor t = {.type = *y};
+  int64_t count;
+  const bool kind = pack->end.kind == QCC_TO_CODES    ? byte(y->dtype)
+                    : pack->end.kind == QCC_TO_FLOATS ? y->dtype == QCC_F32
+                                                      : y->dtype == QCC_S32;
+  return kind && qcc_mul_s64(rows, columns, &count) && qcc_tensor_count(&t) == count;
+}
+
 static qcc_status product(qcc_planner *b, uint32_t i, bool *did) {
   const qcc_node *n = b->prog->step[i].node;
   const qcc_ipack *pack = b->p->r->ipacks[n->id];
@@ -97,16 +120,19 @@ static qcc_status product(qcc_planner *b, uint32_t i, bool *did) {
   if (!pack || !on_codes(b, n->in[0].value) || x->dtype != pack->x.type) return QCC_OK;
   if (n->op != QCC_OP_QLINEAR_CONV) {
     how.late_zero = pack->sum != NULL;
-    *did = x->rank > 0 && x->dim[x->rank - 1] == (int64_t)pack->run;
-    if (*did && defer(b, i)) return QCC_OK;
-    return *did ? push(b, i, &how, &like, 2, how.late_zero ? 2 : 1, false, false) : QCC_OK;
+    const qcc_tensor rows = {.type = *x};
+    *did = x->rank > 0 && x->dim[x->rank - 1] == (int64_t)pack->run &&
+           result_fits(b, n, pack, qcc_tensor_count(&rows) / (int64_t)pack->run, (int64_t)pack->width);
+    if (!*did || defer(b, i)) return QCC_OK;
+    return push(b, i, &how, &like, 2, how.late_zero ? 2 : 1, false, false);
   }
   const qcc_type *w = &b->p->r->consts[n->in[3].value->id].type;
   qcc_window win;
   QCC_TRY(qcc_window_of(&win, b->w->cx, n, x, w));
   qcc_conv_of(&like.conv, &win, x->dim[0], x->dim[1], w->dim[0]);
   how.kind = QCC_ISTEP_CONV;
-  *did = true;
+  *did = moderate(&like.conv) && result_fits(b, n, pack, like.conv.batch * like.conv.out[1] * like.conv.out[2], like.conv.cout);
+  if (!*did) return QCC_OK;
   return push(b, i, &how, &like, 1, 1, true, true);
 }
 
@@ -118,6 +144,7 @@ static bool pair_step(const qcc_planner *b, const qcc_node *n, qcc_istep *how) {
   float sa, sb, sc;
   int32_t za, zb, zc;
   if (!on_codes(b, x) || !on_codes(b, y) || !qcc_type_equal(type_of(b, x), type_of(b, y))) return false;
+  if (!qcc_type_equal(type_of(b, x), type_of(b, n->out[0]))) return false;
   if (!params(b, n, 1, 2, &sa, &za) || !params(b, n, 4, 5, &sb, &zb) || !params(b, n, 6, 7, &sc, &zc)) return false;
   *how = (qcc_istep){.kind = product ? QCC_ISTEP_MUL : QCC_ISTEP_ADD};
   how->add = (qcc_iadd){.ra = sa / sc, .rb = sb / sc, .zero_a = za, .zero_b = zb, .zero = zc, .sign = type_of(b, x)->dtype == QCC_S8};
@@ -178,8 +205,8 @@ static qcc_status unary(qcc_planner *b, uint32_t i, bool *did) {
   const qcc_tensor *in[5] = {NULL}, shell = {.type = *type_of(b, n->in[0].value)};
   float scale;
   int32_t zero;
-  if (!on_codes(b, n->in[0].value) || shell.type.rank < 1 || n->in_count > 5 || !params(b, n, 1, 2, &scale, &zero) ||
-      !params(b, n, 3, 4, &scale, &zero))
+  if (!on_codes(b, n->in[0].value) || shell.type.rank < 1 || n->in_count > 5 || !qcc_type_equal(&shell.type, type_of(b, n->out[0])) ||
+      !params(b, n, 1, 2, &scale, &zero) || !params(b, n, 3, 4, &scale, &zero))
     return QCC_OK;
   uint8_t *table = qcc_arena_array(&b->p->mem, 256, sizeof *table);
   if (!table) return QCC_NOMEM;

@@ -40,11 +40,15 @@ typedef enum qcc_arithmetic {
   QCC_AS_SATURATING, /* as x86 without VNNI does: pairs of u8*s8 products are summed in s16 with saturation, else like QCC_AS_EXACT */
 } qcc_arithmetic;
 
+/* Decodes an image file in memory: a new owned tensor u8 [height, width, 3], RGB. QCC_UNSUPPORTED (silent): not a format it knows. */
+typedef qcc_status (*qcc_image_fn)(qcc_context *cx, const void *bytes, size_t n, qcc_tensor *out);
+
 typedef struct qcc_run_options {
   unsigned workers; /* 0: one */
   qcc_arithmetic arithmetic;
-  bool profile; /* measure every step, for the profile in the statistics */
-  bool trace;   /* with `profile`: keep every execution. The one thing here whose memory grows with the number of samples */
+  bool profile;              /* measure every step, for the profile in the statistics */
+  bool trace;                /* with `profile`: keep every execution. The one thing here whose memory grows with the number of samples */
+  qcc_image_fn decode_image; /* for ImageDecoder; NULL: only formats without compression are read */
 } qcc_run_options;
 
 /* One step of the runtime, summed over its executions. Several nodes may be one step. */

@@ -148,6 +148,13 @@ qcc_status qcc_shape_cast(qcc_infer *f) {
   return QCC_OK;
 }
 
+qcc_status qcc_shape_bit_cast(qcc_infer *f) {
+  QCC_TRY(qcc_shape_cast(f));
+  const qcc_dtype from = qcc_shape_dtype(f, 0), to = f->out[0].dtype;
+  if (from == QCC_NONE || (qcc_dtype_bits(from) == qcc_dtype_bits(to) && qcc_dtype_bits(to) > 0)) return QCC_OK;
+  return qcc_shape_bad(f, QCC_M_DTYPE, "elements of %s and %s differ in size", qcc_dtype_name(from), qcc_dtype_name(to));
+}
+
 qcc_status qcc_shape_cast_like(qcc_infer *f) {
   qcc_type t = *f->in[0];
   t.dtype = qcc_shape_dtype(f, 1);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Shape rules of If, Loop and Scan: outputs from the outputs of their subgraphs, which the walk over the graph has inferred before.
+ * Shape rules of If, Loop and Scan: outputs from the outputs of their subgraphs, which the walk over the graph has inferred before. And of
+ * lists, which have no types in a graph.
  * Where branches or iterations may differ only what they have in common is known. */
 #include "ir/shape.h"
 
@@ -94,4 +95,11 @@ static qcc_status shape_scan(qcc_infer *f) {
 qcc_status qcc_shape_subgraph(qcc_infer *f) {
   if (f->node->op == QCC_OP_IF) return shape_if(f);
   return f->node->op == QCC_OP_LOOP ? shape_loop(f) : shape_scan(f);
+}
+
+/* What is asked of a sequence or optional: its length, or whether it holds something. */
+qcc_status qcc_shape_list_fact(qcc_infer *f) {
+  const qcc_type t = qcc_shape_type(f->node->op == QCC_OP_SEQUENCE_LENGTH ? QCC_S64 : QCC_BOOL, 0);
+  qcc_shape_set(f, 0, &t);
+  return QCC_OK;
 }

@@ -273,3 +273,25 @@ qcc_status qcc_shape_grid_sample(qcc_infer *f) {
   qcc_shape_set(f, 0, &t);
   return QCC_OK;
 }
+
+qcc_status qcc_shape_unique(qcc_infer *f) {
+  const qcc_type *x = qcc_shape_ranked(f, 0);
+  const bool whole = !qcc_attr_find(f->node, "axis");
+  bool sorted;
+  int axis = 0;
+  QCC_TRY(qcc_shape_flag(f, "sorted", true, &sorted));
+  qcc_type t = qcc_shape_type(qcc_shape_dtype(f, 0), whole ? 1 : x ? x->rank : -1);
+  if (x && !whole) {
+    QCC_TRY(qcc_shape_axis(f, qcc_attr_int(f->node, "axis", 0), x->rank, &axis));
+    for (int d = 0; d < x->rank; d++) t.dim[d] = d == axis ? QCC_DIM_UNKNOWN : x->dim[d];
+  }
+  qcc_shape_set(f, 0, &t);
+  t = qcc_shape_type(QCC_S64, 1);
+  qcc_shape_set(f, 1, &t);
+  qcc_shape_set(f, 3, &t);
+  int64_t n;
+  if (x && whole && qcc_type_count(x, &n)) t.dim[0] = n;
+  if (x && !whole) t.dim[0] = x->dim[axis];
+  qcc_shape_set(f, 2, &t);
+  return QCC_OK;
+}

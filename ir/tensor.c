@@ -27,7 +27,11 @@ static const dtype_row rows[QCC_DTYPE_COUNT] = {
 
 static const dtype_row *row(qcc_dtype t) { return &rows[(unsigned)t < QCC_DTYPE_COUNT ? (unsigned)t : 0]; }
 
-const char *qcc_dtype_name(qcc_dtype t) { return (unsigned)t < QCC_DTYPE_COUNT ? rows[t].name : "?"; }
+const char *qcc_dtype_name(qcc_dtype t) {
+  if (t == QCC_SEQUENCE) return "sequence";
+  if (t == QCC_OPTIONAL) return "optional";
+  return (unsigned)t < QCC_DTYPE_COUNT ? rows[t].name : "?";
+}
 unsigned qcc_dtype_bits(qcc_dtype t) { return row(t)->bits; }
 qcc_kind qcc_dtype_kind(qcc_dtype t) { return row(t)->kind; }
 bool qcc_dtype_is_int(qcc_dtype t) { return row(t)->kind == QCC_KIND_UINT || row(t)->kind == QCC_KIND_SINT; }
@@ -162,8 +166,19 @@ qcc_status qcc_tensor_copy(qcc_tensor *t, qcc_context *cx, const qcc_type *type,
   return QCC_OK;
 }
 
+qcc_status qcc_tensor_new_bytes(qcc_tensor *t, qcc_context *cx, const qcc_type *type, size_t n) {
+  *t = (qcc_tensor){0};
+  if (n > qcc_context_limits(cx)->tensor_bytes)
+    return qcc_error(cx, QCC_LIMIT, "L-001", NULL, "a tensor is larger than %llu bytes; --max-tensor-bytes raises the limit",
+                     (unsigned long long)qcc_context_limits(cx)->tensor_bytes);
+  qcc_buf *b = qcc_buf_new(cx, n ? n : 1);
+  if (!b) return QCC_NOMEM;
+  *t = (qcc_tensor){.type = *type, .data = qcc_buf_data(b), .bytes = n, .buf = b};
+  return QCC_OK;
+}
+
 void *qcc_tensor_mut(qcc_tensor *t) {
-  if (!t->buf) return NULL;
+  if (!t->buf || qcc_tensor_is_list(t)) return NULL;
   /* a tensor may show a part of its buffer: keep the place */
   size_t offset = (size_t)((const char *)t->data - (const char *)qcc_buf_data(t->buf));
   char *p = qcc_buf_unique(&t->buf);
@@ -186,4 +201,66 @@ qcc_tensor qcc_tensor_retain(const qcc_tensor *t) {
 int64_t qcc_tensor_count(const qcc_tensor *t) {
   int64_t n = 0;
   return qcc_type_count(&t->type, &n) ? n : 0;
+}
+
+/* ---- lists */
+typedef struct list {
+  qcc_context *cx;
+  size_t n;
+  qcc_tensor item[];
+} list;
+
+static void release_list(void *user) {
+  list *l = user;
+  for (size_t i = 0; i < l->n; i++) qcc_tensor_release(&l->item[i]);
+  qcc_free(l->cx, l);
+}
+
+bool qcc_tensor_is_list(const qcc_tensor *t) { return t->type.dtype == QCC_SEQUENCE || t->type.dtype == QCC_OPTIONAL; }
+
+const qcc_tensor *qcc_tensor_items(const qcc_tensor *t) { return t->data; }
+
+static list *new_list(qcc_context *cx, size_t n) {
+  size_t bytes;
+  if (!qcc_mul_size(n, sizeof(qcc_tensor), &bytes) || !qcc_add_size(bytes, sizeof(list), &bytes)) bytes = SIZE_MAX;
+  list *l = qcc_alloc(cx, bytes);
+  if (l) *l = (list){.cx = cx, .n = n};
+  return l;
+}
+
+qcc_status qcc_tensor_list(qcc_tensor *t, qcc_context *cx, qcc_dtype kind, qcc_tensor *items, size_t n) {
+  list *l = new_list(cx, n);
+  *t = (qcc_tensor){0};
+  qcc_buf *b = l ? qcc_buf_wrap(cx, l->item, n * sizeof *items, release_list, l) : NULL;
+  if (!b) {
+    qcc_free(cx, l);
+    for (size_t i = 0; i < n; i++) qcc_tensor_release(&items[i]);
+    return QCC_NOMEM;
+  }
+  if (n) memcpy(l->item, items, n * sizeof *items);
+  *t = (qcc_tensor){.type = {.dtype = kind, .rank = 1, .dim = {(int64_t)n}}, .data = l->item, .bytes = n * sizeof *items, .buf = b};
+  return QCC_OK;
+}
+
+/* A borrowed list: its items are owned, only the array is new. */
+static qcc_status share_list(qcc_tensor *to, qcc_context *cx, const qcc_tensor *from) {
+  const size_t n = (size_t)qcc_tensor_count(from);
+  qcc_tensor *items = qcc_alloc_array(cx, n + 1, sizeof *items);
+  if (!items) return QCC_NOMEM;
+  for (size_t i = 0; i < n; i++) items[i] = qcc_tensor_retain(&qcc_tensor_items(from)[i]);
+  qcc_status st = qcc_tensor_list(to, cx, from->type.dtype, items, n);
+  qcc_free(cx, items);
+  return st;
+}
+
+qcc_status qcc_tensor_share(qcc_tensor *to, qcc_context *cx, const qcc_tensor *from) {
+  *to = (qcc_tensor){0};
+  if (from->buf) {
+    *to = qcc_tensor_retain(from);
+    return QCC_OK;
+  }
+  if (qcc_tensor_is_list(from)) return share_list(to, cx, from);
+  QCC_TRY(qcc_tensor_new_bytes(to, cx, &from->type, from->bytes));
+  if (from->bytes) memcpy(qcc_tensor_mut(to), from->data, from->bytes);
+  return QCC_OK;
 }

@@ -9,8 +9,10 @@ typedef enum qcc_dtype {
 #define DTYPE(id, name, onnx, bits, kind) QCC_##id,
 #include "ir/dtypes.def"
 #undef DTYPE
-  QCC_DTYPE_COUNT
-} qcc_dtype; /* the values equal the ONNX codes (TensorProto.DataType) */
+  QCC_DTYPE_COUNT,
+  QCC_SEQUENCE, /* lists of tensors: values of a run only, no element types; see qcc_tensor_list */
+  QCC_OPTIONAL
+} qcc_dtype; /* the values up to QCC_DTYPE_COUNT equal the ONNX codes (TensorProto.DataType) */
 
 typedef enum qcc_kind {
   QCC_KIND_NONE,
@@ -24,7 +26,7 @@ typedef enum qcc_kind {
 
 const char *qcc_dtype_name(qcc_dtype t);      /* "f32"; "?" out of range */
 qcc_dtype qcc_dtype_from_name(const char *s); /* QCC_NONE when unknown */
-unsigned qcc_dtype_bits(qcc_dtype t);         /* 0: none, string */
+unsigned qcc_dtype_bits(qcc_dtype t);         /* 0: none, string, lists */
 qcc_kind qcc_dtype_kind(qcc_dtype t);
 bool qcc_dtype_is_int(qcc_dtype t); /* UINT or SINT */
 int64_t qcc_dtype_min(qcc_dtype t); /* integer types; u64 saturates to INT64_MAX */
@@ -60,7 +62,7 @@ qcc_buf *qcc_buf_copy(qcc_context *cx, const void *bytes, size_t n);
 qcc_buf *qcc_buf_wrap(qcc_context *cx, const void *bytes, size_t n, void (*release)(void *user), void *user);
 /* For wrapped bytes that can be had again, like a mapped file: told which part nobody holds or needs for now. */
 void qcc_buf_on_cold(qcc_buf *b, void (*cold)(void *user, const void *bytes, size_t n));
-void qcc_buf_cold(qcc_buf *b); /* the bytes of this buffer or window will hardly be read again */
+void qcc_buf_cold(qcc_buf *b);                                    /* the bytes of this buffer or window will hardly be read again */
 qcc_buf *qcc_buf_slice(qcc_buf *parent, size_t offset, size_t n); /* keeps the parent alive */
 qcc_buf *qcc_buf_retain(qcc_buf *b);
 void qcc_buf_release(qcc_buf *b); /* NULL is fine; atomic */
@@ -81,9 +83,13 @@ typedef struct qcc_tensor {
 
 qcc_status qcc_tensor_new(qcc_tensor *t, qcc_context *cx, const qcc_type *type) QCC_MUST_USE; /* owned, uninitialised, >= 1 byte */
 qcc_status qcc_tensor_copy(qcc_tensor *t, qcc_context *cx, const qcc_type *type, const void *bytes) QCC_MUST_USE;
+/* Owned with `n` bytes, for types whose size does not follow from the shape (strings). */
+qcc_status qcc_tensor_new_bytes(qcc_tensor *t, qcc_context *cx, const qcc_type *type, size_t n) QCC_MUST_USE;
 void *qcc_tensor_mut(qcc_tensor *t);    /* writable bytes of an owned tensor (copy on write); NULL: no memory */
 void qcc_tensor_release(qcc_tensor *t); /* drops the buffer and zeroes the struct */
 qcc_tensor qcc_tensor_retain(const qcc_tensor *t);
+/* An own reference: retains what is owned, copies what is borrowed (strings and lists too). */
+qcc_status qcc_tensor_share(qcc_tensor *to, qcc_context *cx, const qcc_tensor *from) QCC_MUST_USE;
 int64_t qcc_tensor_count(const qcc_tensor *t);
 /* Element `i` as a number, any numeric dtype (f16, bf16, f8, 4 bit included). */
 double qcc_tensor_get(const qcc_tensor *t, int64_t i);
@@ -93,6 +99,13 @@ void qcc_tensor_set(qcc_tensor *t, int64_t i, double x); /* owned tensors; round
 void qcc_tensor_read_f32(const qcc_tensor *t, float *to);
 /* New owned tensor with the elements converted to `dtype` (ONNX Cast semantics, saturating for float8). */
 qcc_status qcc_tensor_cast(qcc_tensor *out, qcc_context *cx, const qcc_tensor *t, qcc_dtype dtype) QCC_MUST_USE;
+
+/* ---- sequences and optionals: type [n], data an array of n owned tensors that the buffer releases with its last reference; never
+ * written, so sharing is free. An optional holds 0 or 1. */
+bool qcc_tensor_is_list(const qcc_tensor *t);
+/* Takes over the references in items[0..n) on success and on failure. */
+qcc_status qcc_tensor_list(qcc_tensor *t, qcc_context *cx, qcc_dtype kind, qcc_tensor *items, size_t n) QCC_MUST_USE;
+const qcc_tensor *qcc_tensor_items(const qcc_tensor *t); /* qcc_tensor_count of them */
 
 /* Scalar conversions (IEEE round half to even). */
 float qcc_f16_to_f32(uint16_t h);

@@ -83,6 +83,11 @@ static qcc_status run_pairs(qcc_kargs *k, qcc_kx_pair_loop loop, const void *a, 
                       qcc_dtype_bits(dtype) / 8);
 }
 
+static void equal_text(int64_t n, const void *a, int64_t sa, const void *b, int64_t sb, void *out) {
+  const qcc_bytes *x = a, *y = b;
+  for (int64_t i = 0; i < n; ++i) ((uint8_t *)out)[i] = qcc_kx_compare_text(x[i * sa], y[i * sb]) == 0;
+}
+
 static qcc_status compare(qcc_kargs *k, const compare_op *op) {
   qcc_dtype t = k->in[0]->type.dtype;
   qcc_kx_pair_loop loop = compare_loop(op, t);
@@ -92,7 +97,13 @@ static qcc_status compare(qcc_kargs *k, const compare_op *op) {
   return a && b ? run_pairs(k, loop, a, b, sizeof *a, QCC_BOOL) : QCC_NOMEM;
 }
 
-qcc_status qcc_kernel_equal(qcc_kargs *k) { return compare(k, &eq_op); }
+qcc_status qcc_kernel_equal(qcc_kargs *k) {
+  const qcc_bytes *a, *b;
+  if (k->in[0]->type.dtype != QCC_STRING) return compare(k, &eq_op);
+  QCC_TRY(qcc_kx_text(k, k->in[0], &a));
+  QCC_TRY(qcc_kx_text(k, k->in[1], &b));
+  return run_pairs(k, equal_text, a, b, sizeof *a, QCC_BOOL);
+}
 qcc_status qcc_kernel_greater(qcc_kargs *k) { return compare(k, &gt_op); }
 qcc_status qcc_kernel_less(qcc_kargs *k) { return compare(k, &lt_op); }
 qcc_status qcc_kernel_greater_or_equal(qcc_kargs *k) { return compare(k, &ge_op); }

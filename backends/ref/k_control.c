@@ -7,14 +7,6 @@ static void release_all(qcc_tensor *t, uint32_t n) {
   for (uint32_t i = 0; t && i < n; ++i) qcc_tensor_release(&t[i]);
 }
 
-static qcc_status copy_out(qcc_kargs *k, uint32_t i, const qcc_tensor *from) {
-  void *to;
-  if (from->type.dtype == QCC_STRING) return qcc_kx_no_type(k, QCC_STRING);
-  QCC_TRY(qcc_kx_out(k, i, &from->type, &to));
-  if (to && from->bytes) memcpy(to, from->data, from->bytes);
-  return QCC_OK;
-}
-
 static qcc_status read_flag(qcc_kargs *k, const qcc_tensor *t, bool *flag) {
   if (t->type.dtype != QCC_BOOL || qcc_tensor_count(t) != 1) return qcc_kx_fail(k, QCC_DATA, "D-790", "the condition must be one boolean");
   *flag = *(const uint8_t *)t->data != 0;
@@ -38,7 +30,7 @@ qcc_status qcc_kernel_if(qcc_kargs *k) {
   qcc_tensor *out = qcc_zalloc_array(k->cx, body->output_count, sizeof *out);
   if (!out) return QCC_NOMEM;
   qcc_status st = qcc_krun(k, body, NULL, out);
-  for (uint32_t i = 0; st == QCC_OK && i < k->out_count; ++i) st = copy_out(k, i, &out[i]);
+  for (uint32_t i = 0; st == QCC_OK && i < k->out_count; ++i) st = qcc_kx_share(k, i, &out[i]);
   release_all(out, body->output_count);
   qcc_free(k->cx, out);
   return st;
@@ -174,7 +166,7 @@ static qcc_status run_loop(qcc_kargs *k, iteration *it) {
     QCC_TRY(read_flag(k, &it->out[0], &go));
     flag = go;
   }
-  for (uint32_t s = 0; s < it->states; ++s) QCC_TRY(copy_out(k, s, &it->state[s]));
+  for (uint32_t s = 0; s < it->states; ++s) QCC_TRY(qcc_kx_share(k, s, &it->state[s]));
   for (uint32_t s = 0; s < it->scans_out && it->states + s < k->out_count; ++s) {
     QCC_TRY(stack_out(k, it->states + s, &it->grown[s], it->body->outputs[1 + it->states + s]->value, 0, false));
   }
@@ -245,7 +237,7 @@ static qcc_status run_scan(qcc_kargs *k, iteration *it, scan_input *s, qcc_tenso
     }
     QCC_TRY(iterate(k, it));
   }
-  for (uint32_t i = 0; i < it->states; ++i) QCC_TRY(copy_out(k, i, &it->state[i]));
+  for (uint32_t i = 0; i < it->states; ++i) QCC_TRY(qcc_kx_share(k, i, &it->state[i]));
   for (uint32_t i = 0; i < it->scans_out && it->states + i < k->out_count; ++i) {
     QCC_TRY(stack_out(k, it->states + i, &it->grown[i], it->body->outputs[it->states + i]->value, list_entry(k, "scan_output_axes", i),
                       list_entry(k, "scan_output_directions", i) != 0));
@@ -253,11 +245,86 @@ static qcc_status run_scan(qcc_kargs *k, iteration *it, scan_input *s, qcc_tenso
   return QCC_OK;
 }
 
+/* ---- Scan of opset 8: an input with lengths in front, a batch axis in front of all, then time */
+/* Item `at` of tensor x along its first `lead` axes, as a borrowed tensor. */
+static qcc_status item_of(qcc_kargs *k, const qcc_tensor *x, int lead, int64_t at, qcc_tensor *to) {
+  size_t elem;
+  if (!x || x->type.rank < lead) return qcc_kx_fail(k, QCC_DATA, "D-802", "an input of Scan has too few axes");
+  QCC_TRY(qcc_kx_elem(k, x->type.dtype, &elem));
+  *to = (qcc_tensor){.type = {.dtype = x->type.dtype, .rank = (int8_t)(x->type.rank - lead)}};
+  for (int d = 0; d < to->type.rank; ++d) to->type.dim[d] = x->type.dim[d + lead];
+  to->bytes = (size_t)qcc_kx_product(to->type.dim, 0, to->type.rank) * elem;
+  to->data = (const char *)x->data + (size_t)at * to->bytes;
+  return QCC_OK;
+}
+
+/* Item b of output i; what is missing at its end is zero. */
+static qcc_status put_item(qcc_kargs *k, uint32_t i, const qcc_type *each, int64_t batch, int64_t b, const void *from, size_t bytes) {
+  qcc_type t = {.dtype = each->dtype, .rank = (int8_t)(each->rank + 1), .dim = {batch}};
+  void *to;
+  if (each->rank >= QCC_MAX_RANK) return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-803", "an output of rank %d", each->rank + 1);
+  memcpy(t.dim + 1, each->dim, (size_t)each->rank * sizeof *t.dim);
+  QCC_TRY(qcc_kx_out(k, i, &t, &to));
+  const size_t room = to && batch ? k->out[i].bytes / (size_t)batch : 0;
+  if (!to || bytes > room) return to ? qcc_kx_fail(k, QCC_DATA, "D-793", "the samples of the batch give different shapes") : QCC_OK;
+  memset((char *)to + (size_t)b * room, 0, room);
+  if (bytes) memcpy((char *)to + (size_t)b * room, from, bytes);
+  return QCC_OK;
+}
+
+static qcc_status run_batch(qcc_kargs *k, iteration *it, int64_t b, int64_t steps, int64_t batch) {
+  const int64_t n = k->in[0] ? qcc_tensor_get_s64(k->in[0], b) : steps;
+  if (n < 0 || n > steps) return qcc_kx_fail(k, QCC_DATA, "D-804", "length %lld of %lld steps", (long long)n, (long long)steps);
+  for (uint32_t i = 0; i < it->states; ++i) QCC_TRY(item_of(k, k->in[1 + i], 1, b, &it->state[i]));
+  for (int64_t t = 0; t < n; ++t) {
+    for (uint32_t i = 0; i < it->scans_in; ++i) {
+      const int64_t at = list_entry(k, "directions", i) ? n - 1 - t : t;
+      QCC_TRY(item_of(k, k->in[1 + it->states + i], 2, b * steps + at, &it->in[it->states + i]));
+    }
+    QCC_TRY(iterate(k, it));
+  }
+  for (uint32_t i = 0; i < k->out_count; ++i) {
+    if (i < it->states) {
+      QCC_TRY(put_item(k, i, &it->state[i].type, batch, b, it->state[i].data, it->state[i].bytes));
+      continue;
+    }
+    const growing *g = &it->grown[i - it->states];
+    qcc_type each = {.dtype = g->slice.dtype, .rank = (int8_t)(g->slice.rank + 1), .dim = {steps}};
+    if (!g->count || g->slice.rank >= QCC_MAX_RANK - 1)
+      return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-795", "no iteration ran for output %u", i);
+    memcpy(each.dim + 1, g->slice.dim, (size_t)g->slice.rank * sizeof *each.dim);
+    QCC_TRY(put_item(k, i, &each, batch, b, g->at, g->bytes));
+  }
+  return QCC_OK;
+}
+
+static qcc_status scan_batches(qcc_kargs *k, int64_t scans) {
+  if (scans < 1 || scans >= k->in_count)
+    return qcc_kx_fail(k, QCC_DATA, "D-801", "num_scan_inputs is %lld of %u inputs", (long long)scans, k->in_count - 1);
+  const qcc_tensor *x = k->in[k->in_count - 1];
+  if (!x || x->type.rank < 2) return qcc_kx_fail(k, QCC_DATA, "D-802", "an input of Scan has too few axes");
+  const int64_t batch = x->type.dim[0], steps = x->type.dim[1];
+  for (uint32_t i = 0; i < k->in_count; ++i) {
+    const qcc_type *t = k->in[i] ? &k->in[i]->type : NULL;
+    const bool scanned = i + scans >= k->in_count;
+    const bool fits = t ? t->rank > scanned && t->dim[0] == batch && (!scanned || t->dim[1] == steps) : i == 0;
+    if (!fits) return qcc_kx_fail(k, QCC_DATA, "D-799", "input %u has another batch or number of steps", i);
+  }
+  for (int64_t b = 0; b < batch; ++b) {
+    iteration it = {.scans_in = (uint32_t)scans, .states = k->in_count - 1 - (uint32_t)scans};
+    QCC_TRY(body_of(k, "body", &it.body));
+    qcc_status st = begin_iteration(k, &it, 1);
+    if (st == QCC_OK) st = run_batch(k, &it, b, steps, batch);
+    end_iteration(k, &it);
+    QCC_TRY(st);
+  }
+  return batch ? QCC_OK : qcc_kx_fail(k, QCC_UNSUPPORTED, "U-795", "no iteration ran and the body does not declare types");
+}
+
 qcc_status qcc_kernel_scan(qcc_kargs *k) {
   int64_t scans = qcc_attr_int(k->node, "num_scan_inputs", 0);
   iteration it = {0};
-  if (k->opset < 9)
-    return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-800", "Scan of opset 8 (with a batch axis) has no kernel; opset 9 or newer is needed");
+  if (k->opset < 9) return scan_batches(k, scans);
   if (scans < 1 || scans > k->in_count)
     return qcc_kx_fail(k, QCC_DATA, "D-801", "num_scan_inputs is %lld of %u inputs", (long long)scans, k->in_count);
   it.scans_in = (uint32_t)scans;

@@ -58,15 +58,44 @@ static qcc_status need_rank(qcc_kargs *k, int rank) {
   return qcc_kx_fail(k, QCC_DATA, "D-771", "rank %d is below the %d that the operator needs", k->in[0]->type.rank, rank);
 }
 
+/* Statistics of this batch; the running ones move towards them. */
+static qcc_status batch_norm_training(qcc_kargs *k) {
+  const qcc_type *t = &k->in[0]->type, stats = k->in[3]->type;
+  const int64_t channels = t->rank > 1 ? t->dim[1] : 1, run = t->rank > 1 ? qcc_kx_product(t->dim, 2, t->rank) : 1;
+  const int64_t batch = t->dim[0], each = batch * run;
+  const double keep = (double)qcc_attr_float(k->node, "momentum", 0.9f), epsilon = (double)qcc_attr_float(k->node, "epsilon", 1e-5f);
+  const float *x = NULL, *v[5] = {NULL};
+  float *y, *mean, *variance;
+  QCC_TRY(begin(k, &x, &y));
+  for (uint32_t i = 1; i < 5; ++i) QCC_TRY(vector(k, i, channels, &v[i]));
+  QCC_TRY(qcc_kx_out_f32(k, 1, &stats, &mean));
+  QCC_TRY(qcc_kx_out_f32(k, 2, &k->in[4]->type, &variance));
+  for (int64_t c = 0; c < channels; ++c) {
+    double sum = 0, square = 0;
+    for (int64_t i = 0; i < each; ++i) sum += (double)x[(i / run * channels + c) * run + i % run];
+    const double m = each ? sum / (double)each : 0;
+    for (int64_t i = 0; i < each; ++i) {
+      const double d = (double)x[(i / run * channels + c) * run + i % run] - m;
+      square += d * d;
+    }
+    const double var = each ? square / (double)each : 0, scale = (double)v[1][c] / sqrt(var + epsilon);
+    for (int64_t b = 0; y && b < batch; ++b)
+      affine(y + (b * channels + c) * run, x + (b * channels + c) * run, run, (float)scale, (float)((double)v[2][c] - m * scale));
+    if (mean) mean[c] = (float)((double)v[3][c] * keep + m * (1 - keep));
+    if (variance) variance[c] = (float)((double)v[4][c] * keep + var * (1 - keep));
+  }
+  for (uint32_t i = 0; i < 3 && i < k->out_count; ++i) qcc_kx_store_f32(k, i, i == 0 ? y : i == 1 ? mean : variance);
+  return QCC_OK;
+}
+
 qcc_status qcc_kernel_batch_norm(qcc_kargs *k) {
   const qcc_type *t = &k->in[0]->type;
   const float *x = NULL, *v[5] = {NULL};
   float *y, epsilon = qcc_attr_float(k->node, "epsilon", 1e-5f);
   QCC_TRY(need_rank(k, 1));
-  if (qcc_attr_int(k->node, "training_mode", 0))
-    return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-772", "training_mode = 1; qcc runs inference only");
+  if (k->opset >= 14 && qcc_attr_int(k->node, "training_mode", 0)) return batch_norm_training(k);
   for (uint32_t i = 1; i < k->out_count; ++i) {
-    if (k->want[i]) return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-772", "output %u exists in training only; qcc runs inference", i);
+    if (k->want[i]) return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-772", "output %u exists in training only", i);
   }
   int64_t channels = t->rank > 1 ? t->dim[1] : 1, run = t->rank > 1 ? qcc_kx_product(t->dim, 2, t->rank) : 1;
   bool per_element = k->opset < 9 && !qcc_attr_int(k->node, "spatial", 1);

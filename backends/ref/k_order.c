@@ -11,7 +11,7 @@ static int64_t float_key(double x) {
   return bits >> 63 ? (int64_t)(~bits ^ 0x8000000000000000u) : (int64_t)bits;
 }
 
-static int64_t key_at(const qcc_tensor *x, int64_t i) {
+int64_t qcc_kx_key(const qcc_tensor *x, int64_t i) {
   qcc_dtype t = x->type.dtype;
   if (t == QCC_F32) return float_key((double)((const float *)x->data)[i]);
   if (!qcc_dtype_is_int(t)) return float_key(qcc_tensor_get(x, i));
@@ -35,10 +35,10 @@ static qcc_status lines_of(qcc_kargs *k, int64_t axis, lines *l) {
 }
 
 static int64_t best_index(const qcc_tensor *x, int64_t base, int64_t n, int64_t step, bool lowest, bool last) {
-  int64_t at = 0, best = key_at(x, base);
+  int64_t at = 0, best = qcc_kx_key(x, base);
   bool float_nan = best == INT64_MAX && !qcc_dtype_is_int(x->type.dtype);
   for (int64_t i = 1; i < n && !float_nan; ++i) {
-    int64_t v = key_at(x, base + i * step);
+    int64_t v = qcc_kx_key(x, base + i * step);
     float_nan = v == INT64_MAX && !qcc_dtype_is_int(x->type.dtype); /* the first NaN wins */
     if (float_nan || (lowest ? v < best : v > best) || (last && v == best)) {
       best = v;
@@ -93,7 +93,7 @@ static void sift_down(entry *heap, int64_t n, int64_t i, bool largest) {
 /* A heap of the best `count` so far with the worst of them on top; sorted at the end, best first. */
 static void select_best(const qcc_tensor *x, int64_t base, const lines *l, int64_t count, bool largest, entry *heap) {
   for (int64_t i = 0; i < l->n; ++i) {
-    entry e = {key_at(x, base + i * l->inner), i};
+    entry e = {qcc_kx_key(x, base + i * l->inner), i};
     if (i < count) {
       heap[i] = e;
       for (int64_t j = count / 2; i == count - 1 && j-- > 0;) sift_down(heap, count, j, largest);

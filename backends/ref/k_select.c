@@ -71,7 +71,8 @@ qcc_status qcc_kernel_trilu(qcc_kargs *k) {
   return QCC_OK;
 }
 
-qcc_status qcc_kernel_cum_sum(qcc_kargs *k) {
+/* Running sum or product along an axis; integers wrap. */
+static qcc_status cumulate(qcc_kargs *k, bool product) {
   const qcc_tensor *x = k->in[0];
   qcc_dtype t = x->type.dtype;
   bool exclusive = qcc_attr_int(k->node, "exclusive", 0) != 0, reverse = qcc_attr_int(k->node, "reverse", 0) != 0;
@@ -84,23 +85,27 @@ qcc_status qcc_kernel_cum_sum(qcc_kargs *k) {
   int64_t n = x->type.dim[axis], inner = qcc_kx_product(x->type.dim, axis + 1, x->type.rank),
           lines = qcc_kx_product(x->type.dim, 0, axis) * inner;
   for (int64_t l = 0; out && l < lines; ++l) {
-    double sum = 0;
-    uint64_t whole = 0;
+    double sum = product;
+    uint64_t whole = product;
     for (int64_t i = 0; i < n; ++i) {
       int64_t at = (l / inner * n + (reverse ? n - 1 - i : i)) * inner + l % inner;
       double before = sum;
       uint64_t whole_before = whole;
-      sum += qcc_tensor_get(x, at);
       if (qcc_dtype_is_int(t)) {
-        whole += (uint64_t)qcc_tensor_get_s64(x, at);
+        const uint64_t v = (uint64_t)qcc_tensor_get_s64(x, at);
+        whole = product ? whole * v : whole + v;
         qcc_kx_put_s64(t, out, at, (int64_t)(exclusive ? whole_before : whole));
       } else {
+        sum = product ? sum * qcc_tensor_get(x, at) : sum + qcc_tensor_get(x, at);
         qcc_kx_put(t, out, at, exclusive ? before : sum);
       }
     }
   }
   return QCC_OK;
 }
+
+qcc_status qcc_kernel_cum_sum(qcc_kargs *k) { return cumulate(k, false); }
+qcc_status qcc_kernel_cum_prod(qcc_kargs *k) { return cumulate(k, true); }
 
 static bool is_zero(const char *p, size_t elem, qcc_dtype t) {
   uint8_t any = 0;

@@ -7,7 +7,11 @@
 static qcc_status same_bytes(qcc_kargs *k, const qcc_type *t) {
   const qcc_tensor *x = k->in[0];
   void *to;
-  if (x->type.dtype == QCC_STRING) return qcc_kx_no_type(k, x->type.dtype);
+  if (x->type.dtype == QCC_STRING) {
+    QCC_TRY(qcc_kx_share(k, 0, x));
+    if (k->want[0]) k->out[0].type = *t;
+    return QCC_OK;
+  }
   QCC_TRY(qcc_kx_out(k, 0, t, &to));
   if (!to) return QCC_OK;
   if (k->out[0].bytes != x->bytes) {
@@ -17,16 +21,16 @@ static qcc_status same_bytes(qcc_kargs *k, const qcc_type *t) {
   return QCC_OK;
 }
 
-qcc_status qcc_kernel_identity(qcc_kargs *k) { return same_bytes(k, &k->in[0]->type); }
+qcc_status qcc_kernel_identity(qcc_kargs *k) {
+  return qcc_tensor_is_list(k->in[0]) ? qcc_kx_share(k, 0, k->in[0]) : same_bytes(k, &k->in[0]->type);
+}
 
 qcc_status qcc_kernel_dropout(qcc_kargs *k) {
   qcc_type mask = qcc_kx_like(&k->in[0]->type, k->opset < 10 ? k->in[0]->type.dtype : QCC_BOOL);
   const qcc_tensor *ratio = qcc_kx_in(k, 1), *training = qcc_kx_in(k, 2);
   double rate = ratio && qcc_tensor_count(ratio) > 0 ? qcc_tensor_get(ratio, 0) : 0.5;
   void *to;
-  if (training && qcc_tensor_count(training) > 0 && qcc_tensor_get_s64(training, 0) && rate != 0) {
-    return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-721", "Dropout in training mode is random; qcc runs inference only");
-  }
+  if (training && qcc_tensor_count(training) > 0 && qcc_tensor_get_s64(training, 0) && rate != 0) { return qcc_kx_drop(k, rate); }
   QCC_TRY(qcc_kx_out(k, 1, &mask, &to));
   if (to) {
     if (mask.dtype != QCC_BOOL) return qcc_kx_no_type(k, mask.dtype);
@@ -129,7 +133,7 @@ qcc_status qcc_kernel_constant(qcc_kargs *k) {
   for (; a; a = a->next) {
     switch (a->kind) {
       case QCC_ATTR_TENSOR:
-        if (a->t->type.dtype == QCC_STRING) return qcc_kx_no_type(k, QCC_STRING);
+        if (a->t->type.dtype == QCC_STRING) return qcc_kx_share(k, 0, a->t);
         QCC_TRY(qcc_kx_out(k, 0, &a->t->type, &to));
         if (to) memcpy(to, a->t->data, a->t->bytes);
         return QCC_OK;
@@ -137,10 +141,12 @@ qcc_status qcc_kernel_constant(qcc_kargs *k) {
       case QCC_ATTR_FLOAT: return emit(k, QCC_F32, 0, 1, &a->f);
       case QCC_ATTR_INTS: return emit(k, QCC_S64, 1, a->count, a->ints);
       case QCC_ATTR_FLOATS: return emit(k, QCC_F32, 1, a->count, a->floats);
+      case QCC_ATTR_STRING: return qcc_kx_put_text(k, 0, &(qcc_type){.dtype = QCC_STRING}, &a->s);
+      case QCC_ATTR_STRINGS: return qcc_kx_put_text(k, 0, &(qcc_type){.dtype = QCC_STRING, .rank = 1, .dim = {a->count}}, a->strings);
       default: break;
     }
   }
-  return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-727", "this kind of Constant value has no kernel (strings, sparse tensors)");
+  return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-727", "this kind of Constant value has no kernel (a sparse tensor)");
 }
 
 qcc_status qcc_kernel_constant_of_shape(qcc_kargs *k) {

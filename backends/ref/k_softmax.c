@@ -29,7 +29,7 @@ static float highest(const float *x, int64_t n, int64_t step) {
   return m;
 }
 
-static void softmax_row(float *y, const float *x, int64_t n) {
+void qcc_kx_softmax_row(float *y, const float *x, int64_t n) {
   float top = highest(x, n, 1);
   double sum = 0;
   const qcc_simd *simd = qcc_simd_choose();
@@ -90,6 +90,6 @@ static qcc_status softmax_like(qcc_kargs *k, void (*row)(float *y, const float *
   return QCC_OK;
 }
 
-qcc_status qcc_kernel_softmax(qcc_kargs *k) { return softmax_like(k, softmax_row); }
+qcc_status qcc_kernel_softmax(qcc_kargs *k) { return softmax_like(k, qcc_kx_softmax_row); }
 qcc_status qcc_kernel_log_softmax(qcc_kargs *k) { return softmax_like(k, log_softmax_row); }
 qcc_status qcc_kernel_hardmax(qcc_kargs *k) { return softmax_like(k, hardmax_row); }

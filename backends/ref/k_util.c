@@ -80,9 +80,9 @@ int64_t qcc_kx_product(const int64_t *dim, int from, int to) {
   return n;
 }
 
-/* Silent while folding: then the node simply stays. */
+bool qcc_kx_folding(const qcc_kargs *k) { return !k->worker->runner; }
+
 qcc_status qcc_kx_no_type(qcc_kargs *k, qcc_dtype t) {
-  if (!k->worker->runner) return QCC_UNSUPPORTED;
   return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-701", "the built-in runtime has no %s kernel for element type %s", k->node->op_type,
                      qcc_dtype_name(t));
 }

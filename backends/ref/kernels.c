@@ -21,7 +21,7 @@ qcc_status qcc_check_bytes(qcc_context *cx, const qcc_node *n, const qcc_type *t
   const qcc_limits *limits = qcc_context_limits(cx);
   const uint64_t limit = limits->run_bytes < limits->tensor_bytes ? limits->run_bytes : limits->tensor_bytes;
   size_t bytes = 0;
-  if (t->dtype == QCC_STRING) return QCC_OK;
+  if (!qcc_dtype_bits(t->dtype)) return QCC_OK; /* strings, lists */
   const bool fits = qcc_type_bytes(t, &bytes);
   if (fits && bytes <= limit) return QCC_OK;
   qcc_loc loc = qcc_node_loc(n);
@@ -57,14 +57,12 @@ static void bind(qcc_worker *w, const qcc_graph *body, const qcc_tensor *in) {
   }
 }
 
-/* A value that the body made itself moves out; anything else is copied, because it belongs to somebody. */
+/* A value that the body made itself is shared; anything else is copied, because it belongs to somebody. */
 static qcc_status take(qcc_worker *w, const qcc_graph *body, uint32_t i, qcc_tensor *out) {
   const qcc_value *v = body->outputs[i]->value;
   const qcc_tensor *t = qcc_worker_value(w, v);
   if (!t || !t->data) return qcc_error(w->cx, QCC_INTERNAL, "I-205", NULL, "output %u of a subgraph has no value", i);
-  if (!t->buf) return qcc_tensor_copy(out, w->cx, &t->type, t->data);
-  *out = qcc_tensor_retain(t);
-  return QCC_OK;
+  return qcc_tensor_share(out, w->cx, t);
 }
 
 static void clear_body(qcc_worker *w, const qcc_graph *body) {

@@ -37,13 +37,29 @@ int64_t qcc_kx_product(const int64_t *dim, int from, int to); /* of dims [from, 
 
 /* Messages at this node. */
 qcc_status qcc_kx_no_type(qcc_kargs *k, qcc_dtype t);
-#define qcc_kx_fail(k, status, code, ...) qcc_error((k)->cx, (status), (code), &(qcc_loc[1]){qcc_node_loc((k)->node)}[0], __VA_ARGS__)
+bool qcc_kx_folding(const qcc_kargs *k);
+/* "Unsupported" is silent while folding: then the node simply stays. */
+#define qcc_kx_fail(k, status, code, ...)           \
+  ((status) == QCC_UNSUPPORTED && qcc_kx_folding(k) \
+       ? (status)                                   \
+       : qcc_error((k)->cx, (status), (code), &(qcc_loc[1]){qcc_node_loc((k)->node)}[0], __VA_ARGS__))
 
 /* Integers of input `input` when it is there, else of the attribute. *n is -1 when both are absent. More than `max`: QCC_DATA. */
 qcc_status qcc_kx_ints(qcc_kargs *k, uint32_t input, const char *attr, int64_t *to, int max, int *n) QCC_MUST_USE;
 qcc_status qcc_kx_axis(qcc_kargs *k, int64_t axis, int rank, int *out) QCC_MUST_USE; /* told when outside */
 /* Attribute value of a string option: index in `names` (NULL-terminated); told when unknown. */
 qcc_status qcc_kx_choice(qcc_kargs *k, const char *attr, const char *const *names, int fallback, int *out) QCC_MUST_USE;
+
+/* Dropout while training: random zeros with this probability, the others scaled up; output 1 is the mask. */
+qcc_status qcc_kx_drop(qcc_kargs *k, double rate) QCC_MUST_USE;
+
+/* ---- strings: elements as views, valid until the kernel returns */
+qcc_status qcc_kx_text(qcc_kargs *k, const qcc_tensor *t, const qcc_bytes **to) QCC_MUST_USE;
+qcc_status qcc_kx_put_text(qcc_kargs *k, uint32_t i, const qcc_type *t,
+                           const qcc_bytes *from) QCC_MUST_USE; /* nothing when nobody wants it */
+int qcc_kx_compare_text(qcc_bytes a, qcc_bytes b);
+/* Output `i` becomes a reference to `t`: no copy where it can be avoided. For values without a planned place (bodies, lists). */
+qcc_status qcc_kx_share(qcc_kargs *k, uint32_t i, const qcc_tensor *t) QCC_MUST_USE;
 
 /* ---- broadcasting: up to 3 operands against one output; adjacent dims that move alike are merged, so that the
  * innermost stride of each operand is 0 or 1. */
@@ -89,6 +105,11 @@ typedef enum qcc_kx_combine { QCC_KX_SET, QCC_KX_ADD, QCC_KX_MUL, QCC_KX_MAX, QC
 bool qcc_kx_combine_at(qcc_dtype t, void *slot, const void *value, qcc_kx_combine op);
 void qcc_kx_put_s64(qcc_dtype t, void *to, int64_t i, int64_t v); /* integers: low bits; bool: v != 0; floats: rounded */
 void qcc_kx_put(qcc_dtype t, void *to, int64_t i, double v);      /* integers: truncated and saturated */
+
+/* Element `i` of any numeric type as a number in the same order; NaN is above all. */
+int64_t qcc_kx_key(const qcc_tensor *x, int64_t i);
+/* Softmax of one row, in place too; the sum in double. */
+void qcc_kx_softmax_row(float *y, const float *x, int64_t n);
 
 /* C[m,n] = (keep ? C : 0) + A[m,k] * B, row-major; B is [k,n], or [n,k] when `bt`; A is [k,m] when `at`. */
 void qcc_kx_gemm(bool at, bool bt, int64_t m, int64_t n, int64_t k, const float *a, const float *b, float *c, bool keep);

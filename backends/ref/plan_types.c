@@ -52,7 +52,7 @@ static bool wanted(const qcc_node *n, uint32_t i) { return n->out[i] && n->out[i
 
 static bool all_static(const qcc_node *n, const guess *g) {
   for (uint32_t i = 0; i < n->out_count; ++i)
-    if (wanted(n, i) && (!qcc_type_is_static(&g->out[i]) || g->out[i].dtype == QCC_STRING)) return false;
+    if (wanted(n, i) && (!qcc_type_is_static(&g->out[i]) || !qcc_dtype_bits(g->out[i].dtype))) return false;
   return true;
 }
 

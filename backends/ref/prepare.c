@@ -56,7 +56,7 @@ static qcc_status constants_of(prep *p, const qcc_node *n, const qcc_tensor ***i
   qcc_status st = QCC_OK;
   for (uint32_t i = 0; st == QCC_OK && i < n->in_count; ++i) {
     const qcc_tensor *t = (*in)[i];
-    if (!t || (uintptr_t)t->data % 16 == 0 || t->type.dtype == QCC_STRING) continue;
+    if (!t || (uintptr_t)t->data % 16 == 0 || !qcc_dtype_bits(t->type.dtype)) continue;
     st = qcc_tensor_copy(&(*own)[i], p->w->cx, &t->type, t->data);
     (*in)[i] = &(*own)[i];
   }
@@ -177,7 +177,7 @@ static qcc_status keep_const(prep *p, const qcc_value *v) {
   if (!v->data) return QCC_OK;
   to->type = v->data->type;
   if (p->packed[v->id] && !p->readers[v->id]) return QCC_OK;
-  if (v->data->type.dtype != QCC_STRING && (uintptr_t)v->data->data % 16)
+  if (qcc_dtype_bits(v->data->type.dtype) && (uintptr_t)v->data->data % 16)
     return qcc_tensor_copy(to, p->w->cx, &v->data->type, v->data->data);
   *to = *v->data;
   to->buf = NULL; /* the graph owns it */

@@ -132,7 +132,7 @@ static qcc_status infer(qcc_worker *w, const qcc_node *n, const qcc_tensor *cons
 static qcc_status make_outputs(qcc_worker *w, const qcc_node *n, const call *c, qcc_tensor *out) {
   for (uint32_t i = 0; i < n->out_count; ++i) {
     out[i].type = c->want[i] ? c->out_type[i] : qcc_type_unknown();
-    if (!c->want[i] || !qcc_type_is_static(&c->out_type[i]) || c->out_type[i].dtype == QCC_STRING) continue;
+    if (!c->want[i] || !qcc_type_is_static(&c->out_type[i]) || !qcc_dtype_bits(c->out_type[i].dtype)) continue;
     QCC_TRY(qcc_check_bytes(w->cx, n, &c->out_type[i]));
     QCC_TRY(qcc_tensor_new(&out[i], w->cx, &c->out_type[i]));
   }

@@ -199,11 +199,19 @@ static bool has_body(const qcc_node *n) {
 static qcc_status align(qcc_context *cx, const qcc_tensor *const *in, uint32_t n, const qcc_tensor **to, qcc_tensor *own) {
   for (uint32_t i = 0; i < n; ++i) {
     to[i] = in[i];
-    if (!in[i] || in[i]->type.dtype == QCC_STRING || (uintptr_t)in[i]->data % 16 == 0) continue;
+    if (!in[i] || !qcc_dtype_bits(in[i]->type.dtype) || (uintptr_t)in[i]->data % 16 == 0) continue;
     QCC_TRY(qcc_tensor_copy(&own[i], cx, &in[i]->type, in[i]->data));
     to[i] = &own[i];
   }
   return QCC_OK;
+}
+
+/* A graph has no constants of these types. */
+static qcc_status refuse_lists(const qcc_node *n, qcc_tensor *out) {
+  bool any = false;
+  for (uint32_t i = 0; i < n->out_count; ++i) any |= qcc_tensor_is_list(&out[i]);
+  for (uint32_t i = 0; any && i < n->out_count; ++i) qcc_tensor_release(&out[i]);
+  return any ? QCC_UNSUPPORTED : QCC_OK;
 }
 
 static qcc_status fold(qcc_context *cx, const qcc_node *n, const qcc_tensor *const *in, qcc_tensor *out) {
@@ -215,6 +223,7 @@ static qcc_status fold(qcc_context *cx, const qcc_node *n, const qcc_tensor *con
   qcc_status st = aligned && own ? align(cx, in, n->in_count, aligned, own) : QCC_NOMEM;
   memset(out, 0, n->out_count * sizeof *out);
   if (st == QCC_OK) st = qcc_node_run(&w, n, kernel, aligned, NULL, out);
+  if (st == QCC_OK) st = refuse_lists(n, out);
   for (uint32_t i = 0; own && i < n->in_count; ++i) qcc_tensor_release(&own[i]);
   qcc_free(cx, own);
   qcc_free(cx, aligned);

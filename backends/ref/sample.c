@@ -30,7 +30,7 @@ static qcc_status show_typed(qcc_worker *w, uint32_t index, const qcc_tensor *t,
 
 qcc_status qcc_observe(qcc_worker *w, uint32_t id, const qcc_tensor *t, bool last) {
   const qcc_hooks *h = w->hooks;
-  if (!w->observed || !w->observed[id] || !t->data) return QCC_OK;
+  if (!w->observed || !w->observed[id] || !t->data || qcc_tensor_is_list(t)) return QCC_OK;
   const uint32_t index = w->observed[id] - 1;
   if (h->observe_typed && h->want_layout) QCC_TRY(show_typed(w, index, t, last));
   if (h->observe && t->type.dtype == QCC_F32) h->observe(h->user, w->index, w->sample, index, t->data, (size_t)qcc_tensor_count(t));
@@ -82,9 +82,9 @@ static qcc_status bad_input(qcc_worker *w, const qcc_value *v, const qcc_tensor 
 static qcc_status bind_input(qcc_worker *w, const qcc_value *v, qcc_tensor *t) {
   size_t bytes;
   if (!t->data || !qcc_type_is_static(&t->type) || !fits(&v->type, &t->type)) return bad_input(w, v, t);
-  if (t->type.dtype != QCC_STRING && (!qcc_type_bytes(&t->type, &bytes) || bytes > t->bytes)) return bad_input(w, v, t);
+  if (qcc_dtype_bits(t->type.dtype) && (!qcc_type_bytes(&t->type, &bytes) || bytes > t->bytes)) return bad_input(w, v, t);
   qcc_tensor *slot = &w->slot[v->id];
-  if ((uintptr_t)t->data % 16) return qcc_tensor_copy(slot, w->cx, &t->type, t->data);
+  if (qcc_dtype_bits(t->type.dtype) && (uintptr_t)t->data % 16) return qcc_tensor_copy(slot, w->cx, &t->type, t->data);
   *slot = *t;
   slot->buf = NULL; /* the caller of this function owns it until the sample is done */
   return QCC_OK;

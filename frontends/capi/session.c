@@ -24,10 +24,25 @@ static qcc_status open_runner(qcc_session *s, const qcc_run_settings *settings) 
                                              : settings->exact    ? QCC_AS_EXACT
                                                                   : QCC_AS_FLOAT,
                                .profile = settings->profile || settings->trace,
-                               .trace = settings->trace};
+                               .trace = settings->trace,
+                               .decode_image = qcc_image_decode};
   if (how.arithmetic != QCC_AS_FLOAT) QCC_TRY(qcc_codes_open(&s->codes, m->cx, m->g));
   s->arrays = qcc_zalloc_array(m->cx, m->g->output_count + 1u, sizeof *s->arrays);
   return s->arrays ? s->eval->open(&s->runner, m->cx, s->codes.g ? s->codes.g : m->g, &how) : QCC_NOMEM;
+}
+
+/* Arrays hold numbers: models that take or give anything else cannot be run through them. */
+static qcc_status check_interface(const qcc_model *m) {
+  for (uint32_t i = 0; i < m->g->input_count + m->g->output_count; i++) {
+    const bool in = i < m->g->input_count;
+    const qcc_value *v = in ? m->g->inputs[i] : m->g->outputs[i - m->g->input_count]->value;
+    const qcc_loc loc = {.tensor = v->name};
+    const bool list = v->type.dtype == QCC_NONE && v->extra.n; /* the file gives a type that is no tensor */
+    if (list || v->type.dtype == QCC_STRING)
+      return qcc_error(m->cx, QCC_UNSUPPORTED, "U-111", &loc, "this %s is %s; arrays of numbers can be passed", in ? "input" : "output",
+                       list ? "a sequence, optional or map" : "a tensor of strings");
+  }
+  return QCC_OK;
 }
 
 qcc_status qcc_session_open(qcc_session **out, const qcc_model *model, const qcc_run_settings *settings) {
@@ -40,7 +55,8 @@ qcc_status qcc_session_open(qcc_session **out, const qcc_model *model, const qcc
   qcc_session *s = qcc_zalloc_array(model->cx, 1, sizeof *s);
   if (!s) return QCC_NOMEM;
   *s = (qcc_session){.model = model, .eval = qcc_ref_eval(), .threads = qcc_threads_of(settings->threads)};
-  qcc_status st = open_runner(s, settings);
+  qcc_status st = check_interface(model);
+  if (st == QCC_OK) st = open_runner(s, settings);
   if (st == QCC_OK)
     *out = s;
   else

@@ -151,8 +151,8 @@ static qcc_status run(call *c) {
   qcc_session *s = NULL;
   qcc_run_settings settings = QCC_RUN_SETTINGS_INIT;
   qcc_status st = settings_of(&settings, a);
-  if (st == QCC_OK) st = read_inputs(c);
   if (st == QCC_OK) st = qcc_session_open(&s, c->model, &settings);
+  if (st == QCC_OK) st = read_inputs(c);
   if (st == QCC_OK) st = turn(s, c, a->warmup.given ? a->warmup.value : measured, false);
   if (st == QCC_OK) st = qcc_session_reset(s);
   if (st == QCC_OK) st = turn(s, c, a->repeat.given ? a->repeat.value : 1, a->out != NULL);

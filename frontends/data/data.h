@@ -23,6 +23,9 @@ uint64_t qcc_dataset_digest(qcc_dataset *d); /* of the bytes of the sources' fir
 qcc_status qcc_npy_read(qcc_tensor *out, qcc_context *cx, const char *path) QCC_MUST_USE;
 qcc_status qcc_npy_write(qcc_context *cx, const qcc_tensor *t, const char *path) QCC_MUST_USE;
 
+/* An image file in memory, JPEG or PNG: a qcc_image_fn. */
+qcc_status qcc_image_decode(qcc_context *cx, const void *bytes, size_t n, qcc_tensor *out) QCC_MUST_USE;
+
 /* Random but shaped samples for -O2 without data: normal per-input noise with the statistics a first layer suggests; seeded. */
 qcc_status qcc_dataset_synthetic(qcc_dataset **out, const qcc_graph *g, size_t count, uint64_t seed) QCC_MUST_USE;
 

@@ -20,3 +20,16 @@ void qcc_image_free(qcc_image *i) {
   if (i->rgb) qcc_free(i->cx, i->rgb);
   i->rgb = NULL;
 }
+
+qcc_status qcc_image_decode(qcc_context *cx, const void *bytes, size_t n, qcc_tensor *out) {
+  const bool jpeg = n > 3 && memcmp(bytes, "\xff\xd8\xff", 3) == 0, png = n > 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0;
+  const qcc_bytes_reader r = {.cx = cx, .name = "image", .bytes = bytes, .size = n};
+  qcc_image i = {.cx = cx};
+  *out = (qcc_tensor){0};
+  if (!jpeg && !png) return QCC_UNSUPPORTED;
+  qcc_status st = jpeg ? qcc_jpeg_read(&i, &r) : qcc_png_read(&i, &r);
+  const qcc_type t = qcc_type_of(QCC_U8, 3, (int64_t[]){(int64_t)i.h, (int64_t)i.w, 3});
+  if (st == QCC_OK) st = qcc_tensor_copy(out, cx, &t, i.rgb);
+  qcc_image_free(&i);
+  return st;
+}

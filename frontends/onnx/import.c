@@ -505,3 +505,13 @@ qcc_status qcc_onnx_load_tensor(qcc_tensor *out, qcc_context *cx, const char *pa
   qcc_pb_close(&f);
   return st == QCC_INVALID || st == QCC_UNSUPPORTED ? QCC_DATA : st;
 }
+
+qcc_status qcc_onnx_load_tensor_memory(qcc_tensor *out, qcc_context *cx, const void *bytes, size_t n, const char *file) {
+  qcc_pb_file f = {.cx = cx, .name = file};
+  *out = (qcc_tensor){0};
+  qcc_arena_init(&f.arena, cx);
+  f.bytes = qcc_buf_copy(cx, bytes, n);
+  qcc_status st = f.bytes ? load_tensor(out, &f, NULL) : QCC_NOMEM;
+  qcc_pb_close(&f);
+  return st == QCC_INVALID || st == QCC_UNSUPPORTED ? QCC_DATA : st;
+}

@@ -15,5 +15,8 @@ qcc_status qcc_onnx_load_memory(qcc_graph **out, qcc_context *cx, const void *by
                                 bool copy) QCC_MUST_USE;
 /* One TensorProto file (.pb of the ONNX test sets). QCC_DATA. */
 qcc_status qcc_onnx_load_tensor(qcc_tensor *out, qcc_context *cx, const char *path, const char **name) QCC_MUST_USE;
+qcc_status qcc_onnx_load_tensor_memory(qcc_tensor *out, qcc_context *cx, const void *bytes, size_t n, const char *file) QCC_MUST_USE;
+/* A value for `v`, which the model declares: a tensor, or a sequence or optional of such. QCC_DATA. */
+qcc_status qcc_onnx_load_value(qcc_tensor *out, qcc_context *cx, const char *path, const qcc_value *v) QCC_MUST_USE;
 
 #endif

@@ -92,7 +92,12 @@ static int compare(const test_case *t, const char *what, uint32_t k, const qcc_t
 }
 
 static bool is_data_dependent(const qcc_node *n) {
-  return n->op == QCC_OP_NON_ZERO || n->op == QCC_OP_NON_MAX_SUPPRESSION || n->op == QCC_OP_COMPRESS || n->op == QCC_OP_OPAQUE;
+  static const qcc_op ops[] = {QCC_OP_NON_ZERO, QCC_OP_NON_MAX_SUPPRESSION,  QCC_OP_COMPRESS,
+                               QCC_OP_UNIQUE,   QCC_OP_STRING_SPLIT,         QCC_OP_STRING_NORMALIZER,
+                               QCC_OP_OPAQUE,   QCC_OP_OPTIONAL_GET_ELEMENT, QCC_OP_IMAGE_DECODER};
+  for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
+    if (n->op == ops[i]) return true;
+  return false;
 }
 
 /* One node with all values known. */

@@ -332,6 +332,51 @@ static qcc_status make_tensors(qcc_context *cx, void *user) {
   return status;
 }
 
+/* ---- lists */
+static qcc_status make_list(qcc_context *cx, void *user) {
+  qcc_tensor item[3] = {{.bytes = 0}}, list = {0}, outer = {0}, borrowed, copy = {0};
+  const qcc_type type = qcc_type_of(QCC_S32, 1, (int64_t[]){2});
+  qcc_status st = QCC_OK;
+  for (int i = 0; st == QCC_OK && i < 3; i++) st = qcc_tensor_new(&item[i], cx, &type);
+  for (int i = 0; st == QCC_OK && i < 3; i++) memset(qcc_tensor_mut(&item[i]), i, item[i].bytes);
+  if (st == QCC_OK) {
+    st = qcc_tensor_list(&list, cx, QCC_SEQUENCE, item, 3); /* takes the items, also on failure */
+    memset(item, 0, sizeof item);
+  }
+  if (st == QCC_OK) {
+    borrowed = list;
+    borrowed.buf = NULL;
+    st = qcc_tensor_share(&copy, cx, &borrowed);
+  }
+  if (st == QCC_OK) st = qcc_tensor_share(&item[0], cx, &list);
+  if (st == QCC_OK) {
+    st = qcc_tensor_list(&outer, cx, QCC_OPTIONAL, item, 1);
+    memset(item, 0, sizeof item);
+  }
+  qcc_tensor_release(&list);
+  if (st == QCC_OK && user) { /* the items live on in the copy and in the outer list */
+    assert_true(qcc_tensor_is_list(&copy) && qcc_tensor_count(&copy) == 3);
+    assert_int_equal(((const int32_t *)qcc_tensor_items(&copy)[2].data)[1], 0x02020202);
+    assert_int_equal(qcc_tensor_items(&outer)[0].type.dtype, QCC_SEQUENCE);
+    assert_ptr_equal(qcc_tensor_items(qcc_tensor_items(&outer))[1].data, qcc_tensor_items(&copy)[1].data);
+    assert_null(qcc_tensor_mut(&copy));
+  }
+  qcc_tensor_release(&copy);
+  qcc_tensor_release(&outer);
+  for (int i = 0; i < 3; i++) qcc_tensor_release(&item[i]);
+  return st;
+}
+
+static void lists(void **state) {
+  (void)state;
+  qcc_context *cx;
+  assert_int_equal(qcc_context_new(&cx, NULL), QCC_OK);
+  assert_int_equal(make_list(cx, &(int){1}), QCC_OK);
+  assert_int_equal(qcc_context_live_bytes(cx), 0);
+  qcc_context_free(cx);
+  assert_true(oom_sweep(make_list, NULL, 1, 0) > 6);
+}
+
 static void failures(void **state) {
   (void)state;
   assert_int_equal(oom_sweep(make_tensors, NULL, 1, 0), 4);
@@ -339,9 +384,9 @@ static void failures(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(dtypes),        cmocka_unit_test(types),        cmocka_unit_test(buffers),
-      cmocka_unit_test(copy_on_write), cmocka_unit_test(small_floats), cmocka_unit_test(halves),
-      cmocka_unit_test(elements),      cmocka_unit_test(casts),        cmocka_unit_test(failures),
+      cmocka_unit_test(dtypes),       cmocka_unit_test(types),  cmocka_unit_test(buffers),  cmocka_unit_test(copy_on_write),
+      cmocka_unit_test(small_floats), cmocka_unit_test(halves), cmocka_unit_test(elements), cmocka_unit_test(casts),
+      cmocka_unit_test(failures),     cmocka_unit_test(lists),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,6 +61,7 @@ qcc_type qcc_channels_last(const qcc_type *t);
 
 /* Multiply-accumulates of one weighted node (Conv, ConvTranspose, Gemm, MatMul) for one sample; unknown sizes count as 1; 0 for other nodes. */
 double qcc_node_macs(const qcc_node *n);
+uint32_t qcc_weight_input(qcc_op op); /* which input multiplies input 0, in operators that have one */
 /* The same from types that are known elsewhere, also of recurrent and integer operators; `w` is what multiplies. */
 double qcc_macs_of(const qcc_node *n, const qcc_type *x, const qcc_type *w, const qcc_type *y);
 double qcc_graph_macs(const qcc_graph *g); /* of the main graph */

@@ -10,6 +10,8 @@ static double elements(const qcc_type *t, int from) {
   return n;
 }
 
+uint32_t qcc_weight_input(qcc_op op) { return op == QCC_OP_QLINEAR_CONV || op == QCC_OP_QLINEAR_MATMUL || op == QCC_OP_MS_QGEMM ? 3 : 1; }
+
 double qcc_macs_of(const qcc_node *n, const qcc_type *x, const qcc_type *w, const qcc_type *y) {
   if (x->rank < 1 || w->rank < 1) return 0;
   switch (n->op) {
@@ -17,7 +19,8 @@ double qcc_macs_of(const qcc_node *n, const qcc_type *x, const qcc_type *w, cons
     case QCC_OP_CONV_INTEGER:
     case QCC_OP_QLINEAR_CONV: return elements(y, 0) * elements(w, 1);
     case QCC_OP_CONV_TRANSPOSE: return elements(x, 0) * elements(w, 1);
-    case QCC_OP_GEMM: return elements(y, 0) * size_of(x, qcc_attr_int(n, "transA", 0) ? 0 : 1);
+    case QCC_OP_GEMM:
+    case QCC_OP_MS_QGEMM: return elements(y, 0) * size_of(x, qcc_attr_int(n, "transA", 0) ? 0 : 1);
     case QCC_OP_MATMUL:
     case QCC_OP_MATMUL_INTEGER:
     case QCC_OP_QLINEAR_MATMUL: return elements(y, 0) * size_of(x, x->rank - 1);

@@ -178,7 +178,7 @@ static double window(const qcc_conv *c) {
 
 static double node_operations(const qcc_worker *w, const qcc_plan_step *s) {
   const qcc_node *n = s->node;
-  const uint32_t weight = n->op == QCC_OP_QLINEAR_CONV || n->op == QCC_OP_QLINEAR_MATMUL ? 3 : 1;
+  const uint32_t weight = qcc_weight_input(n->op);
   const qcc_tensor *x = s->in_count ? tensor_at(w, s->in[0]) : NULL, *y = s->out_count ? tensor_at(w, s->out[0]) : NULL;
   const qcc_role role = qcc_op_get(n->op)->role;
   if (!x || !y || role == QCC_ROLE_PASS) return 0;

@@ -151,10 +151,19 @@ static qcc_status finish(qcc_model **out, job *j) {
   return st;
 }
 
+/* The weights of the file: what of them is still in use comes back by itself. */
+static qcc_status cool(qcc_graph *g, void *user) {
+  (void)user;
+  for (uint32_t i = 0; i < g->const_count; i++)
+    if (g->consts[i]->data) qcc_buf_cold(g->consts[i]->data->buf);
+  return QCC_OK;
+}
+
 static qcc_status prepare(job *j) {
   const char *pipeline = j->o->level == 0 ? "@canonical" : "@prepare";
   QCC_TRY(qcc_graph_clone(&j->g, j->original));
   QCC_TRY(qcc_run_passes(j->g, pipeline, &j->passes));
+  QCC_TRY(qcc_graph_walk((qcc_graph *)(uintptr_t)j->original, cool, NULL)); /* reads only */
   return qcc_graph_clone(&j->prepared, j->g);
 }
 

@@ -41,8 +41,7 @@ static qcc_status add_figures(qcc_graph *g, void *user) {
 static qcc_status add_macs(qcc_graph *g, void *user) {
   double *macs = user;
   QCC_FOR_NODES(n, g) {
-    const bool coded = n->op == QCC_OP_QLINEAR_CONV || n->op == QCC_OP_QLINEAR_MATMUL;
-    const qcc_value *x = qcc_in(n, 0), *w = qcc_in(n, coded ? 3 : 1), *y = qcc_out(n, 0);
+    const qcc_value *x = qcc_in(n, 0), *w = qcc_in(n, qcc_weight_input(n->op)), *y = qcc_out(n, 0);
     if (x && w && y) *macs += qcc_macs_of(n, &x->type, &w->type, &y->type);
   }
   return QCC_OK;

@@ -266,6 +266,8 @@ static void multiply_adds(void **state) {
                       "  %y: f32[1,6,4] = MatMul(%x, %w) \"n\"\n}\n") == 6 * 4 * 9);
   assert_true(macs_of("graph @g(%x: f32[1,12,6,9], %w: f32[1,12,9,4]) -> (%y) opset 13 {\n"
                       "  %y: f32[1,12,6,4] = MatMul(%x, %w) \"n\"\n}\n") == 12 * 6 * 4 * 9); /* each head its own matrix */
+  assert_int_equal(qcc_weight_input(QCC_OP_QLINEAR_CONV), 3);
+  assert_int_equal(qcc_weight_input(QCC_OP_CONV), 1);
 }
 
 int main(void) {

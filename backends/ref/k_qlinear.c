@@ -198,15 +198,17 @@ static void exponentials(float *table, float scale, int64_t n) {
 }
 
 static void softmax_row(qcc_dtype t, uint8_t *y, const uint8_t *x, int64_t n, const float *table, float codes, int32_t zero) {
+  const uint32_t overflow = t == QCC_U8 ? 0 : 0x80000000u; /* a row of one code overflows: what x86 makes of infinity */
+  const int32_t lo = (int32_t)qcc_dtype_min(t), hi = (int32_t)qcc_dtype_max(t);
   int32_t top = -128;
   float sum = 0;
   for (int64_t i = 0; i < n; ++i) top = code_at(t, x, i) > top ? code_at(t, x, i) : top;
   for (int64_t i = 0; i < n; ++i) sum += table[255 - top + code_at(t, x, i)];
   for (int64_t i = 0; i < n; ++i) {
     const float v = rintf(table[255 - top + code_at(t, x, i)] * codes / sum);
-    const uint32_t code = v < 65536.0f ? (uint32_t)(int32_t)v : 0x80000000u; /* a row of one code overflows: what x86 makes of infinity */
+    const uint32_t code = v < 65536.0f ? (uint32_t)(int32_t)v : overflow;
     const int32_t q = (int32_t)(code + (uint32_t)zero);
-    y[i] = (uint8_t)(q > (int32_t)qcc_dtype_max(t) ? (int32_t)qcc_dtype_max(t) : q);
+    y[i] = (uint8_t)(q < lo ? lo : q > hi ? hi : q);
   }
 }
 

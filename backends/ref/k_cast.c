@@ -69,7 +69,7 @@ static qcc_status from_text(qcc_kargs *k, const qcc_tensor *x, qcc_dtype dtype) 
   const qcc_type t = qcc_kx_like(&x->type, dtype);
   const qcc_bytes *text;
   void *out;
-  if (dtype == QCC_STRING) return qcc_kx_share(k, 0, x);
+  if (dtype == QCC_STRING) return qcc_kx_pass_on(k, 0, x);
   if (!qcc_kx_is_float(dtype) && (!qcc_dtype_is_int(dtype) || qcc_dtype_bits(dtype) < 8)) return qcc_kx_no_type(k, dtype);
   QCC_TRY(qcc_kx_text(k, x, &text));
   QCC_TRY(qcc_kx_out(k, 0, &t, &out));

@@ -30,7 +30,7 @@ qcc_status qcc_kernel_if(qcc_kargs *k) {
   qcc_tensor *out = qcc_zalloc_array(k->cx, body->output_count, sizeof *out);
   if (!out) return QCC_NOMEM;
   qcc_status st = qcc_krun(k, body, NULL, out);
-  for (uint32_t i = 0; st == QCC_OK && i < k->out_count; ++i) st = qcc_kx_share(k, i, &out[i]);
+  for (uint32_t i = 0; st == QCC_OK && i < k->out_count; ++i) st = qcc_kx_pass_on(k, i, &out[i]);
   release_all(out, body->output_count);
   qcc_free(k->cx, out);
   return st;
@@ -166,7 +166,7 @@ static qcc_status run_loop(qcc_kargs *k, iteration *it) {
     QCC_TRY(read_flag(k, &it->out[0], &go));
     flag = go;
   }
-  for (uint32_t s = 0; s < it->states; ++s) QCC_TRY(qcc_kx_share(k, s, &it->state[s]));
+  for (uint32_t s = 0; s < it->states; ++s) QCC_TRY(qcc_kx_pass_on(k, s, &it->state[s]));
   for (uint32_t s = 0; s < it->scans_out && it->states + s < k->out_count; ++s) {
     QCC_TRY(stack_out(k, it->states + s, &it->grown[s], it->body->outputs[1 + it->states + s]->value, 0, false));
   }
@@ -237,7 +237,7 @@ static qcc_status run_scan(qcc_kargs *k, iteration *it, scan_input *s, qcc_tenso
     }
     QCC_TRY(iterate(k, it));
   }
-  for (uint32_t i = 0; i < it->states; ++i) QCC_TRY(qcc_kx_share(k, i, &it->state[i]));
+  for (uint32_t i = 0; i < it->states; ++i) QCC_TRY(qcc_kx_pass_on(k, i, &it->state[i]));
   for (uint32_t i = 0; i < it->scans_out && it->states + i < k->out_count; ++i) {
     QCC_TRY(stack_out(k, it->states + i, &it->grown[i], it->body->outputs[it->states + i]->value, list_entry(k, "scan_output_axes", i),
                       list_entry(k, "scan_output_directions", i) != 0));

@@ -80,7 +80,7 @@ qcc_status qcc_kernel_sequence_at(qcc_kargs *k) {
   int64_t at;
   QCC_TRY(need_list(k, 0, QCC_SEQUENCE));
   QCC_TRY(position(k, 1, qcc_tensor_count(k->in[0]), 0, &at));
-  return qcc_kx_share(k, 0, &qcc_tensor_items(k->in[0])[at]);
+  return qcc_kx_pass_on(k, 0, &qcc_tensor_items(k->in[0])[at]);
 }
 
 qcc_status qcc_kernel_sequence_insert(qcc_kargs *k) {
@@ -289,5 +289,5 @@ qcc_status qcc_kernel_optional_has_element(qcc_kargs *k) {
 qcc_status qcc_kernel_optional_get_element(qcc_kargs *k) {
   const qcc_tensor *x = qcc_kx_in(k, 0);
   if (!x || (x->type.dtype == QCC_OPTIONAL && qcc_tensor_count(x) == 0)) return qcc_kx_fail(k, QCC_DATA, "D-268", "the optional is empty");
-  return qcc_kx_share(k, 0, x->type.dtype == QCC_OPTIONAL ? qcc_tensor_items(x) : x);
+  return qcc_kx_pass_on(k, 0, x->type.dtype == QCC_OPTIONAL ? qcc_tensor_items(x) : x);
 }

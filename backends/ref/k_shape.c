@@ -8,7 +8,7 @@ static qcc_status same_bytes(qcc_kargs *k, const qcc_type *t) {
   const qcc_tensor *x = k->in[0];
   void *to;
   if (x->type.dtype == QCC_STRING) {
-    QCC_TRY(qcc_kx_share(k, 0, x));
+    QCC_TRY(qcc_kx_pass_on(k, 0, x));
     if (k->want[0]) k->out[0].type = *t;
     return QCC_OK;
   }
@@ -22,7 +22,7 @@ static qcc_status same_bytes(qcc_kargs *k, const qcc_type *t) {
 }
 
 qcc_status qcc_kernel_identity(qcc_kargs *k) {
-  return qcc_tensor_is_list(k->in[0]) ? qcc_kx_share(k, 0, k->in[0]) : same_bytes(k, &k->in[0]->type);
+  return qcc_tensor_is_list(k->in[0]) ? qcc_kx_pass_on(k, 0, k->in[0]) : same_bytes(k, &k->in[0]->type);
 }
 
 qcc_status qcc_kernel_dropout(qcc_kargs *k) {
@@ -133,7 +133,7 @@ qcc_status qcc_kernel_constant(qcc_kargs *k) {
   for (; a; a = a->next) {
     switch (a->kind) {
       case QCC_ATTR_TENSOR:
-        if (a->t->type.dtype == QCC_STRING) return qcc_kx_share(k, 0, a->t);
+        if (a->t->type.dtype == QCC_STRING) return qcc_kx_pass_on(k, 0, a->t);
         QCC_TRY(qcc_kx_out(k, 0, &a->t->type, &to));
         if (to) memcpy(to, a->t->data, a->t->bytes);
         return QCC_OK;

@@ -3,7 +3,7 @@
  * changes touch ASCII letters, Latin-1 and the basic Greek and Cyrillic letters, which all keep their length. */
 #include "backends/ref/kutil.h"
 
-qcc_status qcc_kx_share(qcc_kargs *k, uint32_t i, const qcc_tensor *t) {
+qcc_status qcc_kx_pass_on(qcc_kargs *k, uint32_t i, const qcc_tensor *t) {
   void *to;
   if (i >= k->out_count || !k->want[i]) return QCC_OK;
   if (!k->out[i].data) return qcc_tensor_share(&k->out[i], k->cx, t);

@@ -59,7 +59,7 @@ qcc_status qcc_kx_put_text(qcc_kargs *k, uint32_t i, const qcc_type *t,
                            const qcc_bytes *from) QCC_MUST_USE; /* nothing when nobody wants it */
 int qcc_kx_compare_text(qcc_bytes a, qcc_bytes b);
 /* Output `i` becomes a reference to `t`: no copy where it can be avoided. For values without a planned place (bodies, lists). */
-qcc_status qcc_kx_share(qcc_kargs *k, uint32_t i, const qcc_tensor *t) QCC_MUST_USE;
+qcc_status qcc_kx_pass_on(qcc_kargs *k, uint32_t i, const qcc_tensor *t) QCC_MUST_USE;
 
 /* ---- broadcasting: up to 3 operands against one output; adjacent dims that move alike are merged, so that the
  * innermost stride of each operand is 0 or 1. */

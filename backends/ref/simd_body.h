@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The text of the inner loops (see simd.h). The including file defines the vector type `vec`, LANES and vec_load, vec_store, vec_set,
- * square(y, ystep, x, xstep) to transpose SQUARE x SQUARE floats, vec_add, vec_sub, vec_fma(a, b, c) = a * b + c, vec_max and vec_min (NaN in the second operand passes), scalar_fma, ISA_NAME and ISA_TABLE.
- * Sums of products and Winograd's transforms use vec_fma, functions scalar_fma; all else is plain C that the compiler vectorises without changing a bit. */
+ * square(y, ystep, x, xstep) to transpose SQUARE x SQUARE floats, vec_add, vec_sub, vec_fma(a, b, c) = a * b + c, vec_max
+ * and vec_min (NaN in the second operand passes), scalar_fma, ISA_NAME and ISA_TABLE. Sums of products and Winograd's transforms use vec_fma,
+ * functions scalar_fma; all else is plain C that the compiler vectorises without changing a bit. */
 #include <math.h>
 #include <string.h>
 

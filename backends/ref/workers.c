@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Workers over samples. The calling thread is worker 0. One lock guards reading (ascending), another delivery (ascending: a worker waits for
- * its turn). When there are fewer samples than workers, the rest help inside the samples (team.h). When a sample fails, the ones before it are still delivered and the first failure is the result.
+ * its turn). When there are fewer samples than workers, the rest help inside the samples (team.h). When a sample
+ * fails, the ones before it are still delivered and the first failure is the result.
  * Invariant: which worker runs a sample cannot be seen in any result. */
 #define _POSIX_C_SOURCE 200809L /* the monotonic clock */
 #include <string.h>

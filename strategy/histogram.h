@@ -4,7 +4,8 @@
  * The bucket of a value is the top 15 bits of its float word: sign, octave, 6 bits of mantissa, that is 64 log-linear buckets per octave,
  * 1.6 % wide. Octaves 2^-32 .. 2^31; smaller and larger magnitudes go to the end buckets. Zero, and what is
  * smaller than 2^-132, is a mass of its own. Extremes and counts are exact. Memory does not grow with samples or outliers: one page of 64
- * counters per octave that occurs. Adding and merging commute bit for bit, except for the moving average, which has an order by definition (the caller gives each sample's weight). */
+ * counters per octave that occurs. Adding and merging commute bit for bit, except for the moving average, which has an order by definition (the
+ * caller gives each sample's weight). */
 #ifndef QCC_HISTOGRAM_H
 #define QCC_HISTOGRAM_H
 

@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "backends/ref/qint.h"
+#include "backends/ref/ref.h"
+#include "ir/text.h"
 
 static uint32_t next_random(uint32_t *state) {
   *state = *state * 1664525u + 1013904223u;
@@ -387,10 +389,98 @@ static void test_runs(void **state) {
   free(b);
 }
 
+/* ---- whole graphs: every step of a plan gives the bytes of its node's kernel */
+static const char graph_text[] =
+    "graph @f(%x: f32[1,5,9,7]) -> (%y, %z, %s) opset 13, com.microsoft 1 {\n"
+    "  %sx = const f32[] [0.015625]\n  %zx = const u8[] [128]\n  %s1 = const f32[] [0.03125]\n  %z1 = const u8[] [120]\n"
+    "  %s2 = const f32[] [0.00390625]\n  %z2 = const u8[] [0]\n  %w = const s8[6,5,3,3] rand(3)\n"
+    "  %sw = const f32[6] [0.01,0.02,0.015,0.005,0.004,0.03]\n  %zw = const s8[6] [0,0,0,0,0,0]\n"
+    "  %b = const s32[6] [100,-200,300,5,-7,0]\n  %d = const s8[6,1,3,3] rand(4)\n  %m = const s8[12,5] rand(5)\n  %sm = const f32[] "
+    "[0.01]\n"
+    "  %zm = const s8[] [3]\n  %sc = const f32[5] [0.01,0.02,0.03,0.04,0.05]\n"
+    "  %q = QuantizeLinear(%x, %sx, %zx)\n"
+    "  %c = QLinearConv(%q, %sx, %zx, %w, %sw, %zw, %s1, %z1, %b) {pads=[1,1,1,1]}\n"
+    "  %l = com.microsoft.QLinearLeakyRelu(%c, %s1, %z1, %s1, %z1) {alpha=0.25}\n"
+    "  %e = QLinearConv(%l, %s1, %z1, %d, %sw, %zw, %sx, %zx, %b) {group=6, pads=[1,1,1,1]}\n"
+    "  %a = com.microsoft.QLinearAdd(%e, %sx, %zx, %c, %s1, %z1, %s1, %z1)\n"
+    "  %g = com.microsoft.QLinearSigmoid(%a, %s1, %z1, %s2, %z2)\n"
+    "  %t = com.microsoft.QLinearMul(%a, %s1, %z1, %g, %s2, %z2, %s1, %z1)\n"
+    "  %p = MaxPool(%t) {kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]}\n"
+    "  %o = MaxPool(%e) {kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]}\n"
+    "  %j = com.microsoft.QLinearConcat(%s1, %z1, %p, %s1, %z1, %o, %sx, %zx) {axis=1}\n"
+    "  %y = DequantizeLinear(%j, %s1, %z1)\n"
+    "  %h = com.microsoft.QLinearGlobalAveragePool(%j, %s1, %z1, %s2, %z2)\n"
+    "  %f = Flatten(%h)\n"
+    "  %z = com.microsoft.QGemm(%f, %s2, %z2, %m, %sm, %zm)\n"
+    "  %v, %vs, %vz = DynamicQuantizeLinear(%z)\n"
+    "  %n = const s8[5,5] rand(6)\n  %zn = const s8[] [0]\n"
+    "  %i = MatMulInteger(%v, %n, %vz, %zn)\n  %r = Cast(%i) {to=1}\n  %k = Mul(%vs, %sc)\n  %s = Mul(%r, %k)\n"
+    "}\n";
+
+typedef struct bench {
+  qcc_context *cx;
+  const qcc_graph *g;
+  qcc_tensor value[64]; /* by value id: as the kernels make them */
+  unsigned outputs;
+} bench;
+
+static qcc_status give(void *user, size_t index, qcc_tensor *inputs) {
+  bench *t = user;
+  (void)index;
+  return qcc_tensor_copy(&inputs[0], t->cx, &t->g->inputs[0]->type, t->value[t->g->inputs[0]->id].data);
+}
+
+static qcc_status compare_outputs(void *user, size_t sample, const qcc_tensor *outputs) {
+  bench *t = user;
+  (void)sample;
+  for (uint32_t i = 0; i < t->g->output_count; ++i, ++t->outputs) {
+    const qcc_tensor *want = &t->value[t->g->outputs[i]->value->id];
+    assert_int_equal(outputs[i].bytes, want->bytes);
+    assert_memory_equal(outputs[i].data, want->data, want->bytes);
+  }
+  return QCC_OK;
+}
+
+static void by_kernels(bench *t) {
+  QCC_FOR_NODES(n, t->g) {
+    const qcc_tensor *in[16];
+    qcc_tensor out[3];
+    for (uint32_t i = 0; i < n->in_count; ++i) in[i] = n->in[i].value->data ? n->in[i].value->data : &t->value[n->in[i].value->id];
+    assert_int_equal(qcc_ref_eval()->fold(t->cx, n, in, out), QCC_OK);
+    for (uint32_t i = 0; i < n->out_count; ++i) t->value[n->out[i]->id] = out[i];
+  }
+}
+
+static void test_steps_are_kernels(void **state) {
+  (void)state;
+  bench t = {.cx = new_context()};
+  qcc_graph *g = NULL;
+  uint32_t seed = 11;
+  assert_int_equal(qcc_parse_graph(&g, t.cx, graph_text, sizeof graph_text - 1, NULL), QCC_OK);
+  t.g = g;
+  assert_true(g->next_value_id <= 64);
+  qcc_tensor *x = &t.value[g->inputs[0]->id];
+  assert_int_equal(qcc_tensor_new(x, t.cx, &g->inputs[0]->type), QCC_OK);
+  for (int64_t i = 0; i < qcc_tensor_count(x); ++i) qcc_tensor_set(x, i, (double)among(&seed, -2000, 2000) / 1000);
+  by_kernels(&t);
+  const qcc_samples samples = {.count = 1, .get = give, .user = &t};
+  const qcc_hooks hooks = {.output = compare_outputs, .user = &t};
+  qcc_runner *r = NULL;
+  assert_int_equal(qcc_ref_eval()->open(&r, t.cx, g, &(qcc_run_options){.arithmetic = QCC_AS_EXACT}), QCC_OK);
+  assert_int_equal(qcc_ref_eval()->run(r, &samples, 0, 1, &hooks), QCC_OK);
+  assert_int_equal(t.outputs, 3);
+  qcc_ref_eval()->close(r);
+  for (int i = 0; i < 64; ++i) qcc_tensor_release(&t.value[i]);
+  qcc_graph_free(g);
+  qcc_context_free(t.cx);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_tiles), cmocka_unit_test(test_saturation),   cmocka_unit_test(test_ties), cmocka_unit_test(test_convolution),
-      cmocka_unit_test(test_late),  cmocka_unit_test(test_safe_weights), cmocka_unit_test(test_runs),
+      cmocka_unit_test(test_tiles), cmocka_unit_test(test_saturation),
+      cmocka_unit_test(test_ties),  cmocka_unit_test(test_convolution),
+      cmocka_unit_test(test_late),  cmocka_unit_test(test_safe_weights),
+      cmocka_unit_test(test_runs),  cmocka_unit_test(test_steps_are_kernels),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,7 @@ static bool read_types(qcc_planner *b, const qcc_node *n, guess *g) {
     const qcc_plan_value *p = qcc_plan_at(b, v->id);
     g->in[i] = c->type.dtype != QCC_NONE ? &c->type : &p->type;
     g->known[i] = qcc_plan_known(b, v);
-    all = all && p->where != QCC_AT_HEAP;
+    all = all && p->where != QCC_AT_HEAP && g->in[i]->dtype < QCC_DTYPE_COUNT; /* lists are found on the way */
   }
   return all;
 }

@@ -139,6 +139,29 @@ static qcc_status make_outputs(qcc_worker *w, const qcc_node *n, const call *c, 
   return QCC_OK;
 }
 
+/* Sequences and optionals reach only operators that know them. */
+static qcc_status check_lists(qcc_worker *w, const qcc_node *n, const qcc_tensor *const *in) {
+  static const qcc_op takers[] = {QCC_OP_SEQUENCE_AT,
+                                  QCC_OP_SEQUENCE_INSERT,
+                                  QCC_OP_SEQUENCE_ERASE,
+                                  QCC_OP_SEQUENCE_LENGTH,
+                                  QCC_OP_SEQUENCE_MAP,
+                                  QCC_OP_CONCAT_FROM_SEQUENCE,
+                                  QCC_OP_OPTIONAL,
+                                  QCC_OP_IDENTITY,
+                                  QCC_OP_OPTIONAL_HAS_ELEMENT,
+                                  QCC_OP_OPTIONAL_GET_ELEMENT,
+                                  QCC_OP_LOOP};
+  for (uint32_t i = 0; i < n->in_count; ++i) {
+    bool takes = !in[i] || !qcc_tensor_is_list(in[i]);
+    for (size_t j = 0; !takes && j < sizeof takers / sizeof takers[0]; ++j) takes = takers[j] == n->op;
+    if (takes) continue;
+    qcc_loc loc = qcc_node_loc(n);
+    return qcc_error(w->cx, QCC_DATA, "D-293", &loc, "input %u is a %s, a tensor is needed", i, qcc_dtype_name(in[i]->type.dtype));
+  }
+  return QCC_OK;
+}
+
 static qcc_status call_kernel(qcc_worker *w, const qcc_node *n, qcc_kernel kernel, const qcc_tensor *const *in, const call *c,
                               qcc_tensor *out) {
   qcc_kargs k = {.cx = w->cx,
@@ -177,6 +200,7 @@ qcc_status qcc_node_run(qcc_worker *w, const qcc_node *n, qcc_kernel kernel, con
   c.want = qcc_scratch(w, n->out_count + 1);
   memset(out, 0, n->out_count * sizeof *out);
   qcc_status st = c.in_type && c.known && c.out_type && c.want ? count_step(w, n) : QCC_NOMEM;
+  if (st == QCC_OK) st = check_lists(w, n, in);
   if (st == QCC_OK) {
     for (uint32_t i = 0; i < n->out_count; ++i) c.want[i] = want ? want[i] : n->out[i] != NULL;
     st = infer(w, n, in, &c);

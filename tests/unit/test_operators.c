@@ -200,6 +200,26 @@ static void folding_is_silent(void **state) {
   }
 }
 
+/* A sequence where a tensor is needed: told, by whatever operator it meets. */
+static void lists_meet_tensors(void **state) {
+  (void)state;
+  static const qcc_op ops[] = {QCC_OP_RELU, QCC_OP_SHAPE, QCC_OP_CAST, QCC_OP_TRANSPOSE, QCC_OP_REDUCE_SUM, QCC_OP_SEQUENCE_CONSTRUCT};
+  for (size_t i = 0; i < sizeof ops / sizeof ops[0]; ++i) {
+    kernel_case c;
+    start(&c, 12);
+    qcc_tensor item;
+    const qcc_type t = qcc_type_of(QCC_F32, 1, (int64_t[]){3});
+    assert_int_equal(qcc_tensor_new(&item, c.cx, &t), QCC_OK);
+    assert_int_equal(qcc_tensor_list(&c.in[0], c.cx, QCC_SEQUENCE, &item, 1), QCC_OK);
+    c.has[c.in_count++] = true;
+    node(&c, ops[i], 1);
+    qcc_attr_set_int(c.node, "to", QCC_F64);
+    assert_int_equal(fold_it(&c), QCC_DATA);
+    assert_non_null(strstr(c.error, "is a sequence"));
+    done(&c);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(attention_follows_its_definition),
@@ -207,6 +227,7 @@ int main(void) {
       cmocka_unit_test(patterns),
       cmocka_unit_test(bad_patterns),
       cmocka_unit_test(folding_is_silent),
+      cmocka_unit_test(lists_meet_tensors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the reader makes of good models, and what the writer gives back: names, order, functions, weights that stay in the file,
  * everything that the graph does not model. */
+#define _DEFAULT_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -414,6 +417,70 @@ static void test_wrong_wire_types(void **state) {
   unload(&f);
 }
 
+/* ---- stored values: sequences and optionals, whole, cut at every byte, with every byte changed */
+static const uint8_t tensor_pb[] = {8, 2, 16, 6, 74, 8, 1, 0, 0, 0, 2, 0, 0, 0}; /* s32[2]: 1, 2 */
+
+static void put_value(const char *file, const uint8_t *at, size_t n) {
+  FILE *f = fopen(file, "wb");
+  assert_non_null(f);
+  assert_int_equal(fwrite(at, 1, n, f), n);
+  fclose(f);
+}
+
+static qcc_status load_value(const char *file, const qcc_extra *type, int64_t *items) {
+  qcc_context *cx;
+  qcc_tensor t;
+  const qcc_value v = {.extra = *type};
+  assert_int_equal(qcc_context_new(&cx, NULL), QCC_OK);
+  const qcc_status st = qcc_onnx_load_value(&t, cx, file, &v);
+  *items = st == QCC_OK && qcc_tensor_is_list(&t) ? qcc_tensor_count(&t) : -1;
+  qcc_tensor_release(&t);
+  assert_int_equal(qcc_context_live_bytes(cx), 0);
+  qcc_context_free(cx);
+  return st;
+}
+
+static void test_stored_values(void **state) {
+  (void)state;
+  static const uint8_t sequence_type[] = {18, 8, 34, 6, 10, 4, 10, 2, 8, 6}, optional_type[] = {18, 8, 74, 6, 10, 4, 10, 2, 8, 6};
+  const qcc_extra types[] = {{sequence_type, sizeof sequence_type}, {optional_type, sizeof optional_type}};
+  char file[] = "build/value-XXXXXX";
+  uint8_t pb[64] = {16, 1};
+  size_t n = 2;
+  int64_t items;
+  for (int i = 0; i < 2; i++) {
+    pb[n++] = 26; /* field 3 of both kinds of list */
+    pb[n++] = sizeof tensor_pb;
+    memcpy(pb + n, tensor_pb, sizeof tensor_pb);
+    n += sizeof tensor_pb;
+  }
+  const int fd = mkstemp(file);
+  assert_true(fd >= 0);
+  close(fd);
+  put_value(file, pb, n);
+  assert_int_equal(load_value(file, &types[0], &items), QCC_OK);
+  assert_int_equal(items, 2);
+  assert_int_equal(load_value(file, &types[1], &items), QCC_DATA); /* an optional holds one at most */
+  put_value(file, pb, 2);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(load_value(file, &types[i], &items), QCC_OK);
+    assert_int_equal(items, 0);
+  }
+  for (size_t cut = 0; cut < n; cut++) {
+    put_value(file, pb, cut);
+    const qcc_status st = load_value(file, &types[0], &items);
+    assert_true(st == QCC_OK || st == QCC_DATA);
+  }
+  for (size_t i = 0; i < 8 * n; i++) {
+    pb[i / 8] ^= (uint8_t)(1 << i % 8);
+    put_value(file, pb, n);
+    const qcc_status st = load_value(file, &types[0], &items);
+    assert_true(st == QCC_OK || st == QCC_DATA || st == QCC_LIMIT);
+    pb[i / 8] ^= (uint8_t)(1 << i % 8);
+  }
+  remove(file);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_order),
                                      cmocka_unit_test(test_order_is_told_once),
@@ -429,6 +496,7 @@ int main(void) {
                                      cmocka_unit_test(test_canonical),
                                      cmocka_unit_test(test_listed_constants),
                                      cmocka_unit_test(test_prediction),
-                                     cmocka_unit_test(test_wrong_wire_types)};
+                                     cmocka_unit_test(test_wrong_wire_types),
+                                     cmocka_unit_test(test_stored_values)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * ImageDecoder. Formats without compression (BMP, binary PNM) are read here; for others the caller of the runtime may bring a decoder. */
+ * ImageDecoder. Formats without compression (BMP, binary PNM, plain TIFF) are read here; for others the caller of the runtime may bring a decoder. */
 #include "backends/ref/kutil.h"
 #include "backends/ref/run.h"
 
@@ -79,10 +79,75 @@ static qcc_status read_pnm(qcc_kargs *k, image *m) {
   return QCC_OK;
 }
 
+/* ---- TIFF: first image, strips without compression, 8 bit gray or RGB */
+typedef struct tiff {
+  const image *m;
+  bool big; /* byte order */
+  bool cut; /* something was read beyond the end */
+} tiff;
+
+static uint32_t number_at(tiff *t, size_t at, size_t bytes) {
+  uint32_t x = 0;
+  t->cut |= at > t->m->n || bytes > t->m->n - at;
+  for (size_t i = 0; !t->cut && i < bytes; ++i) x |= (uint32_t)t->m->bytes[at + i] << 8 * (t->big ? bytes - 1 - i : i);
+  return x;
+}
+
+/* Where field `tag` stands; 0: it is absent. */
+static size_t find_field(tiff *t, uint32_t tag) {
+  const size_t list = number_at(t, 4, 4);
+  const uint32_t n = number_at(t, list, 2);
+  for (uint32_t i = 0; i < n && !t->cut; ++i)
+    if (number_at(t, list + 2 + (size_t)i * 12, 2) == tag) return list + 2 + (size_t)i * 12;
+  return 0;
+}
+
+/* Number `index` of the field at `entry`, short or long. */
+static uint32_t value_at(tiff *t, size_t entry, uint32_t index) {
+  const uint32_t type = number_at(t, entry + 2, 2), count = number_at(t, entry + 4, 4);
+  const size_t size = type == 3 ? 2 : 4, at = (uint64_t)count * size <= 4 ? entry + 8 : number_at(t, entry + 8, 4);
+  t->cut |= index >= count || (type != 3 && type != 4);
+  return number_at(t, at + (size_t)index * size, size);
+}
+
+static uint32_t field_of(tiff *t, uint32_t tag, uint32_t fallback) {
+  const size_t entry = find_field(t, tag);
+  return entry ? value_at(t, entry, 0) : fallback;
+}
+
+static qcc_status read_strips(qcc_kargs *k, tiff *t, image *m, size_t channels) {
+  const uint32_t per_strip = field_of(t, 278, UINT32_MAX);
+  const size_t offsets = find_field(t, 273);
+  if (per_strip == 0 || !offsets) return broken(k, "TIFF");
+  QCC_TRY(new_pixels(k, m));
+  uint8_t *to = qcc_tensor_mut(&m->rgb);
+  const size_t row = (size_t)m->width * channels;
+  for (int64_t y = 0; y < m->height; ++y) {
+    const uint32_t strip = (uint32_t)y / per_strip;
+    const size_t at = value_at(t, offsets, strip) + (size_t)((uint32_t)y % per_strip) * row;
+    if (t->cut || at > m->n || row > m->n - at) return broken(k, "TIFF");
+    for (int64_t i = 0; i < m->width * 3; ++i) *to++ = m->bytes[at + (channels == 3 ? (size_t)i : (size_t)i / 3)];
+  }
+  return QCC_OK;
+}
+
+static qcc_status read_tiff(qcc_kargs *k, image *m) {
+  tiff t = {.m = m, .big = m->bytes[0] == 'M'};
+  m->width = field_of(&t, 256, 0);
+  m->height = field_of(&t, 257, 0);
+  const uint32_t channels = field_of(&t, 277, 1), bits = field_of(&t, 258, 1), meaning = field_of(&t, 262, 0);
+  const bool plain = field_of(&t, 259, 1) == 1 && field_of(&t, 284, 1) == 1 && bits == 8 && meaning == (channels == 3 ? 2 : 1);
+  if (t.cut || m->width < 1 || m->height < 1) return broken(k, "TIFF");
+  if (!plain || (channels != 1 && channels != 3))
+    return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-290", "a TIFF image that is not plain gray or RGB");
+  return read_strips(k, &t, m, channels);
+}
+
 static qcc_status decode(qcc_kargs *k, image *m) {
   const qcc_runner *r = k->worker->runner;
   if (m->n > 2 && m->bytes[0] == 'B' && m->bytes[1] == 'M') return read_bmp(k, m);
   if (m->n > 2 && m->bytes[0] == 'P' && (m->bytes[1] == '5' || m->bytes[1] == '6')) return read_pnm(k, m);
+  if (m->n > 8 && (!memcmp(m->bytes, "II*\0", 4) || !memcmp(m->bytes, "MM\0*", 4))) return read_tiff(k, m);
   qcc_status st = r && r->how.decode_image ? r->how.decode_image(k->cx, m->bytes, m->n, &m->rgb) : QCC_UNSUPPORTED;
   if (st == QCC_UNSUPPORTED) return qcc_kx_fail(k, st, "U-291", "the runtime has no decoder for this image format");
   QCC_TRY(st);

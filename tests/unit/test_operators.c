@@ -185,7 +185,7 @@ static void folding_is_silent(void **state) {
         node(&c, QCC_OP_ADD, 1);
         break;
       case 2: /* a format */
-        memcpy(input(&c, QCC_U8, 1, (int64_t[]){8}), "II*\0abcd", 8);
+        memcpy(input(&c, QCC_U8, 1, (int64_t[]){8}), "RIFFabcd", 8);
         node(&c, QCC_OP_IMAGE_DECODER, 1);
         break;
       case 3: /* a list is no constant of a graph */

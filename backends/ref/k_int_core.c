@@ -333,18 +333,21 @@ static const uint8_t *gather(const band *b, int64_t line, int64_t ox, size_t gro
 
 static void point(const band *b, size_t rows, size_t group) {
   const qcc_conv *c = b->c;
-  const size_t offset = group * b->p->run * b->elem;
+  const size_t offset = group * b->p->run * b->elem, cell = (size_t)c->cin * b->elem;
+  const size_t down = (size_t)c->dilation[1] * b->pitch, right = (size_t)c->dilation[2] * cell, next = (size_t)c->stride[2] * cell;
   const int64_t tap_columns = b->p->positions > 1 ? 1 : c->kernel[2];
-  for (size_t i = 0; i < rows; ++i) {
-    const int64_t line = (int64_t)i / c->out[2], ox = (int64_t)i % c->out[2];
+  int64_t line = 0, ox = 0;
+  for (size_t i = 0; i < rows; ++i, ++ox) {
+    if (ox == c->out[2]) ox = 0, ++line;
     const size_t slot = qcc_row_slot(rows, i);
     const void **to = b->a + slot / QCC_MR * QCC_MR * b->p->taps + slot % QCC_MR;
     if (b->patch) {
       *to = gather(b, line, ox, group, b->patch + i * (b->p->run + 4));
       continue;
     }
-    for (int64_t ky = 0; ky < c->kernel[1]; ++ky)
-      for (int64_t kx = 0; kx < tap_columns; ++kx, to += QCC_MR) *to = position(b, line, ox, ky, kx) + offset;
+    const uint8_t *row = b->at + (size_t)(line * c->stride[1]) * b->pitch + (size_t)ox * next + offset;
+    for (int64_t ky = 0; ky < c->kernel[1]; ++ky, row += down)
+      for (int64_t kx = 0; kx < tap_columns; ++kx, to += QCC_MR) *to = row + (size_t)kx * right;
   }
 }
 

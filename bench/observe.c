@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "backends/ref/ref.h"
-#include "backends/ref/simd.h"
+#include "backends/ref/simd/simd.h"
 #include "backends/target/target.h"
 #include "bench/turns.h"
 #include "frontends/data/data.h"

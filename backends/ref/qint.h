@@ -4,7 +4,7 @@
 #ifndef QCC_QINT_H
 #define QCC_QINT_H
 
-#include "backends/ref/isimd.h"
+#include "backends/ref/simd/isimd.h"
 #include "backends/ref/plan.h"
 
 /* How a pack multiplies. */

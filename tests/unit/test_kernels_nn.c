@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Kernels with weights or interpolation, against plain loops in double: LSTM, GRU, RNN with every option, ConvTranspose, the exact integer
  * products, Resize (a constant stays constant in every mode), and the elementary functions against libm over their whole range. */
-#include "backends/ref/kmath.h"
+#include "backends/ref/simd/kmath.h"
 #include "kernel_case.h"
 
 /* ---- elementary functions */

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Which table of integer loops this processor can run, and the order of depthwise weights, which follows from the vectors of a table. */
+#include "backends/ref/simd/isimd.h"
+
+#include "backends/ref/simd/simd_tables.h"
+
+#if defined(__x86_64__)
+static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+static bool has_avx512(void) {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+const qcc_isimd *qcc_isimd_at(unsigned index) {
+  const qcc_isimd *table[4];
+  unsigned n = 0;
+#if defined(__x86_64__)
+  if (has_avx512() && __builtin_cpu_supports("avx512vnni")) table[n++] = &qcc_isimd_vnni;
+  if (has_avx512()) table[n++] = &qcc_isimd_avx512;
+  if (has_avx2()) table[n++] = &qcc_isimd_avx2;
+#endif
+  table[n++] = &qcc_isimd_base;
+  return index < n ? table[index] : NULL;
+}
+
+const qcc_isimd *qcc_isimd_choose(void) { return qcc_isimd_at(0); }
+
+/* The lower, then the upper halves of every 8 channels. */
+size_t qcc_idw_channel(const qcc_isimd *simd, size_t at) {
+  const size_t lanes = simd->nr / 2, half = at / lanes % 2, i = at % lanes;
+  return at / simd->nr * simd->nr + i / 4 * 8 + half * 4 + i % 4;
+}
+
+/* [block of nr channels][pair of taps][nr][2] */
+size_t qcc_idw_room(const qcc_isimd *simd, size_t taps, size_t channels) {
+  return (channels + simd->nr - 1) / simd->nr * simd->nr * (taps + taps % 2);
+}
+
+void qcc_idw_pack(const qcc_isimd *simd, int16_t *at, const int16_t *w, size_t taps, size_t channels) {
+  for (size_t first = 0; first < channels; first += simd->nr) {
+    for (size_t t = 0; t < taps; t += 2) {
+      for (size_t i = first; i < first + simd->nr; ++i, at += 2) {
+        const size_t c = qcc_idw_channel(simd, i);
+        at[0] = c < channels ? w[t * channels + c] : 0;
+        at[1] = c < channels && t + 1 < taps ? w[(t + 1) * channels + c] : 0;
+      }
+    }
+  }
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The text of the inner loops (see simd.h). The including file defines the vector type `vec`, LANES and vec_load, vec_store, vec_set,
+ * square(y, ystep, x, xstep) to transpose SQUARE x SQUARE floats, vec_add, vec_sub, vec_fma(a, b, c) = a * b + c, vec_max
+ * and vec_min (NaN in the second operand passes), scalar_fma, ISA_NAME and ISA_TABLE. Sums of products and Winograd's transforms use vec_fma,
+ * functions scalar_fma; all else is plain C that the compiler vectorises without changing a bit. */
+#include <math.h>
+#include <string.h>
+
+#define qcc_km_fma scalar_fma
+#include "backends/ref/simd/kmath.h"
+#include "backends/ref/simd/simd.h"
+
+#define INLINE static inline __attribute__((always_inline))
+enum { NR = 2 * LANES, AHEAD = 48 }; /* rows of b: the hardware's own prefetch ends with every page */
+
+/* ---- matrix tile: QCC_MR x 2 vectors of sums in registers */
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+
+INLINE void tile_store(const qcc_tile *t, size_t row, vec x, vec y) {
+  vec lo = vec_set(t->lo), hi = vec_set(t->hi);
+  float *to = t->out + row * t->ldc;
+  x = vec_min(hi, vec_max(lo, x));
+  y = vec_min(hi, vec_max(lo, y));
+  if (t->n == NR) {
+    vec_store(to, x);
+    vec_store(to + LANES, y);
+  } else {
+    float part[NR];
+    vec_store(part, x);
+    vec_store(part + LANES, y);
+    memcpy(to, part, t->n * sizeof *to);
+  }
+}
+
+INLINE void tile_rows(const qcc_tile *t, const unsigned m) {
+  const float *b = t->b;
+  const float *const *a = t->a;
+  const size_t ldb = t->ldb, depth = t->depth;
+  const vec zero = vec_set(0.0f);
+  const vec x = t->bias ? vec_load(t->bias) : zero, y = t->bias ? vec_load(t->bias + LANES) : zero;
+#define ROW_START(i) vec x##i = x, y##i = y;
+  EACH_ROW(ROW_START)
+  for (size_t tap = 0; tap < t->taps; ++tap, a += QCC_MR) {
+#define ROW_POINTER(i) const float *p##i = i < m ? a[i] : NULL;
+    EACH_ROW(ROW_POINTER)
+#define ROW_STEP(i, j)                  \
+  if (i < m) {                          \
+    const vec f = vec_set(p##i[k + j]); \
+    x##i = vec_fma(f, b0, x##i);        \
+    y##i = vec_fma(f, b1, y##i);        \
+  }
+#define DEPTH_STEP(j)                                                                         \
+  {                                                                                           \
+    const vec b0 = vec_load(b), b1 = vec_load(b + LANES);                                     \
+    __builtin_prefetch(b + AHEAD * ldb);                                                      \
+    b += ldb;                                                                                 \
+    ROW_STEP(0, j) ROW_STEP(1, j) ROW_STEP(2, j) ROW_STEP(3, j) ROW_STEP(4, j) ROW_STEP(5, j) \
+  }
+    size_t k = 0; /* fewer, predictable branches: many depths are short */
+    for (; k + 4 <= depth; k += 4) { DEPTH_STEP(0) DEPTH_STEP(1) DEPTH_STEP(2) DEPTH_STEP(3) }
+    for (; k < depth; ++k) DEPTH_STEP(0)
+  }
+#define ROW_STORE(i) \
+  if (i < m) tile_store(t, i, x##i, y##i);
+  EACH_ROW(ROW_STORE)
+}
+
+/* The same for a last panel of at most one vector. */
+INLINE void tile_half(const qcc_tile *t, const unsigned m) {
+  const float *b = t->b;
+  const float *const *a = t->a;
+  const size_t ldb = t->ldb, depth = t->depth;
+  const vec x = t->bias ? vec_load(t->bias) : vec_set(0.0f), lo = vec_set(t->lo), hi = vec_set(t->hi);
+#define HALF_START(i) vec x##i = x;
+  EACH_ROW(HALF_START)
+  for (size_t tap = 0; tap < t->taps; ++tap, a += QCC_MR) {
+    EACH_ROW(ROW_POINTER)
+    for (size_t k = 0; k < depth; ++k, b += ldb) {
+      const vec b0 = vec_load(b);
+#define HALF_STEP(i) \
+  if (i < m) x##i = vec_fma(vec_set(p##i[k]), b0, x##i);
+      EACH_ROW(HALF_STEP)
+    }
+  }
+#define HALF_STORE(i)                                         \
+  if (i < m) {                                                \
+    float part[LANES];                                        \
+    vec_store(part, vec_min(hi, vec_max(lo, x##i)));          \
+    memcpy(t->out + i * t->ldc, part, t->n * sizeof *t->out); \
+  }
+  EACH_ROW(HALF_STORE)
+}
+
+static void tile(const qcc_tile *t) {
+  if (t->n <= LANES) {
+    if (t->m == 6)
+      tile_half(t, 6);
+    else
+      tile_half(t, t->m);
+    return;
+  }
+  switch (t->m) {
+    case 1: tile_rows(t, 1); break;
+    case 2: tile_rows(t, 2); break;
+    case 3: tile_rows(t, 3); break;
+    case 4: tile_rows(t, 4); break;
+    case 5: tile_rows(t, 5); break;
+    default: tile_rows(t, 6); break;
+  }
+}
+
+/* ---- depthwise: `pixels` neighbouring outputs x `vecs` vectors of channels in registers */
+INLINE void dw_block(const qcc_dwrun *d, size_t pixel, size_t c, const unsigned pixels, const unsigned vecs) {
+  vec sum[4][2];
+  const size_t at = pixel * d->step + c;
+  for (unsigned j = 0; j < vecs; ++j) {
+    const vec start = d->bias ? vec_load(d->bias + c + j * LANES) : vec_set(0.0f);
+    for (unsigned i = 0; i < pixels; ++i) sum[i][j] = start;
+  }
+  for (size_t r = 0; r < d->rows; ++r) {
+    const float *x = d->row[r] + at, *w = d->w[r] + c;
+    for (size_t t = 0; t < d->taps; ++t, x += d->dilation, w += d->channels) {
+      for (unsigned j = 0; j < vecs; ++j) {
+        const vec f = vec_load(w + j * LANES);
+        for (unsigned i = 0; i < pixels; ++i) sum[i][j] = vec_fma(vec_load(x + i * d->step + j * LANES), f, sum[i][j]);
+      }
+    }
+  }
+  const vec lo = vec_set(d->lo), hi = vec_set(d->hi);
+  for (unsigned i = 0; i < pixels; ++i)
+    for (unsigned j = 0; j < vecs; ++j) vec_store(d->out + (pixel + i) * d->channels + c + j * LANES, vec_min(hi, vec_max(lo, sum[i][j])));
+}
+
+/* Three taps per row, the usual case: `near` when neighbouring pixels read neighbouring taps, so that inputs are loaded once. */
+INLINE void dw_three(const qcc_dwrun *d, size_t pixel, size_t c, const bool near) {
+  const vec start = d->bias ? vec_load(d->bias + c) : vec_set(0.0f);
+  vec s0 = start, s1 = start, s2 = start, s3 = start;
+  const size_t step = d->step, dil = d->dilation;
+  for (size_t r = 0; r < d->rows; ++r) {
+    const float *x = d->row[r] + pixel * step + c, *w = d->w[r] + c;
+    const vec w0 = vec_load(w), w1 = vec_load(w + d->channels), w2 = vec_load(w + 2 * d->channels);
+    if (near) {
+      const vec a = vec_load(x), b = vec_load(x + step), e = vec_load(x + 2 * step), f = vec_load(x + 3 * step);
+      const vec g = vec_load(x + 4 * step), h = vec_load(x + 5 * step);
+      s0 = vec_fma(e, w2, vec_fma(b, w1, vec_fma(a, w0, s0)));
+      s1 = vec_fma(f, w2, vec_fma(e, w1, vec_fma(b, w0, s1)));
+      s2 = vec_fma(g, w2, vec_fma(f, w1, vec_fma(e, w0, s2)));
+      s3 = vec_fma(h, w2, vec_fma(g, w1, vec_fma(f, w0, s3)));
+    } else {
+#define DW_SUM(s, at) s = vec_fma(vec_load((at) + 2 * dil), w2, vec_fma(vec_load((at) + dil), w1, vec_fma(vec_load(at), w0, s)))
+      DW_SUM(s0, x);
+      DW_SUM(s1, x + step);
+      DW_SUM(s2, x + 2 * step);
+      DW_SUM(s3, x + 3 * step);
+    }
+  }
+  const vec lo = vec_set(d->lo), hi = vec_set(d->hi);
+  float *to = d->out + pixel * d->channels + c;
+  vec_store(to, vec_min(hi, vec_max(lo, s0)));
+  vec_store(to + d->channels, vec_min(hi, vec_max(lo, s1)));
+  vec_store(to + 2 * d->channels, vec_min(hi, vec_max(lo, s2)));
+  vec_store(to + 3 * d->channels, vec_min(hi, vec_max(lo, s3)));
+}
+
+static void dw_tail(const qcc_dwrun *d, size_t pixel, size_t c) {
+  float sum = d->bias ? d->bias[c] : 0.0f;
+  for (size_t r = 0; r < d->rows; ++r)
+    for (size_t t = 0; t < d->taps; ++t)
+      sum = scalar_fma(d->row[r][pixel * d->step + t * d->dilation + c], d->w[r][t * d->channels + c], sum);
+  sum = d->lo > sum ? d->lo : sum;
+  d->out[pixel * d->channels + c] = d->hi < sum ? d->hi : sum;
+}
+
+static void depthwise(const qcc_dwrun *d) {
+  const size_t whole = d->channels - d->channels % LANES, pairs = d->channels - d->channels % NR;
+  size_t pixel = 0;
+  for (; pixel + 4 <= d->count; pixel += 4) {
+    size_t c = 0;
+    if (d->taps == 3 && d->step == d->dilation) {
+      for (; c < whole; c += LANES) dw_three(d, pixel, c, true);
+    } else if (d->taps == 3) {
+      for (; c < whole; c += LANES) dw_three(d, pixel, c, false);
+    }
+    for (; c < pairs; c += NR) dw_block(d, pixel, c, 4, 2);
+    for (; c < whole; c += LANES) dw_block(d, pixel, c, 4, 1);
+    for (; c < d->channels; ++c)
+      for (size_t i = 0; i < 4; ++i) dw_tail(d, pixel + i, c);
+  }
+  for (; pixel < d->count; ++pixel) {
+    size_t c = 0;
+    for (; c < pairs; c += NR) dw_block(d, pixel, c, 1, 2);
+    for (; c < whole; c += LANES) dw_block(d, pixel, c, 1, 1);
+    for (; c < d->channels; ++c) dw_tail(d, pixel, c);
+  }
+}
+
+/* ---- Winograd's transforms along one axis, of values `S` apart */
+INLINE vec load_part(const float *p, size_t n) {
+  if (n >= LANES) return vec_load(p);
+  float part[LANES] = {0};
+  memcpy(part, p, n * sizeof *p);
+  return vec_load(part);
+}
+
+INLINE void store_part(float *p, vec x, size_t n) {
+  if (n >= LANES) {
+    vec_store(p, x);
+    return;
+  }
+  float part[LANES];
+  vec_store(part, x);
+  memcpy(p, part, n * sizeof *p);
+}
+
+INLINE void wino_in_axis(vec *d, const size_t s) {
+  const vec four = vec_set(4.0f), five = vec_set(-5.0f), minus = vec_set(-4.0f), two = vec_set(2.0f);
+  const vec d0 = d[0], d1 = d[s], d2 = d[2 * s], d3 = d[3 * s], d4 = d[4 * s], d5 = d[5 * s];
+  const vec a = vec_fma(minus, d2, d4), b = vec_fma(minus, d1, d3), c = vec_sub(d4, d2), e = vec_sub(d3, d1);
+  d[0] = vec_fma(four, d0, vec_fma(five, d2, d4));
+  d[s] = vec_add(a, b);
+  d[2 * s] = vec_sub(a, b);
+  d[3 * s] = vec_fma(two, e, c);
+  d[4 * s] = vec_fma(vec_set(-2.0f), e, c);
+  d[5 * s] = vec_fma(four, d1, vec_fma(five, d3, d5));
+}
+
+static void wino_in(float *v, size_t step, const float *const *x, size_t channels) {
+  for (size_t c = 0; c < channels; c += LANES) {
+    const size_t n = channels - c;
+    vec d[QCC_WINO_IN * QCC_WINO_IN];
+    for (size_t j = 0; j < QCC_WINO_IN; ++j) {
+      for (size_t i = 0; i < QCC_WINO_IN; ++i) d[i * QCC_WINO_IN + j] = load_part(x[i * QCC_WINO_IN + j] + c, n);
+      wino_in_axis(d + j, QCC_WINO_IN);
+    }
+    for (size_t i = 0; i < QCC_WINO_IN; ++i) {
+      wino_in_axis(d + i * QCC_WINO_IN, 1);
+      for (size_t j = 0; j < QCC_WINO_IN; ++j) store_part(v + (i * QCC_WINO_IN + j) * step + c, d[i * QCC_WINO_IN + j], n);
+    }
+  }
+}
+
+INLINE void wino_out_axis(vec *to, const vec *m, const size_t s) {
+  const vec p = vec_add(m[s], m[2 * s]), q = vec_sub(m[s], m[2 * s]), r = vec_add(m[3 * s], m[4 * s]), t = vec_sub(m[3 * s], m[4 * s]);
+  to[0] = vec_add(vec_add(m[0], p), r);
+  to[1] = vec_fma(vec_set(2.0f), t, q);
+  to[2] = vec_fma(vec_set(4.0f), r, p);
+  to[3] = vec_add(vec_fma(vec_set(8.0f), t, q), m[5 * s]);
+}
+
+static void wino_out(const qcc_wino_out *o) {
+  const vec lo = vec_set(o->lo), hi = vec_set(o->hi);
+  for (size_t c = 0; c < o->channels; c += LANES) {
+    const size_t n = o->channels - c;
+    const vec bias = o->bias ? load_part(o->bias + c, n) : vec_set(0.0f);
+    vec half[QCC_WINO_IN * QCC_WINO_OUT], y[QCC_WINO_OUT];
+    for (size_t i = 0; i < QCC_WINO_IN; ++i) {
+      vec m[QCC_WINO_IN];
+      for (size_t j = 0; j < QCC_WINO_IN; ++j) m[j] = load_part(o->m + (i * QCC_WINO_IN + j) * o->step + c, n);
+      wino_out_axis(half + i * QCC_WINO_OUT, m, 1);
+    }
+    for (size_t j = 0; j < QCC_WINO_OUT; ++j) {
+      wino_out_axis(y, half + j, QCC_WINO_OUT);
+      for (size_t i = 0; i < QCC_WINO_OUT; ++i)
+        if (o->y[i * QCC_WINO_OUT + j]) store_part(o->y[i * QCC_WINO_OUT + j] + c, vec_min(hi, vec_max(lo, vec_add(y[i], bias))), n);
+    }
+  }
+}
+
+/* ---- one operand */
+#define ACT(NAME, EXPR)                                                             \
+  static void act_##NAME(float *y, const float *from, size_t n, float p, float q) { \
+    (void)p, (void)q;                                                               \
+    for (size_t i = 0; i < n; ++i) {                                                \
+      const float x = from[i];                                                      \
+      y[i] = (EXPR);                                                                \
+    }                                                                               \
+  }
+INLINE float clip1(float x, float lo, float hi) {
+  const float up = x < lo ? lo : x;
+  return up > hi ? hi : up;
+}
+ACT(relu, x < 0.0f ? 0.0f : x)
+ACT(clip, clip1(x, p, q))
+ACT(leaky, x < 0.0f ? p * x : x)
+ACT(sigmoid, qcc_km_sigmoid(x))
+ACT(silu, x *qcc_km_sigmoid(x))
+ACT(tanh, qcc_km_tanh(x))
+ACT(hard_sigmoid, clip1(p *x + q, 0.0f, 1.0f))
+ACT(hard_swish, x *clip1(x / 6.0f + 0.5f, 0.0f, 1.0f))
+ACT(exp, qcc_km_exp(x))
+ACT(erf, qcc_km_erf(x))
+ACT(gelu, qcc_km_gelu(x))
+
+static void act(qcc_act f, float *y, const float *x, size_t n, float p, float q) {
+  switch (f) {
+    case QCC_ACT_RELU: act_relu(y, x, n, p, q); break;
+    case QCC_ACT_CLIP: act_clip(y, x, n, p, q); break;
+    case QCC_ACT_LEAKY_RELU: act_leaky(y, x, n, p, q); break;
+    case QCC_ACT_SIGMOID: act_sigmoid(y, x, n, p, q); break;
+    case QCC_ACT_SILU: act_silu(y, x, n, p, q); break;
+    case QCC_ACT_TANH: act_tanh(y, x, n, p, q); break;
+    case QCC_ACT_HARD_SIGMOID: act_hard_sigmoid(y, x, n, p, q); break;
+    case QCC_ACT_HARD_SWISH: act_hard_swish(y, x, n, p, q); break;
+    case QCC_ACT_ERF: act_erf(y, x, n, p, q); break;
+    case QCC_ACT_GELU: act_gelu(y, x, n, p, q); break;
+    default: act_exp(y, x, n, p, q); break;
+  }
+}
+
+/* ---- two operands */
+#define ARITH_LOOPS(B)                                  \
+  switch (f) {                                          \
+    case QCC_ARITH_ADD:                                 \
+      for (size_t i = 0; i < n; ++i) y[i] = a[i] + (B); \
+      break;                                            \
+    case QCC_ARITH_SUB:                                 \
+      for (size_t i = 0; i < n; ++i) y[i] = a[i] - (B); \
+      break;                                            \
+    case QCC_ARITH_MUL:                                 \
+      for (size_t i = 0; i < n; ++i) y[i] = a[i] * (B); \
+      break;                                            \
+    default:                                            \
+      for (size_t i = 0; i < n; ++i) y[i] = a[i] / (B); \
+      break;                                            \
+  }
+
+static void arith(qcc_arith f, float *y, const float *a, const float *b, size_t n) { ARITH_LOOPS(b[i]) }
+
+static void scalar(qcc_arith f, float *y, const float *a, float b, size_t n) { ARITH_LOOPS(b) }
+
+static void affine(float *y, const float *x, const float *scale, const float *shift, size_t n) {
+  if (scale && shift) {
+    for (size_t i = 0; i < n; ++i) y[i] = x[i] * scale[i] + shift[i];
+  } else if (scale) {
+    for (size_t i = 0; i < n; ++i) y[i] = x[i] * scale[i];
+  } else {
+    for (size_t i = 0; i < n; ++i) y[i] = x[i] + shift[i];
+  }
+}
+
+static void maximum(float *y, const float *a, const float *b, size_t n) {
+  for (size_t i = 0; i < n; ++i) y[i] = a[i] > b[i] ? a[i] : b[i];
+}
+
+/* ---- quantization. Clamping first is the same as rounding first, because the bounds are whole; adding and subtracting 1.5 * 2^23
+ * rounds half to even and turns -0 into +0. */
+static void fake_quant(float *y, const float *x, size_t n, float scale, float lo, float hi) {
+  const float magic = 12582912.0f;
+  for (size_t i = 0; i < n; ++i) {
+    float v = x[i] / scale;
+    v = v != v ? 0.0f : v;
+    v = clip1(v, lo, hi);
+    y[i] = ((v + magic) - magic) * scale;
+  }
+}
+
+static void codes(uint8_t *y, const float *x, size_t n, float scale, float lo, float hi, int32_t zero) {
+  for (size_t i = 0; i < n; ++i) {
+    float v = x[i] / scale;
+    v = v != v ? 0.0f : v;
+    v = clip1(v, lo, hi) + 12582912.0f;
+    int32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    y[i] = (uint8_t)(uint32_t)(bits - 0x4B400000 + zero);
+  }
+}
+
+static void range(const float *x, size_t n, float *lo, float *hi) {
+  float low[64], high[64];
+  size_t i = 0;
+  for (int j = 0; j < 64; ++j) low[j] = *lo, high[j] = *hi;
+  for (; i + 64 <= n; i += 64) {
+    for (int j = 0; j < 64; ++j) {
+      low[j] = x[i + (size_t)j] < low[j] ? x[i + (size_t)j] : low[j];
+      high[j] = x[i + (size_t)j] > high[j] ? x[i + (size_t)j] : high[j];
+    }
+  }
+  for (; i < n; ++i) {
+    low[0] = x[i] < low[0] ? x[i] : low[0];
+    high[0] = x[i] > high[0] ? x[i] : high[0];
+  }
+  for (int j = 0; j < 64; ++j) {
+    *lo = low[j] < *lo ? low[j] : *lo;
+    *hi = high[j] > *hi ? high[j] : *hi;
+  }
+}
+
+/* ---- what the arithmetic units can do at most: more sums than any processor needs to hide its latency */
+#define EACH_CHAIN(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
+
+static double peak(size_t rounds, float *to) {
+  const vec half = vec_set(0.5f), one = vec_set(1.0f);
+#define CHAIN_START(i) vec x##i = vec_set((float)i);
+#define CHAIN_STEP(i) x##i = vec_fma(x##i, half, one);
+#define CHAIN_STORE(i) vec_store(to, vec_max(vec_load(to), x##i));
+  EACH_CHAIN(CHAIN_START)
+  for (size_t k = 0; k < rounds; ++k) { EACH_CHAIN(CHAIN_STEP) }
+  EACH_CHAIN(CHAIN_STORE)
+  return (double)rounds * 2 * LANES * 12;
+}
+
+/* ---- transposition: squares of SQUARE, two side by side so that whole cache lines are read */
+static void transpose_edge(float *y, const float *x, size_t rows, size_t columns, size_t i, size_t j0, size_t j1) {
+  for (; i < rows; ++i)
+    for (size_t j = j0; j < j1; ++j) y[j * rows + i] = x[i * columns + j];
+}
+
+static void transpose(float *y, const float *x, size_t rows, size_t columns) {
+  for (size_t j0 = 0; j0 < columns; j0 += 2 * SQUARE) {
+    const size_t j1 = columns - j0 < 2 * SQUARE ? columns : j0 + 2 * SQUARE;
+    size_t i = 0;
+    for (; i + SQUARE <= rows; i += SQUARE) {
+      size_t j = j0;
+      for (; j + SQUARE <= j1; j += SQUARE) square(y + j * rows + i, rows, x + i * columns + j, columns);
+      for (; j < j1; ++j)
+        for (size_t k = i; k < i + SQUARE; ++k) y[j * rows + k] = x[k * columns + j];
+    }
+    transpose_edge(y, x, rows, columns, i, j0, j1);
+  }
+}
+
+const qcc_simd ISA_TABLE = {
+    .name = ISA_NAME,
+    .nr = NR,
+    .tile = tile,
+    .depthwise = depthwise,
+    .wino_in = wino_in,
+    .wino_out = wino_out,
+    .act = act,
+    .arith = arith,
+    .scalar = scalar,
+    .affine = affine,
+    .maximum = maximum,
+    .fake_quant = fake_quant,
+    .codes = codes,
+    .transpose = transpose,
+    .range = range,
+    .peak = peak,
+};

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The tables of inner loops that this build has; only simd.c and isimd.c may pick one, because calling a foreign one is an illegal instruction. */
+#ifndef QCC_SIMD_TABLES_H
+#define QCC_SIMD_TABLES_H
+
+#include "backends/ref/simd/isimd.h"
+#include "backends/ref/simd/simd.h"
+
+extern const qcc_simd qcc_simd_base;
+extern const qcc_isimd qcc_isimd_base;
+#if defined(__x86_64__)
+extern const qcc_simd qcc_simd_avx2, qcc_simd_avx512;
+extern const qcc_isimd qcc_isimd_avx2, qcc_isimd_avx512, qcc_isimd_vnni;
+#endif
+
+#endif

@@ -4,14 +4,14 @@
 #include <string.h>
 
 #include "backends/ref/ref.h"
-#include "frontends/capi/codes.h"
 #include "frontends/capi/model.h"
+#include "frontends/capi/ready.h"
 #include "ir/support/vec.h"
 
 struct qcc_session {
   const qcc_model *model;
   const qcc_eval *eval;
-  qcc_codes codes; /* when quantized parts run as integers; g NULL: they do not */
+  qcc_ready ready; /* what runs */
   qcc_runner *runner;
   unsigned threads;
   qcc_array *arrays; /* outputs of one sample */
@@ -26,9 +26,9 @@ static qcc_status open_runner(qcc_session *s, const qcc_run_settings *settings) 
                                .profile = settings->profile || settings->trace,
                                .trace = settings->trace,
                                .decode_image = qcc_image_decode};
-  if (how.arithmetic != QCC_AS_FLOAT) QCC_TRY(qcc_codes_open(&s->codes, m->cx, m->g));
+  QCC_TRY(qcc_ready_open(&s->ready, m->cx, m->g, how.arithmetic == QCC_AS_FLOAT ? "infer-shapes" : "@qlinear"));
   s->arrays = qcc_zalloc_array(m->cx, m->g->output_count + 1u, sizeof *s->arrays);
-  return s->arrays ? s->eval->open(&s->runner, m->cx, s->codes.g ? s->codes.g : m->g, &how) : QCC_NOMEM;
+  return s->arrays ? s->eval->open(&s->runner, m->cx, s->ready.g, &how) : QCC_NOMEM;
 }
 
 /* Arrays hold numbers: models that take or give anything else cannot be run through them. */
@@ -67,7 +67,7 @@ qcc_status qcc_session_open(qcc_session **out, const qcc_model *model, const qcc
 void qcc_session_close(qcc_session *session) {
   if (!session) return;
   if (session->runner) session->eval->close(session->runner);
-  qcc_codes_close(&session->codes);
+  qcc_ready_close(&session->ready);
   qcc_free(session->model->cx, session->arrays);
   qcc_free(session->model->cx, session);
 }
@@ -91,7 +91,7 @@ qcc_status qcc_session_run(qcc_session *session, const qcc_data *data,
   QCC_TRY(qcc_data_fits(data, session->model));
   sink s = {.session = session, .output = output, .user = user};
   const qcc_hooks hooks = {.output = output ? deliver : NULL, .user = &s, .stage = "run"};
-  const qcc_samples *samples = session->codes.g ? qcc_codes_samples(&session->codes, &data->samples) : &data->samples;
+  const qcc_samples *samples = qcc_ready_samples(&session->ready, &data->samples);
   return session->eval->run(session->runner, samples, 0, samples->count, &hooks);
 }
 

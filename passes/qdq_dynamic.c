@@ -50,7 +50,7 @@ static qcc_status weight_codes(qcc_value **out, qcc_node *n, qcc_qparams *q) {
     QCC_TRY(qcc_graph_status(n->graph));
     return qcc_error(n->graph->cx, QCC_INTERNAL, "I-202", NULL, "FakeQuant of a weight has wrong attributes");
   }
-  QCC_TRY(qcc_qdq_codes(out, n->graph, fq->in[0].value, q));
+  QCC_TRY(qcc_qdq_codes(out, n->graph, fq->in[0].value, fq->out[0]->use_count == 1, q));
   if (n->op == QCC_OP_GEMM && qcc_attr_int(n, "transB", 0)) {
     QCC_TRY(transpose(*out));
     q->axis = q->axis >= 0 ? 1 - q->axis : -1;
@@ -76,7 +76,9 @@ static qcc_status rewrite(qcc_qdq *s, qcc_node *n, qcc_node *dql) {
   qcc_set_type(y, &n->out[0]->type);
   qcc_replace_value(n->out[0], y);
   qcc_add_origin(y->def, n);
-  return qcc_erase_node(n);
+  qcc_node *fq = n->in[1].value->def;
+  QCC_TRY(qcc_erase_node(n));
+  return fq->out[0]->use_count ? QCC_OK : qcc_erase_node(fq);
 }
 
 /* All users of one dynamic FakeQuant; those that have no integer form read the float tensor. */

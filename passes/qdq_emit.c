@@ -56,9 +56,16 @@ qcc_value *qcc_qdq_dequantize(qcc_qdq *s, qcc_graph *g, qcc_node *before, qcc_va
   return n->out[0];
 }
 
-qcc_status qcc_qdq_codes(qcc_value **out, qcc_graph *g, const qcc_value *w, const qcc_qparams *q) {
+qcc_status qcc_qdq_codes(qcc_value **out, qcc_graph *g, qcc_value *w, bool last, const qcc_qparams *q) {
   qcc_tensor codes = {0};
   QCC_TRY(qcc_quantize(&codes, g->cx, w->data, q));
-  *out = qcc_add_const(w->graph, qcc_internf(g->cx, "%s_quantized", w->name), &codes);
+  const char *name = qcc_internf(g->cx, "%s_quantized", w->name);
+  if (last && w->use_count == 1 && !w->is_input) {
+    qcc_set_const(w, &codes);
+    qcc_rename_value(w, name);
+    *out = w;
+  } else {
+    *out = qcc_add_const(w->graph, name, &codes);
+  }
   return qcc_graph_status(g);
 }

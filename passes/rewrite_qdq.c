@@ -19,8 +19,9 @@
 
 static qcc_status rewrite_const(qcc_qdq *s, qcc_node *n, const qcc_qparams *q) {
   qcc_value *w = n->in[0].value, *codes = NULL;
-  QCC_TRY(qcc_qdq_codes(&codes, n->graph, w, q));
-  qcc_value *y = qcc_qdq_dequantize(s, n->graph, n, codes, q, w->name);
+  const char *name = w->name;
+  QCC_TRY(qcc_qdq_codes(&codes, n->graph, w, true, q));
+  qcc_value *y = qcc_qdq_dequantize(s, n->graph, n, codes, q, name);
   QCC_TRY(qcc_graph_status(n->graph));
   qcc_replace_value(n->out[0], y);
   return qcc_erase_node(n);

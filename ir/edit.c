@@ -230,6 +230,14 @@ void qcc_erase_const(qcc_value *v) {
   drop_data(v);
 }
 
+void qcc_spend_const(qcc_value *v) {
+  qcc_tensor *t = (qcc_tensor *)(uintptr_t)v->data; /* ours: qcc_graph_own made it */
+  if (!t) return;
+  const qcc_type type = t->type;
+  qcc_tensor_release(t);
+  t->type = type;
+}
+
 uint32_t qcc_erase_unused_consts(qcc_graph *g) {
   uint32_t kept = 0, count = g->const_count;
   for (uint32_t i = 0; i < count; i++) {

@@ -49,6 +49,7 @@ typedef struct qcc_run_options {
   bool profile;              /* measure every step, for the profile in the statistics */
   bool trace;                /* with `profile`: keep every execution. The one thing here whose memory grows with the number of samples */
   qcc_image_fn decode_image; /* for ImageDecoder; NULL: only formats without compression are read */
+  bool spend;                /* the graph is for this run only: constants that are read but once, to be packed or folded, leave it then */
 } qcc_run_options;
 
 /* One step of the runtime, summed over its executions. Several nodes may be one step. */
@@ -88,8 +89,8 @@ typedef struct qcc_run_stats {
 typedef struct qcc_eval {
   /* Evaluate one node on constants; out: node->out_count new owned tensors. QCC_UNSUPPORTED (silent, no diagnostic) when there is no kernel. */
   qcc_status (*fold)(qcc_context *cx, const qcc_node *n, const qcc_tensor *const *in, qcc_tensor *out);
-  /* Prepare a root graph (not modified; must outlive the runner). `how` NULL: all zero. QCC_UNSUPPORTED lists all unsupported operators
-   * with counts. */
+  /* Prepare a root graph (not modified, unless it is spent; must outlive the runner). `how` NULL: all zero. QCC_UNSUPPORTED lists all
+   * unsupported operators with counts. */
   qcc_status (*open)(qcc_runner **out, qcc_context *cx, const qcc_graph *g, const qcc_run_options *how);
   /* Run samples first..first+count-1. Results do not depend on the number of workers. */
   qcc_status (*run)(qcc_runner *r, const qcc_samples *samples, size_t first, size_t count, const qcc_hooks *hooks);

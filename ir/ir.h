@@ -267,6 +267,7 @@ void qcc_set_type(qcc_value *v, const qcc_type *t);
 qcc_status qcc_erase_node(qcc_node *n) QCC_MUST_USE;
 /* A constant without uses that is not an input too; its tensor is gone afterwards. For many at once take qcc_erase_unused_consts. */
 void qcc_erase_const(qcc_value *v);
+void qcc_spend_const(qcc_value *v);             /* its bytes go; it keeps its type and is good for nothing but to be freed with its graph */
 uint32_t qcc_erase_unused_consts(qcc_graph *g); /* all of one graph, one pass; returns how many */
 /* Move `n` directly before `before` (NULL: to the end); the caller keeps the order topological. */
 void qcc_move_node(qcc_node *n, qcc_node *before);

@@ -163,7 +163,7 @@ qcc_status qcc_trial(qcc_verdict *v, qcc_trials *t, const qcc_plan *plan) {
   qcc_runner *runner = NULL;
   memset(t->signal, 0, t->output_count * sizeof *t->signal);
   memset(t->noise, 0, t->output_count * sizeof *t->noise);
-  qcc_status st = t->eval->open(&runner, t->cx, g, &(qcc_run_options){.workers = t->workers});
+  qcc_status st = t->eval->open(&runner, t->cx, g, &(qcc_run_options){.workers = t->workers, .spend = true});
   qcc_hooks hooks = {.output = compare, .user = t};
   if (st == QCC_OK) st = t->eval->run(runner, t->samples, t->first, t->count, &hooks);
   if (runner) t->eval->close(runner);

@@ -25,6 +25,7 @@ static void drop_reader(prep *p, const qcc_value *v) {
   qcc_tensor *t = &p->r->consts[v->id];
   const qcc_type type = t->type;
   if (v->data) qcc_buf_cold(v->data->buf); /* read once, for packing or folding */
+  if (v->data && p->r->how.spend && !v->is_input) qcc_spend_const((qcc_value *)(uintptr_t)v);
   if (t->buf) qcc_tensor_release(t);
   *t = (qcc_tensor){.type = type};
 }

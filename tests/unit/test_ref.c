@@ -379,17 +379,38 @@ static void drop(capture *c) {
     for (size_t j = 0; j < SHOWN; ++j) free(c->seen[i][j]);
 }
 
-static qcc_status run_net(const net *t, capture *c, unsigned workers, bool observe) {
+static qcc_status run_net_as(const net *t, capture *c, const qcc_run_options *how, bool observe) {
   const qcc_eval *e = qcc_ref_eval();
   const qcc_samples samples = {.count = SAMPLES, .get = get, .user = c};
   const qcc_value *shown[SHOWN + 1] = {t->relu, t->sum, t->quant, NULL};
   qcc_hooks hooks = {.output = take, .user = c};
   if (observe) hooks.observed = shown, hooks.want_layout = true, hooks.observe_typed = see;
   qcc_runner *r = NULL;
-  assert_int_equal(e->open(&r, c->cx, t->g, &(qcc_run_options){.workers = workers}), QCC_OK);
+  assert_int_equal(e->open(&r, c->cx, t->g, how), QCC_OK);
   qcc_status st = e->run(r, &samples, 0, SAMPLES, &hooks);
   e->close(r);
   return st;
+}
+
+static qcc_status run_net(const net *t, capture *c, unsigned workers, bool observe) {
+  return run_net_as(t, c, &(qcc_run_options){.workers = workers}, observe);
+}
+
+/* A graph that is spent gives its weights away as they are packed. */
+static void test_spent(void **state) {
+  (void)state;
+  qcc_context *cx = new_context();
+  net t = small_net(cx);
+  capture kept = {.cx = cx}, spent = {.cx = cx};
+  uint32_t gone = 0;
+  assert_int_equal(run_net(&t, &kept, 1, false), QCC_OK);
+  for (uint32_t i = 0; i < t.g->const_count; ++i) assert_non_null(t.g->consts[i]->data->data);
+  assert_int_equal(run_net_as(&t, &spent, &(qcc_run_options){.spend = true}, false), QCC_OK);
+  for (uint32_t i = 0; i < t.g->const_count; ++i) gone += !t.g->consts[i]->data->data;
+  assert_true(gone > 0);
+  assert_memory_equal(spent.out, kept.out, sizeof kept.out);
+  qcc_graph_free(t.g);
+  qcc_context_free(cx);
 }
 
 static void test_workers(void **state) {
@@ -536,10 +557,11 @@ static void test_act_bits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_conv_grid),     cmocka_unit_test(test_winograd),        cmocka_unit_test(test_dense_team),
-      cmocka_unit_test(test_team_failure),  cmocka_unit_test(test_dense_bits),      cmocka_unit_test(test_workers),
-      cmocka_unit_test(test_observed),      cmocka_unit_test(test_failed_sample),   cmocka_unit_test(test_unsupported),
-      cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_fake_quant_bits), cmocka_unit_test(test_act_bits),
+      cmocka_unit_test(test_conv_grid),    cmocka_unit_test(test_winograd),      cmocka_unit_test(test_dense_team),
+      cmocka_unit_test(test_team_failure), cmocka_unit_test(test_dense_bits),    cmocka_unit_test(test_workers),
+      cmocka_unit_test(test_spent),        cmocka_unit_test(test_observed),      cmocka_unit_test(test_failed_sample),
+      cmocka_unit_test(test_unsupported),  cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_fake_quant_bits),
+      cmocka_unit_test(test_act_bits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,8 @@
 #ifndef QCC_QINT_H
 #define QCC_QINT_H
 
-#include "backends/ref/simd/isimd.h"
 #include "backends/ref/plan.h"
+#include "backends/ref/simd/isimd.h"
 
 /* How a pack multiplies. */
 typedef enum qcc_iway {

@@ -7,8 +7,8 @@
 
 #include <pthread.h>
 
-#include "backends/ref/simd/isimd.h"
 #include "backends/ref/kernel.h"
+#include "backends/ref/simd/isimd.h"
 #include "backends/ref/simd/simd.h"
 #include "ir/eval.h"
 #include "ir/support/map.h"

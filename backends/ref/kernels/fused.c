@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Operators of com.microsoft that transformer and convolution optimizers make from several standard ones: FusedConv, FusedGemm, FusedMatMul,
  * MatMulNBits, BiasGelu, FastGelu, QuickGelu. */
-#include "backends/ref/simd/kmath.h"
 #include "backends/ref/kernels/kutil.h"
 #include "backends/ref/run.h"
+#include "backends/ref/simd/kmath.h"
 
 /* ---- activations by name */
 typedef struct act_args {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Operators around attention: LinearAttention and CausalConvWithState, which carry a state from call to call; RotaryEmbedding, SwiGLU and
  * TensorScatter. All compute in f32; the shape rules have checked all sizes. */
-#include "backends/ref/simd/kmath.h"
 #include "backends/ref/kernels/kutil.h"
+#include "backends/ref/simd/kmath.h"
 
 static qcc_status all_floats(qcc_kargs *k) {
   for (uint32_t i = 0; i < k->in_count; ++i)

@@ -2,8 +2,8 @@
  * Functions of one element: activations, elementary functions, rounding, tests for NaN and infinity.
  * A row of loops per function: f32 (vector code where kmath.h has the function, libm else) and f64; f16 and bf16 go through f32.
  * `p` holds up to two attribute values. NaN goes through. An output may share memory with the input. */
-#include "backends/ref/simd/kmath.h"
 #include "backends/ref/kernels/kutil.h"
+#include "backends/ref/simd/kmath.h"
 #include "backends/ref/simd/simd.h"
 
 typedef void (*loop32)(int64_t n, const float *a, float *o, const float *p);

@@ -69,15 +69,7 @@ static qcc_status run_kernel(qcc_worker *w, const qcc_plan_step *s) {
     want[i] = s->out[i] != QCC_NO_VALUE;
     out[i] = want[i] ? w->slot[s->out[i]] : (qcc_tensor){.type = qcc_type_unknown()};
   }
-  qcc_kargs k = {.cx = w->cx,
-                 .node = n,
-                 .opset = qcc_graph_opset(n->graph->root, n->domain),
-                 .in_count = n->in_count,
-                 .out_count = n->out_count,
-                 .in = in,
-                 .out = out,
-                 .want = want,
-                 .worker = w};
+  qcc_kargs k = qcc_kargs_of(w, n, in, out, want);
   return s->kernel(&k);
 }
 

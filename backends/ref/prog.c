@@ -164,15 +164,7 @@ static qcc_status check_lists(qcc_worker *w, const qcc_node *n, const qcc_tensor
 
 static qcc_status call_kernel(qcc_worker *w, const qcc_node *n, qcc_kernel kernel, const qcc_tensor *const *in, const call *c,
                               qcc_tensor *out) {
-  qcc_kargs k = {.cx = w->cx,
-                 .node = n,
-                 .opset = qcc_graph_opset(n->graph->root, n->domain),
-                 .in_count = n->in_count,
-                 .out_count = n->out_count,
-                 .in = in,
-                 .out = out,
-                 .want = c->want,
-                 .worker = w};
+  qcc_kargs k = qcc_kargs_of(w, n, in, out, c->want);
   QCC_TRY(kernel(&k));
   for (uint32_t i = 0; i < n->out_count; ++i) {
     if (c->want[i] && !out[i].data) {

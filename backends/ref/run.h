@@ -177,6 +177,19 @@ typedef struct qcc_block {
 size_t qcc_block_rows(size_t rows, size_t depth, size_t width, size_t taps); /* good number of rows for the blocks of a product */
 void qcc_block_run(const qcc_simd *simd, const qcc_block *b);
 
+/* The arguments of a kernel for one node. */
+static inline qcc_kargs qcc_kargs_of(qcc_worker *w, const qcc_node *n, const qcc_tensor *const *in, qcc_tensor *out, const bool *want) {
+  return (qcc_kargs){.cx = w->cx,
+                     .node = n,
+                     .opset = qcc_graph_opset(n->graph->root, n->domain),
+                     .in_count = n->in_count,
+                     .out_count = n->out_count,
+                     .in = in,
+                     .out = out,
+                     .want = want,
+                     .worker = w};
+}
+
 /* ---- programs (prog.c) */
 qcc_status qcc_prog_new(qcc_prog **out, qcc_runner *r, const qcc_graph *g) QCC_MUST_USE;
 void qcc_prog_free(qcc_context *cx, qcc_prog *p);

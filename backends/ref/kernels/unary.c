@@ -9,15 +9,7 @@
 typedef void (*loop32)(int64_t n, const float *a, float *o, const float *p);
 typedef void (*loop64)(int64_t n, const double *a, double *o, const float *p);
 
-#define UNARY(name, EXPR32, EXPR64)                                               \
-  static void name##_f32(int64_t n, const float *a, float *o, const float *p) {   \
-    const float p0 = p[0], p1 = p[1];                                             \
-    (void)p0, (void)p1;                                                           \
-    for (int64_t i = 0; i < n; ++i) {                                             \
-      float x = a[i];                                                             \
-      o[i] = (EXPR32);                                                            \
-    }                                                                             \
-  }                                                                               \
+#define UNARY_F64(name, EXPR64)                                                   \
   static void name##_f64(int64_t n, const double *a, double *o, const float *p) { \
     const double p0 = (double)p[0], p1 = (double)p[1];                            \
     (void)p0, (void)p1;                                                           \
@@ -26,6 +18,17 @@ typedef void (*loop64)(int64_t n, const double *a, double *o, const float *p);
       o[i] = (EXPR64);                                                            \
     }                                                                             \
   }
+
+#define UNARY(name, EXPR32, EXPR64)                                             \
+  static void name##_f32(int64_t n, const float *a, float *o, const float *p) { \
+    const float p0 = p[0], p1 = p[1];                                           \
+    (void)p0, (void)p1;                                                         \
+    for (int64_t i = 0; i < n; ++i) {                                           \
+      float x = a[i];                                                           \
+      o[i] = (EXPR32);                                                          \
+    }                                                                           \
+  }                                                                             \
+  UNARY_F64(name, EXPR64)
 
 static inline float softplus_f(float x) { return (x > 0 ? x : 0) + log1pf(expf(-fabsf(x))); }
 static inline double softplus_d(double x) { return (x > 0 ? x : 0) + log1p(exp(-fabs(x))); }
@@ -35,18 +38,11 @@ static inline float gelu_tanh_f(float x) { return 0.5f * x * (1 + qcc_km_tanh(0.
 static inline double gelu_tanh_d(double x) { return 0.5 * x * (1 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))); }
 
 /* Functions with loops for the processor at hand. */
-#define UNARY_SIMD(name, ACT, EXPR64)                                             \
-  static void name##_f32(int64_t n, const float *a, float *o, const float *p) {   \
-    qcc_simd_choose()->act(ACT, o, a, (size_t)n, p[0], p[1]);                     \
-  }                                                                               \
-  static void name##_f64(int64_t n, const double *a, double *o, const float *p) { \
-    const double p0 = (double)p[0], p1 = (double)p[1];                            \
-    (void)p0, (void)p1;                                                           \
-    for (int64_t i = 0; i < n; ++i) {                                             \
-      double x = a[i];                                                            \
-      o[i] = (EXPR64);                                                            \
-    }                                                                             \
-  }
+#define UNARY_SIMD(name, ACT, EXPR64)                                           \
+  static void name##_f32(int64_t n, const float *a, float *o, const float *p) { \
+    qcc_simd_choose()->act(ACT, o, a, (size_t)n, p[0], p[1]);                   \
+  }                                                                             \
+  UNARY_F64(name, EXPR64)
 
 UNARY_SIMD(relu, QCC_ACT_RELU, x < 0 ? 0 : x)
 UNARY_SIMD(sigmoid, QCC_ACT_SIGMOID, sigmoid_d(x))

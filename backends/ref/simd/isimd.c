@@ -4,22 +4,13 @@
 
 #include "backends/ref/simd/simd_tables.h"
 
-#if defined(__x86_64__)
-static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-
-static bool has_avx512(void) {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
-}
-#endif
-
 const qcc_isimd *qcc_isimd_at(unsigned index) {
   const qcc_isimd *table[4];
   unsigned n = 0;
 #if defined(__x86_64__)
-  if (has_avx512() && __builtin_cpu_supports("avx512vnni")) table[n++] = &qcc_isimd_vnni;
-  if (has_avx512()) table[n++] = &qcc_isimd_avx512;
-  if (has_avx2()) table[n++] = &qcc_isimd_avx2;
+  if (qcc_has_avx512() && __builtin_cpu_supports("avx512vnni")) table[n++] = &qcc_isimd_vnni;
+  if (qcc_has_avx512()) table[n++] = &qcc_isimd_avx512;
+  if (qcc_has_avx2()) table[n++] = &qcc_isimd_avx2;
 #endif
   table[n++] = &qcc_isimd_base;
   return index < n ? table[index] : NULL;

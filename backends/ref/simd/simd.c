@@ -3,21 +3,12 @@
 #include "backends/ref/ref.h"
 #include "backends/ref/simd/simd_tables.h"
 
-#if defined(__x86_64__)
-static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-
-static bool has_avx512(void) {
-  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vl");
-}
-#endif
-
 const qcc_simd *qcc_simd_at(unsigned index) {
   const qcc_simd *table[3];
   unsigned n = 0;
 #if defined(__x86_64__)
-  if (has_avx512()) table[n++] = &qcc_simd_avx512;
-  if (has_avx2()) table[n++] = &qcc_simd_avx2;
+  if (qcc_has_avx512()) table[n++] = &qcc_simd_avx512;
+  if (qcc_has_avx2()) table[n++] = &qcc_simd_avx2;
 #endif
   table[n++] = &qcc_simd_base;
   return index < n ? table[index] : NULL;

@@ -92,6 +92,7 @@ static qcc_status choose(side *s) {
   for (uint32_t i = 0; i < node->out_count; i++)
     if (node->out[i] && qcc_is_range_source(&p, node->out[i])) s->values[n++] = node->out[i];
   qcc_placement_fini(&p);
+  qcc_target_fini(&target);
   s->range = calloc(2 * (n + 1) * MOST_WORKERS, sizeof *s->range);
   fprintf(stderr, "%zu values are watched\n", n);
   return s->range ? QCC_OK : QCC_NOMEM;

@@ -1,28 +1,102 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a target can do, as plain data. yaml/ fills it from a capability file; strategies and rewrite-qdq read it. */
+ * What a target can do, as plain data. backends/target fills it from a capability file (yaml/); strategies, passes and writers read it
+ * and ask nothing else. Where there is a choice it is a list in order of preference: the first is the default, the others are what a
+ * search may try. */
 #ifndef QCC_TARGET_H
 #define QCC_TARGET_H
 
 #include "ir/ir.h"
+#include "ir/plan.h"
+
+typedef enum qcc_scheme { QCC_SCHEME_SYM, QCC_SCHEME_ASYM } qcc_scheme;
+typedef enum qcc_granularity { QCC_GRANULARITY_PER_TENSOR, QCC_GRANULARITY_PER_CHANNEL, QCC_GRANULARITY_PER_BLOCK } qcc_granularity;
+/* From values to parameters and codes. */
+typedef enum qcc_algorithm {
+  QCC_ALGORITHM_MINMAX,
+  QCC_ALGORITHM_MSE,
+  QCC_ALGORITHM_PERCENTILE,
+  QCC_ALGORITHM_KL,
+  QCC_ALGORITHM_MEAN_MINMAX,
+  QCC_ALGORITHM_MOVING_AVERAGE,
+  QCC_ALGORITHM_RTN,
+  QCC_ALGORITHM_GPTQ,
+  QCC_ALGORITHM_AWQ
+} qcc_algorithm;
+
+/* How arithmetic in few bits is written. */
+typedef enum qcc_form {
+  QCC_FORMAT_QDQ,       /* QuantizeLinear/DequantizeLinear pairs around float operators */
+  QCC_FORMAT_QOPERATOR, /* QLinearConv, QLinearMatMul, com.microsoft::QLinearAdd, ... */
+  QCC_FORMAT_INTEGER,   /* DynamicQuantizeLinear, MatMulInteger, ... */
+  QCC_FORMAT_NBITS      /* com.microsoft::MatMulNBits */
+} qcc_form;
+
+enum { QCC_CHOICES = 11 };
+
+typedef struct qcc_choices { /* codes of one of the enums above, or of qcc_dtype */
+  uint8_t count, at[QCC_CHOICES];
+} qcc_choices;
+
+typedef struct qcc_target_side { /* activations or weights */
+  qcc_choices dtype, scheme, granularity, algorithm;
+  bool zero_only; /* zero points other than 0 are refused */
+} qcc_target_side;
+
+typedef struct qcc_target_way { /* one of the ways to quantize an operator */
+  qcc_target_side activation, weight;
+  qcc_choices format;
+  int16_t block[QCC_CHOICES]; /* sizes of blocks where a granularity is PER_BLOCK; -1: whole channels */
+  uint8_t block_count;
+} qcc_target_way;
 
 typedef struct qcc_target_op {
   qcc_op op;
-  bool is_static;             /* runs in 8 bit with static ranges */
-  bool dynamic;               /* runs in 8 bit with run-time ranges */
-  bool weight_only;           /* weights may be stored in 8 bit */
-  bool float_output;          /* integer kernel may end in float (Gemm, MatMul) */
+  bool is_static;             /* runs in few bits with static ranges: way[QCC_MODE_STATIC] */
+  bool dynamic;               /* with run-time ranges: way[QCC_MODE_DYNAMIC] */
+  bool weight_only;           /* weights may be stored in few bits: way[QCC_MODE_WEIGHT] */
+  bool float_output;          /* integer kernel may end in float (Gemm, MatMul); otherwise a QuantizeLinear must read the output */
   bool same_q;                /* input and output must share parameters bit for bit */
   bool needs_quantized_input; /* worth it only when the input is quantized already */
-  int max_since;              /* newest operator version that matches; 0: any */
+  bool f16, bf16;             /* runs in these, too */
+  int min_since, max_since;   /* operator versions that match; 0: any */
+  qcc_target_way way[QCC_MODE_WEIGHT + 1];
 } qcc_target_op;
 
+enum { QCC_FUSED_OPS = 6 };
+
+typedef struct qcc_target_pattern { /* operators that become one kernel: each the only user of the one before it */
+  uint8_t count;
+  qcc_op op[QCC_FUSED_OPS];
+} qcc_target_pattern;
+
 typedef struct qcc_target {
-  const char *name;
+  qcc_context *cx;
+  const char *name, *doc;
+  const char *runtime; /* version of the runtime that it speaks of; "": any */
   qcc_grid activation, weight;
   bool per_channel;     /* weights */
   bool pair_saturation; /* weights must be safe for u8*s8 pair sums in 16 bits (x86 before VNNI) */
-  int64_t min_opset, max_opset, max_ir;
-  qcc_target_op ops[QCC_OP_COUNT]; /* indexed by qcc_op; zero: float */
+  bool float_bias;      /* biases stay float; otherwise int32 at the product of the scales */
+  double min_range;     /* ranges of activations are at least this wide */
+  int64_t min_opset, max_opset, min_ir, max_ir;
+  const char *optimization; /* level of graph optimization for the runtime; "": its own default */
+  qcc_target_op *ops;       /* indexed by qcc_op; zero: float */
+  qcc_target_pattern *patterns;
+  uint32_t pattern_count;
 } qcc_target;
+
+/* Memory for the tables of an empty target; qcc_target_fini gives it back. */
+qcc_status qcc_target_init(qcc_target *t, qcc_context *cx) QCC_MUST_USE;
+void qcc_target_fini(qcc_target *t);
+/* Is `code` among the choices? */
+bool qcc_choices_have(const qcc_choices *c, unsigned code);
+/* Appends what is not there yet; false when there is no room. */
+bool qcc_choices_add(qcc_choices *c, unsigned code);
+/* The first choice; `fallback` when there is none. */
+unsigned qcc_choices_first(const qcc_choices *c, unsigned fallback);
+/* Does the version of the operator that `opset` stands for match? */
+bool qcc_target_op_fits(const qcc_target_op *t, int64_t opset);
+/* May `next` run inside the kernel of `first`, whose only user it is? */
+bool qcc_target_fuses(const qcc_target *t, qcc_op first, qcc_op next);
 
 #endif

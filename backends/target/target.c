@@ -37,19 +37,37 @@ const char *qcc_target_at(uint32_t index, const char **doc) {
   return rows[index].name;
 }
 
+static void fill_ways(qcc_target_op *op, bool per_channel) {
+  for (qcc_mode m = QCC_MODE_STATIC; m <= QCC_MODE_WEIGHT; m++) {
+    qcc_target_way *way = &op->way[m];
+    if (m != QCC_MODE_WEIGHT) {
+      qcc_choices_add(&way->activation.dtype, QCC_U8);
+      qcc_choices_add(&way->activation.scheme, QCC_SCHEME_ASYM);
+      qcc_choices_add(&way->activation.granularity, QCC_GRANULARITY_PER_TENSOR);
+    }
+    qcc_choices_add(&way->weight.dtype, QCC_S8);
+    qcc_choices_add(&way->weight.scheme, QCC_SCHEME_SYM);
+    qcc_choices_add(&way->weight.granularity, per_channel ? QCC_GRANULARITY_PER_CHANNEL : QCC_GRANULARITY_PER_TENSOR);
+    qcc_choices_add(&way->format, m == QCC_MODE_DYNAMIC ? QCC_FORMAT_INTEGER : QCC_FORMAT_QDQ);
+  }
+}
+
 qcc_status qcc_target_find(qcc_target *out, qcc_context *cx, const char *name) {
   for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     const row *r = &rows[i];
     if (strcmp(r->name, name) != 0) continue;
-    *out = (qcc_target){.name = r->name,
-                        .activation = qcc_grid_u8(),
-                        .weight = qcc_grid_weight(),
-                        .per_channel = r->per_channel,
-                        .pair_saturation = r->pair_saturation,
-                        .min_opset = r->min_opset,
-                        .max_opset = r->max_opset,
-                        .max_ir = r->max_ir};
+    QCC_TRY(qcc_target_init(out, cx));
+    out->name = r->name;
+    out->doc = r->doc;
+    out->activation = qcc_grid_u8();
+    out->weight = qcc_grid_weight();
+    out->per_channel = r->per_channel;
+    out->pair_saturation = r->pair_saturation;
+    out->min_opset = r->min_opset;
+    out->max_opset = r->max_opset;
+    out->max_ir = r->max_ir;
     memcpy(out->ops, ort_cpu_ops, sizeof ort_cpu_ops);
+    for (qcc_op op = QCC_OP_OPAQUE; op < QCC_OP_COUNT; op++) fill_ways(&out->ops[op], r->per_channel);
     return QCC_OK;
   }
   return qcc_error(cx, QCC_ARG, "A-110", NULL, "unknown target \"%s\"; \"qcc list targets\" names them", name);

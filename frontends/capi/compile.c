@@ -200,6 +200,7 @@ static qcc_status run_job(qcc_model **out, const qcc_model *in, const qcc_plan *
   job j = {.cx = in->cx, .o = o, .original = in->g, .start = now()};
   qcc_status st = compile(out, &j, plan);
   qcc_tune_result_fini(in->cx, &j.tuned);
+  qcc_target_fini(&j.target);
   qcc_graph_free(j.prepared);
   qcc_graph_free(j.g);
   return st;

@@ -34,6 +34,7 @@ static int teardown(void **state) {
   world *w = *state;
   qcc_placement_fini(&w->p);
   qcc_graph_free(w->g);
+  qcc_target_fini(&w->target);
   qcc_context_free(w->cx);
   free(w);
   return 0;

@@ -85,6 +85,7 @@ static int teardown(void **state) {
   qcc_free(w->cx, w->json);
   qcc_tune_result_fini(w->cx, &w->r);
   qcc_graph_free(w->g);
+  qcc_target_fini(&w->target);
   qcc_context_free(w->cx);
   free(w);
   return 0;

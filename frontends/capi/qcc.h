@@ -352,14 +352,18 @@ typedef struct qcc_run_settings {
   bool saturating;  /* the same as on x86 without VNNI, where pairs of u8*s8 products are summed in 16 bits and saturate */
   bool profile;     /* measure every step, see qcc_session_steps */
   bool trace;       /* and keep every execution of every step, see qcc_session_trace: memory that grows with the number of samples */
+  /* NULL: the built-in runtime. "ort": ONNX Runtime, as the system's loader finds it; else the path of its library, libonnxruntime.so. It
+   * computes by its own rules, on `threads` threads inside a sample; exact, saturating, profile and trace are QCC_ARG with it. */
+  const char *runtime;
 } qcc_run_settings;
 #define QCC_RUN_SETTINGS_INIT \
-  { sizeof(qcc_run_settings), 0, 0, 0, 0, 0 }
+  { sizeof(qcc_run_settings), 0, 0, 0, 0, 0, 0 }
 /* Like qcc_run, with all settings. */
 QCC_API qcc_status qcc_run_as(const qcc_model *model, const qcc_data *data, const qcc_run_settings *settings,
                               qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs), void *user);
 
-/* `model` must not change and must live longer than the session. `settings` may be NULL. QCC_UNSUPPORTED: an operator without code. */
+/* `model` must not change and must live longer than the session. `settings` may be NULL. QCC_UNSUPPORTED: an operator without code, or the
+ * runtime refuses the model. QCC_ARG: no such runtime. */
 QCC_API qcc_status qcc_session_open(qcc_session **out, const qcc_model *model, const qcc_run_settings *settings);
 QCC_API void qcc_session_close(qcc_session *session);
 /* Like qcc_run; `output` may be NULL. */
@@ -373,8 +377,8 @@ typedef struct qcc_run_figures { /* of all turns since the session was opened or
   unsigned threads;
   size_t arena_bytes;  /* memory for activations, of one thread */
   size_t packed_bytes; /* weights in the order in which they are read */
-  size_t plans;        /* one for each set of input shapes, since it was opened */
-  const char *isa;     /* instruction set of the inner loops: "avx512", "avx2", "sse2", "neon", "c" */
+  size_t plans;        /* one for each set of input shapes, since it was opened; 0, like the bytes: another runtime, which does not tell */
+  const char *isa;     /* instruction set of the inner loops: "avx512", "avx2", "sse2", "neon", "c"; "onnxruntime VERSION" */
   double peak;         /* f32 operations per second that one processor can do at most, measured; 0 without `profile` */
 } qcc_run_figures;
 QCC_API qcc_status qcc_session_figures(const qcc_session *session, qcc_run_figures *out);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "backends/ort/ort.h"
 #include "backends/ref/ref.h"
 #include "frontends/capi/model.h"
 #include "frontends/capi/ready.h"
@@ -25,10 +26,18 @@ static qcc_status open_runner(qcc_session *s, const qcc_run_settings *settings) 
                                                                   : QCC_AS_FLOAT,
                                .profile = settings->profile || settings->trace,
                                .trace = settings->trace,
+                               .library = settings->runtime,
                                .decode_image = qcc_image_decode};
   QCC_TRY(qcc_ready_open(&s->ready, m->cx, m->g, how.arithmetic == QCC_AS_FLOAT ? "infer-shapes" : "@qlinear"));
   s->arrays = qcc_zalloc_array(m->cx, m->g->output_count + 1u, sizeof *s->arrays);
   return s->arrays ? s->eval->open(&s->runner, m->cx, s->ready.g, &how) : QCC_NOMEM;
+}
+
+static qcc_status check_settings(const qcc_model *m, const qcc_run_settings *settings) {
+  if (settings->size != sizeof *settings) return qcc_error(m->cx, QCC_ARG, "A-146", NULL, "run settings of another version of the library");
+  if (!settings->runtime || !(settings->exact || settings->saturating || settings->profile || settings->trace)) return QCC_OK;
+  return qcc_error(m->cx, QCC_ARG, "A-147", NULL,
+                   "exact arithmetic, profiles and traces are those of the built-in runtime; leave out the other");
 }
 
 /* Arrays hold numbers: models that take or give anything else cannot be run through them. */
@@ -50,11 +59,11 @@ qcc_status qcc_session_open(qcc_session **out, const qcc_model *model, const qcc
   if (!out || !model) return QCC_ARG;
   *out = NULL;
   if (!settings) settings = &defaults;
-  if (settings->size != sizeof *settings)
-    return qcc_error(model->cx, QCC_ARG, "A-146", NULL, "run settings of another version of the library");
+  QCC_TRY(check_settings(model, settings));
   qcc_session *s = qcc_zalloc_array(model->cx, 1, sizeof *s);
   if (!s) return QCC_NOMEM;
-  *s = (qcc_session){.model = model, .eval = qcc_ref_eval(), .threads = qcc_threads_of(settings->threads)};
+  const qcc_eval *eval = settings->runtime ? qcc_ort_eval() : qcc_ref_eval();
+  *s = (qcc_session){.model = model, .eval = eval, .threads = qcc_threads_of(settings->threads)};
   qcc_status st = check_interface(model);
   if (st == QCC_OK) st = open_runner(s, settings);
   if (st == QCC_OK)

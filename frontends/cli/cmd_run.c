@@ -103,6 +103,7 @@ static qcc_status settings_of(qcc_run_settings *to, const args *a) {
   to->saturating = a->exact && strcmp(a->exact, "saturating") == 0;
   to->profile = a->profile;
   to->trace = a->trace != NULL;
+  to->runtime = a->runtime;
   if (a->exact && *a->exact && !to->saturating) return usage_error("--exact=%s: it is --exact or --exact=saturating", a->exact);
   return QCC_OK;
 }

@@ -133,9 +133,11 @@ qcc_status print_stats(qcc_session *session) {
   printf("time              %.4f s for %zu samples: %.4f ms a sample, %.1f samples/s\n", f.seconds, f.samples,
          1e3 * ratio(f.seconds, (double)f.samples), ratio((double)f.samples, f.seconds));
   printf("threads           %u, instruction set %s\n", f.threads, f.isa);
-  printf("activations       %.3f MB a thread\n", (double)f.arena_bytes / 1e6);
-  printf("packed weights    %.3f MB\n", (double)f.packed_bytes / 1e6);
-  printf("plans             %zu\n", f.plans);
+  if (f.plans) { /* another runtime does not tell */
+    printf("activations       %.3f MB a thread\n", (double)f.arena_bytes / 1e6);
+    printf("packed weights    %.3f MB\n", (double)f.packed_bytes / 1e6);
+    printf("plans             %zu\n", f.plans);
+  }
   printf("peak memory       %.1f MB\n", peak_megabytes());
   return QCC_OK;
 }

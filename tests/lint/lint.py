@@ -53,6 +53,7 @@ MAY_INCLUDE = {
     "yaml/": ["ir/support/"],
     "backends/": ["ir/"],
     "backends/onnx/": ["ir/", "frontends/onnx/proto.h"],
+    "backends/ort/": ["ir/", "backends/onnx/export.h"],
     "frontends/onnx/": ["ir/"],
     "frontends/data/": ["ir/", "frontends/onnx/import.h"],
     "frontends/capi/": FOLDERS[:6],

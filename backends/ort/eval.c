@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The eval table over sessions of the library. One is made at open; a run that observes values makes its own, from a copy of the graph with
- * these values among its outputs. */
+ * The eval table over sessions of the library. One is made at open. A run that observes values makes its own, from a copy of the graph with
+ * these values among its outputs; so does one with a profile, which ends with its session. */
 #define _POSIX_C_SOURCE 200809L /* the monotonic clock */
 #include <string.h>
 #include <time.h>
@@ -14,6 +14,7 @@ enum { ALL_OPTIMIZATIONS = 99, SAY_ERRORS = 3 };
 typedef struct session {
   const qcc_runner *r;
   const qcc_hooks *hooks;
+  qcc_ort_profile *profile; /* NULL: none */
   void *at;
   const char **input_names, **output_names; /* constants among the inputs have no name here */
   void **values;                            /* inputs, then outputs */
@@ -27,7 +28,9 @@ struct qcc_runner {
   const qcc_graph *g;
   qcc_ort_library lib;
   int threads;
-  session plain; /* nothing is observed */
+  session plain; /* nothing is observed, nothing profiled */
+  bool profiled;
+  qcc_ort_profile profile;
   qcc_run_stats stats;
 };
 
@@ -59,6 +62,7 @@ static qcc_status start(session *s, const void *model, size_t n) {
   qcc_status st = qcc_ort_check(l, l->SetIntraOpNumThreads(options, s->r->threads), QCC_INTERNAL, "take the number of threads");
   if (st == QCC_OK) st = qcc_ort_check(l, l->SetSessionLogSeverityLevel(options, SAY_ERRORS), QCC_INTERNAL, "be quiet");
   if (st == QCC_OK) st = qcc_ort_check(l, l->SetSessionGraphOptimizationLevel(options, ALL_OPTIMIZATIONS), QCC_INTERNAL, "optimize");
+  if (st == QCC_OK && s->profile) st = qcc_ort_profile_begin(s->profile, l, options);
   if (st == QCC_OK) st = qcc_ort_check(l, l->CreateSessionFromArray(l->env, model, n, options, &s->at), QCC_UNSUPPORTED, "load the model");
   l->ReleaseSessionOptions(options);
   return st;
@@ -170,16 +174,20 @@ static qcc_status show(session *s, size_t sample) {
   return h && h->output ? h->output(h->user, sample, s->out) : QCC_OK;
 }
 
-static qcc_status run_sample(session *s, size_t sample, qcc_run_stats *stats) {
+static qcc_status call(session *s, size_t sample, double *seconds) {
   const qcc_ort_library *l = &s->r->lib;
   void **outputs = s->values + s->input_count;
   for (uint32_t k = 0; k < s->input_count; k++) QCC_TRY(pass_input(s, k, sample));
   const double begin = now();
   void *failed =
       l->Run(s->at, NULL, s->input_names, (const void *const *)s->values, s->input_count, s->output_names, s->output_count, outputs);
-  stats->seconds += now() - begin;
+  *seconds += now() - begin;
+  return qcc_ort_check(l, failed, QCC_UNSUPPORTED, "run the model");
+}
+
+static qcc_status run_sample(session *s, size_t sample, qcc_run_stats *stats) {
+  QCC_TRY(call(s, sample, &stats->seconds));
   stats->samples++;
-  QCC_TRY(qcc_ort_check(l, failed, QCC_UNSUPPORTED, "run the model"));
   for (uint32_t k = 0; k < s->output_count; k++) QCC_TRY(take_output(s, k));
   return show(s, sample);
 }
@@ -201,6 +209,7 @@ static qcc_status fold(qcc_context *cx, const qcc_node *n, const qcc_tensor *con
 
 static void close_runner(qcc_runner *r) {
   close_session(&r->plain);
+  qcc_ort_profile_free(&r->profile);
   qcc_ort_unload(&r->lib);
   qcc_free(r->cx, r);
 }
@@ -209,7 +218,12 @@ static qcc_status open_runner(qcc_runner **out, qcc_context *cx, const qcc_graph
   *out = NULL;
   qcc_runner *r = qcc_zalloc_array(cx, 1, sizeof *r);
   if (!r) return QCC_NOMEM;
-  *r = (qcc_runner){.cx = cx, .g = g, .threads = how && how->workers ? (int)how->workers : 1, .plain = {.r = r}};
+  *r = (qcc_runner){.cx = cx,
+                    .g = g,
+                    .threads = how && how->workers ? (int)how->workers : 1,
+                    .plain = {.r = r},
+                    .profiled = how && how->profile,
+                    .profile = {.cx = cx}};
   qcc_status st = qcc_ort_load(&r->lib, cx, how ? how->library : NULL);
   if (st == QCC_OK) r->stats.isa = qcc_internf(cx, "onnxruntime %s", r->lib.version);
   if (st == QCC_OK && !r->stats.isa) st = QCC_NOMEM;
@@ -233,27 +247,43 @@ static qcc_status run_samples(qcc_runner *r, session *s, const qcc_samples *samp
   return st;
 }
 
+/* The first run of a session is slower and not part of its profile. */
+static qcc_status warm_up(session *s, const qcc_samples *samples, size_t first) {
+  double seconds = 0;
+  qcc_status st = samples->get(samples->user, first, s->in);
+  if (st == QCC_OK) st = call(s, first, &seconds);
+  clear_sample(s);
+  return st;
+}
+
 static qcc_status run(qcc_runner *r, const qcc_samples *samples, size_t first, size_t count, const qcc_hooks *hooks) {
   if (first > samples->count || count > samples->count - first)
     return qcc_error(r->cx, QCC_ARG, "A-201", NULL, "samples %zu to %zu were asked, there are %zu", first, first + count, samples->count);
-  if (!hooks || !hooks->observed || !hooks->observed[0]) {
+  if (!r->profiled && (!hooks || !hooks->observed || !hooks->observed[0])) {
     r->plain.hooks = hooks;
     qcc_status st = run_samples(r, &r->plain, samples, first, count);
     r->plain.hooks = NULL;
     return st;
   }
-  session s = {.r = r, .hooks = hooks};
+  session s = {.r = r, .hooks = hooks, .profile = r->profiled ? &r->profile : NULL};
   qcc_status st = open_session(&s);
+  if (st == QCC_OK && s.profile && count) st = warm_up(&s, samples, first);
   if (st == QCC_OK) st = run_samples(r, &s, samples, first, count);
+  qcc_status told = s.profile ? qcc_ort_profile_end(s.profile, &r->lib, s.at) : QCC_OK;
   close_session(&s);
-  return st;
+  return st == QCC_OK ? told : st;
 }
 
-static qcc_run_stats stats(const qcc_runner *r) { return r->stats; }
+static qcc_run_stats stats(const qcc_runner *r) {
+  qcc_run_stats stats = r->stats;
+  stats.profile = r->profiled ? &r->profile.shown : NULL;
+  return stats;
+}
 
 static void reset(qcc_runner *r) {
   r->stats.seconds = 0;
   r->stats.samples = 0;
+  qcc_ort_profile_reset(&r->profile);
 }
 
 static const qcc_eval eval = {.fold = fold, .open = open_runner, .run = run, .stats = stats, .reset = reset, .close = close_runner};

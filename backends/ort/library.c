@@ -5,7 +5,7 @@
 #include <dlfcn.h>
 #include <string.h>
 
-enum { API_VERSION = 1, LOG_ERRORS = 3, ARENA = 1, DEFAULT_MEMORY = 0 };
+enum { API_VERSION = 2, LOG_ERRORS = 3, ARENA = 1, DEFAULT_MEMORY = 0 };
 
 /* What the only exported symbol that is needed gives. */
 typedef struct api_base {
@@ -51,6 +51,7 @@ qcc_status qcc_ort_load(qcc_ort_library *l, qcc_context *cx, const char *path) {
   if (!l->version) return QCC_NOMEM;
   take_functions(l, api);
   QCC_TRY(qcc_ort_check(l, l->CreateEnv(LOG_ERRORS, "qcc", &l->env), QCC_INTERNAL, "start"));
+  QCC_TRY(qcc_ort_check(l, l->GetAllocatorWithDefaultOptions(&l->allocator), QCC_INTERNAL, "start"));
   return qcc_ort_check(l, l->CreateCpuMemoryInfo(ARENA, DEFAULT_MEMORY, &l->memory), QCC_INTERNAL, "start");
 }
 

@@ -353,7 +353,7 @@ typedef struct qcc_run_settings {
   bool profile;     /* measure every step, see qcc_session_steps */
   bool trace;       /* and keep every execution of every step, see qcc_session_trace: memory that grows with the number of samples */
   /* NULL: the built-in runtime. "ort": ONNX Runtime, as the system's loader finds it; else the path of its library, libonnxruntime.so. It
-   * computes by its own rules, on `threads` threads inside a sample; exact, saturating, profile and trace are QCC_ARG with it. */
+   * computes by its own rules, on `threads` threads inside a sample; exact, saturating and trace are QCC_ARG with it. */
   const char *runtime;
 } qcc_run_settings;
 #define QCC_RUN_SETTINGS_INIT \

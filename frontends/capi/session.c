@@ -35,9 +35,8 @@ static qcc_status open_runner(qcc_session *s, const qcc_run_settings *settings) 
 
 static qcc_status check_settings(const qcc_model *m, const qcc_run_settings *settings) {
   if (settings->size != sizeof *settings) return qcc_error(m->cx, QCC_ARG, "A-146", NULL, "run settings of another version of the library");
-  if (!settings->runtime || !(settings->exact || settings->saturating || settings->profile || settings->trace)) return QCC_OK;
-  return qcc_error(m->cx, QCC_ARG, "A-147", NULL,
-                   "exact arithmetic, profiles and traces are those of the built-in runtime; leave out the other");
+  if (!settings->runtime || !(settings->exact || settings->saturating || settings->trace)) return QCC_OK;
+  return qcc_error(m->cx, QCC_ARG, "A-147", NULL, "exact arithmetic and traces are those of the built-in runtime; leave out the other");
 }
 
 /* Arrays hold numbers: models that take or give anything else cannot be run through them. */

@@ -63,11 +63,15 @@ typedef struct scale {
 
 static double ratio(double a, double b) { return b > 0 ? a / b : 0; }
 
+/* What another runtime does not tell is left out. */
 static void print_cost(const qcc_step_cost *c, const scale *s) {
-  const double bytes = c->bytes_read + c->bytes_written;
-  printf("%10.4f %6.2f %9.2f %6.1f %9.3f %7.1f", 1e3 * ratio(c->seconds, s->samples), 100 * ratio(c->seconds, s->seconds),
-         1e-9 * ratio(c->operations, c->seconds), 100 * ratio(ratio(c->operations, c->seconds), s->peak), 1e-6 * ratio(bytes, s->samples),
-         1e-9 * ratio(bytes, c->seconds));
+  const double bytes = c->bytes_read + c->bytes_written, speed = ratio(c->operations, c->seconds);
+  printf("%10.4f %6.2f", 1e3 * ratio(c->seconds, s->samples), 100 * ratio(c->seconds, s->seconds));
+  if (s->peak > 0)
+    printf(" %9.2f %6.1f", 1e-9 * speed, 100 * ratio(speed, s->peak));
+  else
+    printf(" %9s %6s", "-", "-");
+  printf(" %9.3f %7.1f", 1e-6 * ratio(bytes, s->samples), 1e-9 * ratio(bytes, c->seconds));
 }
 
 static void print_step(const qcc_step_cost *c) {
@@ -98,11 +102,11 @@ static void print_sheets(sheet *steps, sheet *totals, const qcc_run_figures *f, 
     print_safe(stdout, totals->at[i].cost.op);
     printf("%*zu\n", 38 - (int)(strlen(totals->at[i].cost.op) < 32 ? strlen(totals->at[i].cost.op) : 32), totals->at[i].steps);
   }
-  printf(
-      "\nper sample %.4f ms in steps, %.4f ms between them; means of %zu samples on %u threads; peak %.1f GFLOP/s of one processor (%s)\n",
-      1e3 * ratio(s->seconds, s->samples),
-      1e3 * ratio(f->seconds * (f->samples < f->threads ? (double)f->samples : f->threads) - s->seconds, s->samples), f->samples,
-      f->threads, 1e-9 * f->peak, f->isa);
+  printf("\nper sample %.4f ms in steps, %.4f ms between them; means of %zu samples on %u threads; %s", 1e3 * ratio(s->seconds, s->samples),
+         1e3 * ratio(f->seconds * (f->samples < f->threads ? (double)f->samples : f->threads) - s->seconds, s->samples), f->samples,
+         f->threads, f->isa);
+  if (s->peak > 0) printf(", at most %.1f GFLOP/s on one processor", 1e-9 * f->peak);
+  printf("\n");
 }
 
 qcc_status print_profile(qcc_session *session) {

@@ -52,6 +52,12 @@ def outputs_agree(folder):
             check(g.shape == e.shape and worst <= close, f"{options}: {g.shape} for {e.shape}, off by {worst:.2g} of the range")
 
 
+def profile_names_kernels():
+    done = subprocess.run([QCC, "run", MODEL, "--runtime", LIBRARY[0], "--profile", "--repeat", "3"], capture_output=True, text=True, check=False)
+    kernels = {line.split()[6] for line in done.stdout.splitlines() if line[:1] == " " and len(line.split()) > 6}
+    check(done.returncode == 0 and "Conv" in kernels and "3 samples" in done.stdout, f"--profile: exit {done.returncode}, kernels {kernels}")
+
+
 def failures_are_told(folder):
     x = {"x": np.ones((2, 3), np.float32)}
     node = helper.make_node("NoSuchOperator", ["x"], ["y"], domain="nowhere")
@@ -72,6 +78,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         outputs_agree(folder)
         failures_are_told(folder)
+    profile_names_kernels()
     print(f"1 passed, 0 failed: {os.path.basename(LIBRARY[0])}")
 
 

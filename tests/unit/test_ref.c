@@ -118,7 +118,8 @@ static void test_winograd(void **state) {
   static const int64_t channels[][2] = {{16, 16}, {24, 40}, {33, 17}, {64, 32}};
   qcc_context *cx = new_context();
   size_t ran = 0;
-  for (unsigned isa = 0; qcc_simd_at(isa); ++isa)
+  unsigned isa = 0;
+  for (; qcc_simd_at(isa); ++isa)
     for (size_t i = 0; i < sizeof channels / sizeof channels[0]; ++i)
       for (int64_t size = 12; size <= 33; size += 7)
         for (int64_t pad = 0; pad <= 2; ++pad) {
@@ -127,7 +128,7 @@ static void test_winograd(void **state) {
           ran += qcc_winograd_pays(&c);
           check_conv(cx, qcc_simd_at(isa), &c);
         }
-  assert_true(ran > 60);
+  assert_true(ran > 30 * isa);
   assert_int_equal(qcc_context_live_bytes(cx), 0);
   qcc_context_free(cx);
 }

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# AArch64 from any other machine: Debian's cross compiler, libraries below QCC_ARM64_ROOT (tests/tools/arm64.sh fills it), programs under QEMU.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+set(QCC_ARM64_ROOT "${CMAKE_CURRENT_LIST_DIR}/../../build/arm64-root" CACHE PATH "where the packages for arm64 are unpacked")
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES QCC_ARM64_ROOT)
+get_filename_component(QCC_ARM64_ROOT "${QCC_ARM64_ROOT}" ABSOLUTE)
+set(CMAKE_SYSROOT ${QCC_ARM64_ROOT})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(libs ${QCC_ARM64_ROOT}/usr/lib/aarch64-linux-gnu)
+# The BLAS is chosen by links that only an installation makes.
+set(ENV{PKG_CONFIG_LIBDIR} ${libs}/openblas-pthread/pkgconfig:${libs}/pkgconfig)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${QCC_ARM64_ROOT})
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-Wl,-rpath-link,${libs}")
+set(CMAKE_SHARED_LINKER_FLAGS_INIT "-Wl,-rpath-link,${libs}")
+set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64 -L ${QCC_ARM64_ROOT} -E LD_LIBRARY_PATH=${libs}/openblas-pthread)

@@ -1,0 +1,44 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Builds for AArch64 and runs tests under QEMU on a processor of each kind: without products of bytes, with those of one sign, with all.
+#   tests/tools/arm64.sh [TEST...]    unit tests by name; default: those of the inner loops
+# Debian: apt-get install gcc-aarch64-linux-gnu g++-aarch64-linux-gnu qemu-user. The libraries are fetched into build/arm64-root, without root
+# and without a change to the machine. Exit code 77: something is missing.
+set -eu
+cd "$(dirname "$0")/../.."
+packages="libprotobuf-c-dev libyaml-dev libopenblas-pthread-dev libjpeg-dev libpng-dev zlib1g-dev libjansson-dev libcmocka-dev"
+root=$PWD/build/arm64-root
+
+for tool in aarch64-linux-gnu-gcc aarch64-linux-gnu-g++ qemu-aarch64 apt-get dpkg-deb; do
+  command -v "$tool" >/dev/null || { echo "skipped: no $tool"; exit 77; }
+done
+
+fetch() {
+  mkdir -p "$root.apt/state/lists/partial" "$root.apt/cache/archives/partial"
+  : >"$root.apt/status"
+  cat >"$root.apt/conf" <<END
+APT::Architecture "arm64";
+APT::Architectures {"arm64";};
+APT::Install-Recommends "false";
+Dir::State "$root.apt/state";
+Dir::State::status "$root.apt/status";
+Dir::Cache "$root.apt/cache";
+END
+  # shellcheck disable=SC2086
+  APT_CONFIG="$root.apt/conf" apt-get -qq update && APT_CONFIG="$root.apt/conf" apt-get -qq install -y --download-only $packages || return 1
+  mkdir -p "$root.new"
+  for deb in "$root.apt"/cache/archives/*.deb; do dpkg-deb -x "$deb" "$root.new"; done
+  mv "$root.new" "$root"
+}
+[ -d "$root" ] || fetch || { echo "skipped: no packages for arm64"; exit 77; }
+
+[ $# -gt 0 ] || set -- codes ref grid grid_codes
+targets= names=
+for name in "$@"; do targets="$targets test_$name" names="$names${names:+|}$name"; done
+cmake --preset arm64 >/dev/null
+# shellcheck disable=SC2086
+cmake --build --preset arm64 --target $targets
+for cpu in cortex-a57 neoverse-n1 max; do
+  echo "-- $cpu"
+  QEMU_CPU=$cpu ctest --preset arm64 -R "^unit\.($names)\$"
+done

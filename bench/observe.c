@@ -26,10 +26,12 @@ typedef struct side {
   qcc_runner *runner;
   const char *watch;
   unsigned workers;
+  const qcc_simd *simd;
   const qcc_value **values; /* NULL-terminated */
-  size_t count;             /* of samples in this turn */
-  float *range;             /* two for each worker and value */
-  qcc_tensor *kept;         /* the one sample */
+  size_t value_count;
+  size_t count;     /* of samples in this turn */
+  float *range;     /* two for each worker and value */
+  qcc_tensor *kept; /* the one sample */
 } side;
 
 static void say(void *user, qcc_severity severity, const char *line) {
@@ -44,17 +46,10 @@ static qcc_status get(void *user, size_t index, qcc_tensor *inputs) {
   return QCC_OK;
 }
 
-static size_t value_count(const side *s) {
-  size_t n = 0;
-  while (s->values[n]) n++;
-  return n;
-}
-
-static void see(void *user, unsigned worker, size_t sample, uint32_t index, const float *data, size_t count) {
-  (void)sample;
+static void see(void *user, const qcc_piece *p) {
   side *s = user;
-  float *to = s->range + 2 * (worker * value_count(s) + index);
-  qcc_simd_choose()->range(data, count, &to[0], &to[1]);
+  float *to = s->range + 2 * (p->worker * s->value_count + p->index);
+  s->simd->range(p->data, p->count, &to[0], &to[1]);
 }
 
 static bool make(void *user, size_t count) { return ((side *)user)->count = count, true; }
@@ -94,6 +89,8 @@ static qcc_status choose(side *s) {
   qcc_placement_fini(&p);
   qcc_target_fini(&target);
   s->range = calloc(2 * (n + 1) * MOST_WORKERS, sizeof *s->range);
+  s->value_count = n;
+  s->simd = qcc_simd_choose();
   fprintf(stderr, "%zu values are watched\n", n);
   return s->range ? QCC_OK : QCC_NOMEM;
 }

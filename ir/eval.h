@@ -14,15 +14,29 @@ typedef struct qcc_samples {
   void *user;
 } qcc_samples;
 
-/* What the caller sees of a run. All members optional. `observe` is called on worker threads, possibly at the same time for different
- * workers, never for the same; data is f32 (count elements, logical order unspecified: NHWC or NCHW) and valid only during the call. */
+/* Some floats of an observed value, as they are made: which ones, how many and in which order is not said (NHWC or NCHW). All pieces of a
+ * value are each of its elements once. */
+typedef struct qcc_piece {
+  unsigned worker; /* that shows it */
+  size_t sample;
+  uint32_t index;      /* in `observed` */
+  const float *data;   /* valid during the call */
+  size_t count, total; /* of this piece, of the whole value */
+} qcc_piece;
+
+/* What the caller sees of a run. All members optional. Observers are called on worker threads, possibly at the same time for different
+ * workers, never for the same. */
 typedef struct qcc_hooks {
   const qcc_value *const *observed; /* values of the graph to show; NULL-terminated; NULL: none */
-  void (*observe)(void *user, unsigned worker, size_t sample, uint32_t observed_index, const float *data, size_t count);
-  /* Only when asked: data in row-major ONNX order instead, with its type (channel statistics, captures). */
-  bool want_layout;
+  /* f32 values in pieces. Workers may share a sample: when `observe_end` is called, all pieces of the value in this sample have been shown by
+   * `worker` or by one of the `helpers` from `helper` on, and none of these is in a call. */
+  void (*observe)(void *user, const qcc_piece *piece);
+  void (*observe_end)(void *user, unsigned worker, size_t sample, uint32_t index, unsigned helper, unsigned helpers);
+  /* Whole values in row-major ONNX order with their type (channel statistics, captures), instead: those with `typed` set by index; all when
+   * `typed` is NULL. */
   void (*observe_typed)(void *user, unsigned worker, size_t sample, uint32_t observed_index, const qcc_tensor *t);
-  /* Optional, with want_layout: called instead of observe_typed when the runtime holds the value channels last, which saves a copy.
+  const bool *typed;
+  /* Optional, with observe_typed: called instead when the runtime holds the value channels last, which saves a copy.
    * `t` has the ONNX type [N, C, spatial..], its data lies as [N, spatial.., C]. */
   void (*observe_last)(void *user, unsigned worker, size_t sample, uint32_t observed_index, const qcc_tensor *t);
   /* Outputs of one sample (order of g->outputs), borrowed; serialised, in ascending sample order. */

@@ -19,6 +19,7 @@ typedef struct worker {
   qcc_hist_scratch *scratch;
   qcc_gram_scratch *gram;
   qcc_hist *hist; /* one per watched value */
+  qcc_hist_part *part;
   qcc_channels *channels;
   bool failed;
   size_t bad_sample;    /* first sample with a value that is not finite */
@@ -52,8 +53,9 @@ static void free_worker(qcc_collector *c, worker *w) {
     if (w->channels) qcc_channels_fini(&w->channels[i]);
   }
   qcc_free(c->cx, w->hist);
+  qcc_free(c->cx, w->part);
   qcc_free(c->cx, w->channels);
-  qcc_free(c->cx, w->scratch);
+  qcc_hist_scratch_free(w->scratch);
   qcc_free(c->cx, w->gram);
 }
 
@@ -102,18 +104,32 @@ void qcc_collector_outputs(qcc_collector *c, qcc_status (*output)(void *user, si
 }
 
 /* ---- hooks */
-static void add_hist(qcc_collector *c, worker *w, size_t sample, uint32_t k, const float *x, size_t n) {
+static void end_hist(qcc_collector *c, worker *w, size_t sample, uint32_t k) {
   uint64_t before = w->hist[k].nonfinite;
-  qcc_hist_add(&w->hist[k], w->scratch, x, n, qcc_hist_moving_weight(sample - c->base, c->samples));
+  qcc_hist_part_end(&w->hist[k], &w->part[k], w->scratch, qcc_hist_moving_weight(sample - c->base, c->samples));
   const qcc_value *v = c->watches.at[k].value;
   if (w->hist[k].nonfinite == before || (w->bad && (w->bad_sample < sample || (w->bad_sample == sample && w->bad->id < v->id)))) return;
   w->bad = v;
   w->bad_sample = sample;
 }
 
-static void observe(void *user, unsigned worker_index, size_t sample, uint32_t k, const float *data, size_t count) {
+static void add_hist(qcc_collector *c, worker *w, size_t sample, uint32_t k, const float *x, size_t n) {
+  qcc_hist_part_add(&w->hist[k], &w->part[k], w->scratch, x, n, n);
+  end_hist(c, w, sample, k);
+}
+
+static void observe(void *user, const qcc_piece *p) {
+  const qcc_collector *c = user;
+  worker *w = &c->workers[p->worker];
+  qcc_hist_part_add(&w->hist[p->index], &w->part[p->index], w->scratch, p->data, p->count, p->total);
+}
+
+static void observe_end(void *user, unsigned worker_index, size_t sample, uint32_t k, unsigned helper, unsigned helpers) {
   qcc_collector *c = user;
-  if (c->watches.at[k].what & QCC_WATCH_HIST) add_hist(c, &c->workers[worker_index], sample, k, data, count);
+  worker *w = &c->workers[worker_index];
+  for (unsigned i = helper; i < helper + helpers; i++)
+    qcc_hist_part_join(&w->hist[k], &w->part[k], &c->workers[i].part[k], c->workers[i].scratch);
+  end_hist(c, w, sample, k);
 }
 
 /* Other element types than f32 are converted for the histogram. */
@@ -161,11 +177,13 @@ static void observe_last(void *user, unsigned worker_index, size_t sample, uint3
 }
 
 /* The first look at inputs of Gram matrices without a scale: twice the largest magnitude of one sample on 255 codes. */
-static void observe_size(void *user, unsigned worker_index, size_t sample, uint32_t k, const float *data, size_t count) {
+static void observe_size(void *user, unsigned worker_index, size_t sample, uint32_t k, const qcc_tensor *t) {
   (void)worker_index, (void)sample;
   qcc_collector *c = user;
+  const float *data = t->type.dtype == QCC_F32 ? t->data : NULL;
   float most = 0;
-  for (size_t i = 0; i < count; i++) most = fabsf(data[i]) > most && isfinite(data[i]) ? fabsf(data[i]) : most;
+  for (size_t i = 0; data && i < (size_t)qcc_tensor_count(t); i++)
+    most = fabsf(data[i]) > most && isfinite(data[i]) ? fabsf(data[i]) : most;
   for (size_t i = 0; i < c->watches.at[k].grams.n; i++) {
     qcc_gram *g = c->watches.at[k].grams.at[i];
     if (!(qcc_gram_scale(g) > 0)) qcc_gram_set_scale(g, most > 0 ? 2 * (double)most / 255 : 1);
@@ -182,13 +200,14 @@ static bool make_worker(qcc_collector *c, worker *w, size_t dim) {
   size_t n = c->watches.n ? c->watches.n : 1;
   w->scratch = qcc_hist_scratch_new(c->cx);
   w->hist = qcc_zalloc_array(c->cx, n, sizeof *w->hist);
+  w->part = qcc_zalloc_array(c->cx, n, sizeof *w->part);
   w->channels = qcc_zalloc_array(c->cx, n, sizeof *w->channels);
   w->gram = dim ? qcc_gram_scratch_new(c->cx, dim) : NULL;
   for (size_t i = 0; i < c->watches.n; i++) {
     if (w->hist) qcc_hist_init(&w->hist[i], c->cx);
     if (w->channels) qcc_channels_init(&w->channels[i], c->cx);
   }
-  return w->scratch && w->hist && w->channels && (w->gram || !dim);
+  return w->scratch && w->hist && w->part && w->channels && (w->gram || !dim);
 }
 
 static qcc_status make_workers(qcc_collector *c) {
@@ -228,10 +247,9 @@ static qcc_status finish(qcc_collector *c) {
   return QCC_OK;
 }
 
-static bool wants_layout(const qcc_collector *c) {
-  for (size_t i = 0; i < c->watches.n; i++)
-    if (c->watches.at[i].what & QCC_WATCH_CHANNELS || c->watches.at[i].grams.n) return true;
-  return false;
+/* A histogram alone takes pieces, which must be floats. */
+static bool wants_layout(const watch *w) {
+  return w->what & QCC_WATCH_CHANNELS || w->grams.n || !(w->what & QCC_WATCH_HIST) || w->value->type.dtype != QCC_F32;
 }
 
 /* NULL-terminated; NULL: no memory. */
@@ -249,7 +267,7 @@ static qcc_status size_grams(qcc_collector *c, const qcc_eval *eval, qcc_runner 
   if (!any) return QCC_OK;
   const qcc_value **values = watched(c);
   if (!values) return QCC_NOMEM;
-  qcc_hooks hooks = {.observed = values, .observe = observe_size, .user = c};
+  qcc_hooks hooks = {.observed = values, .observe_typed = observe_size, .observe_last = observe_size, .user = c};
   qcc_status status = eval->run(runner, samples, first, 1, &hooks);
   qcc_free(c->cx, values);
   return status;
@@ -261,16 +279,15 @@ qcc_status qcc_collector_run(qcc_collector *c, const qcc_eval *eval, qcc_runner 
   QCC_TRY(make_workers(c));
   if (count) QCC_TRY(size_grams(c, eval, runner, samples, first));
   const qcc_value **values = watched(c);
-  if (!values) return QCC_NOMEM;
-  bool layout = wants_layout(c);
-  qcc_hooks hooks = {.observed = c->watches.n ? values : NULL, .want_layout = layout, .stage = stage, .user = c};
-  if (layout)
-    hooks.observe_typed = observe_typed, hooks.observe_last = observe_last;
-  else
-    hooks.observe = observe;
+  bool *typed = qcc_zalloc_array(c->cx, c->watches.n + 1, sizeof *typed);
+  for (size_t i = 0; typed && i < c->watches.n; i++) typed[i] = wants_layout(&c->watches.at[i]);
+  qcc_hooks hooks = {.observed = c->watches.n ? values : NULL, .typed = typed, .stage = stage, .user = c};
+  hooks.observe = observe, hooks.observe_end = observe_end;
+  hooks.observe_typed = observe_typed, hooks.observe_last = observe_last;
   if (c->output) hooks.output = output;
-  qcc_status status = eval->run(runner, samples, first, count, &hooks);
+  qcc_status status = values && typed ? eval->run(runner, samples, first, count, &hooks) : QCC_NOMEM;
   qcc_free(c->cx, values);
+  qcc_free(c->cx, typed);
   return status == QCC_OK ? finish(c) : status;
 }
 

@@ -1,35 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Float-bit histograms. A block of values is looked at once for its extremes, by vector code, and then counted by the top bits of its words
- * in two tables in turn, so that equal neighbours do not wait for each other's store. The vector code is written once and compiled twice,
- * for AVX2 and for the base ISA; both give the same bits. */
+ * Float-bit histograms. The values of one sample are counted in a table (count.h), which is borrowed until the sample ends and then moves
+ * to the pages. */
 #include "strategy/histogram.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "strategy/count.h"
+
 enum {
   BUCKETS = QCC_HIST_PAGES * QCC_HIST_PAGE,
   SIDE = BUCKETS / 2,
-  SHIFT = 17,                          /* float bits below the bucket number */
-  EXPONENTS = 256,                     /* pages of one sign in the tables */
-  RAW = 2 * EXPONENTS * QCC_HIST_PAGE, /* buckets of the tables: no octave is left out */
-  FIRST = 127 - 32,                    /* exponent of 2^-32 */
-  TABLES = 2,
-  PAD = 16, /* counters of one value do not share a place in the cache */
-  BLOCK = 2048,
-  LANES = 32,
-  LINE = 16,   /* floats of a cache line: counting fetches the next block */
-  SMALL = 2048 /* fewer values than this are counted directly */
+  SHIFT = QCC_COUNT_SHIFT,
+  EXPONENTS = 256, /* pages of one sign in the tables: no octave is left out */
+  RAW = QCC_COUNT_BUCKETS,
+  FIRST = 127 - 32, /* exponent of 2^-32 */
+  SMALL = 2048,     /* fewer values than this are counted directly */
+  MOST = 1 << 30    /* in a table, so that 32-bit counters do not overflow */
+};
+
+struct qcc_hist_table {
+  struct qcc_hist_table *next, *next_free;
+  qcc_count count;
 };
 
 struct qcc_hist_scratch {
-  uint32_t table[TABLES][RAW + PAD];
+  qcc_context *cx;
+  qcc_hist_table *all, *free;
 };
-
-typedef struct totals { /* of one call of qcc_hist_add */
-  uint64_t count, zeros, nonfinite;
-  float min, max;
-} totals;
 
 void qcc_hist_init(qcc_hist *h, qcc_context *cx) {
   memset(h, 0, sizeof *h);
@@ -42,7 +40,33 @@ void qcc_hist_fini(qcc_hist *h) {
   memset(h, 0, sizeof *h);
 }
 
-qcc_hist_scratch *qcc_hist_scratch_new(qcc_context *cx) { return qcc_zalloc_array(cx, 1, sizeof(qcc_hist_scratch)); }
+qcc_hist_scratch *qcc_hist_scratch_new(qcc_context *cx) {
+  qcc_hist_scratch *s = qcc_zalloc_array(cx, 1, sizeof *s);
+  if (s) s->cx = cx;
+  return s;
+}
+
+void qcc_hist_scratch_free(qcc_hist_scratch *s) {
+  if (!s) return;
+  for (qcc_hist_table *t = s->all, *next; t; t = next) {
+    next = t->next;
+    qcc_free(s->cx, t);
+  }
+  qcc_free(s->cx, s);
+}
+
+static qcc_hist_table *take_table(qcc_hist_scratch *s) {
+  qcc_hist_table *t = s->free;
+  if (t) {
+    s->free = t->next_free;
+    return t;
+  }
+  t = qcc_alloc_array(s->cx, 1, sizeof *t);
+  if (!t) return NULL;
+  qcc_count_init(&t->count);
+  t->next = s->all;
+  return s->all = t;
+}
 
 qcc_status qcc_hist_status(const qcc_hist *h) { return h->failed ? QCC_NOMEM : QCC_OK; }
 
@@ -71,9 +95,9 @@ static uint32_t bucket_of(uint32_t raw) {
   return side + (k - FIRST * QCC_HIST_PAGE < SIDE ? k - FIRST * QCC_HIST_PAGE : SIDE - 1);
 }
 
-static void count_in(qcc_hist *h, totals *t, uint32_t raw, uint64_t n) {
+static void count_in(qcc_hist *h, qcc_hist_part *p, uint32_t raw, uint64_t n) {
   if (raw % (RAW / 2) == 0) {
-    t->zeros += n;
+    p->zeros += n;
     return;
   }
   const uint32_t k = bucket_of(raw);
@@ -81,57 +105,24 @@ static void count_in(qcc_hist *h, totals *t, uint32_t raw, uint64_t n) {
   if (page) page[k % QCC_HIST_PAGE] += n;
 }
 
-/* One value after the other: small tensors, ends of blocks, blocks that hold non-finite values. */
-static void add_slowly(qcc_hist *h, totals *t, const float *x, size_t n) {
+static void widen(qcc_hist_part *p, float min, float max) {
+  if (!p->count || min < p->min) p->min = min;
+  if (!p->count || max > p->max) p->max = max;
+}
+
+/* Small tensors: one value after the other, without a table. */
+static void add_slowly(qcc_hist *h, qcc_hist_part *p, const float *x, size_t n) {
   for (size_t i = 0; i < n; i++) {
     uint32_t bits = bits_of(x[i]);
     if ((bits & 0x7fffffffu) >= 0x7f800000u) {
-      t->nonfinite++;
+      p->nonfinite++;
       continue;
     }
-    if (!t->count++) t->min = t->max = x[i];
-    if (x[i] < t->min) t->min = x[i];
-    if (x[i] > t->max) t->max = x[i];
-    count_in(h, t, bits >> SHIFT, 1);
+    widen(p, x[i], x[i]);
+    p->count++;
+    count_in(h, p, bits >> SHIFT, 1);
   }
 }
-
-#define INLINE static inline __attribute__((always_inline))
-
-/* Extremes of a full block. False, with nothing done, when a value is not finite. */
-INLINE bool scan_body(totals *t, const float *x) {
-  float low[LANES], high[LANES];
-  uint32_t most = 0;
-  for (size_t i = 0; i < BLOCK; i++) {
-    const uint32_t size = bits_of(x[i]) & 0x7fffffffu;
-    most = size > most ? size : most;
-  }
-  if (most >= 0x7f800000u) return false;
-  for (size_t j = 0; j < LANES; j++) low[j] = high[j] = x[j];
-  for (size_t i = LANES; i < BLOCK; i += LANES) {
-    for (size_t j = 0; j < LANES; j++) {
-      low[j] = x[i + j] < low[j] ? x[i + j] : low[j];
-      high[j] = x[i + j] > high[j] ? x[i + j] : high[j];
-    }
-  }
-  for (size_t j = 1; j < LANES; j++) {
-    low[0] = low[j] < low[0] ? low[j] : low[0];
-    high[0] = high[j] > high[0] ? high[j] : high[0];
-  }
-  if (!t->count || low[0] < t->min) t->min = low[0];
-  if (!t->count || high[0] > t->max) t->max = high[0];
-  t->count += BLOCK;
-  return true;
-}
-
-static bool scan_base(totals *t, const float *x) { return scan_body(t, x); }
-#if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("avx2"))) static bool scan_avx2(totals *t, const float *x) { return scan_body(t, x); }
-static bool has_avx2(void) { return __builtin_cpu_supports("avx2"); }
-#else
-#define scan_avx2 scan_base
-static bool has_avx2(void) { return false; }
-#endif
 
 static bool is_clear(const uint32_t *page) {
   uint32_t any = 0;
@@ -140,65 +131,95 @@ static bool is_clear(const uint32_t *page) {
 }
 
 /* Moves one octave of the tables to the pages and clears it. */
-static void flush_octave(qcc_hist *h, qcc_hist_scratch *s, totals *t, uint32_t raw) {
+static void flush_octave(qcc_hist *h, qcc_hist_part *p, uint32_t raw) {
+  qcc_count *c = &p->table->count;
   bool clear = true;
-  for (size_t k = 0; k < TABLES; k++) clear = is_clear(s->table[k] + raw) && clear;
+  for (size_t k = 0; k < QCC_COUNT_TABLES; k++) clear = is_clear(c->table[k] + raw) && clear;
   for (uint32_t i = raw; !clear && i < raw + QCC_HIST_PAGE; i++) {
     uint64_t n = 0;
-    for (size_t k = 0; k < TABLES; k++) n += s->table[k][i], s->table[k][i] = 0;
-    if (n) count_in(h, t, i, n);
+    for (size_t k = 0; k < QCC_COUNT_TABLES; k++) n += c->table[k][i], c->table[k][i] = 0;
+    if (n) count_in(h, p, i, n);
   }
 }
 
-/* Tables are empty past the exponents of the extremes; zeros of both signs may be there in any case. */
-static void flush(qcc_hist *h, qcc_hist_scratch *s, totals *t) {
-  const uint32_t up = t->max > 0 ? bits_of(t->max) >> 23 : 0, down = t->min < 0 ? (bits_of(t->min) & 0x7fffffffu) >> 23 : 0;
-  for (uint32_t e = 0; e <= up; e++) flush_octave(h, s, t, e * QCC_HIST_PAGE);
-  for (uint32_t e = 0; e <= down; e++) flush_octave(h, s, t, (EXPONENTS + e) * QCC_HIST_PAGE);
-}
-
-static void add_blocks(qcc_hist *h, totals *t, qcc_hist_scratch *s, const float *x, size_t blocks) {
-  bool (*scan)(totals *, const float *) = has_avx2() ? scan_avx2 : scan_base;
-  for (size_t k = 0; k < blocks; k++, x += BLOCK) {
-    if (!scan(t, x)) {
-      add_slowly(h, t, x, BLOCK);
-      continue;
-    }
-    for (size_t i = 0; i < BLOCK; i += LINE) {
-      __builtin_prefetch(x + BLOCK + i);
-      for (size_t j = 0; j < LINE; j++) s->table[j % TABLES][bits_of(x[i + j]) >> SHIFT]++;
-    }
+/* Empties the table of a part. It is empty already past the exponents of the extremes; zeros of both signs may be there in any case. */
+static void flush(qcc_hist *h, qcc_hist_part *p) {
+  qcc_count *c = &p->table->count;
+  float min = c->low[0], max = c->high[0];
+  for (size_t j = 1; j < QCC_COUNT_LANES; j++) {
+    min = c->low[j] < min ? c->low[j] : min;
+    max = c->high[j] > max ? c->high[j] : max;
   }
-  if (t->count) flush(h, s, t);
+  const uint32_t up = max > 0 ? bits_of(max) >> 23 : 0, down = min < 0 ? (bits_of(min) & 0x7fffffffu) >> 23 : 0;
+  if (c->count) {
+    for (uint32_t e = 0; e <= up; e++) flush_octave(h, p, e * QCC_HIST_PAGE);
+    for (uint32_t e = 0; e <= down; e++) flush_octave(h, p, (EXPONENTS + e) * QCC_HIST_PAGE);
+    widen(p, min, max);
+  }
+  p->count += c->count;
+  p->zeros += c->zeros;
+  p->nonfinite += c->nonfinite;
+  qcc_count_reset(c);
 }
 
-static void take_totals(qcc_hist *h, const totals *t, double weight) {
-  h->nonfinite += t->nonfinite;
-  if (!t->count) return;
-  float min = t->min == 0 ? 0 : t->min, max = t->max == 0 ? 0 : t->max; /* no -0 */
-  if (!h->count || min < h->min) h->min = min;
-  if (!h->count || max > h->max) h->max = max;
-  h->count += t->count;
-  h->zeros += t->zeros;
-  h->samples++;
-  qcc_sum_add(&h->sample_min, (double)min);
-  qcc_sum_add(&h->sample_max, (double)max);
-  qcc_sum_add(&h->moving_min, weight * (double)min);
-  qcc_sum_add(&h->moving_max, weight * (double)max);
-  qcc_sum_add(&h->moving_weight, weight);
+void qcc_hist_part_add(qcc_hist *h, qcc_hist_part *p, qcc_hist_scratch *s, const float *x, size_t n, size_t total) {
+  if (total < SMALL) {
+    add_slowly(h, p, x, n);
+    return;
+  }
+  if (!p->table && !(p->table = take_table(s))) {
+    h->failed = true;
+    return;
+  }
+  qcc_count *c = &p->table->count;
+  for (size_t m; n; x += m, n -= m) {
+    if (c->count >= MOST) flush(h, p);
+    m = n < MOST ? n : MOST;
+    qcc_count_add(c, x, m);
+  }
+}
+
+/* The table goes back to where it came from. */
+static void give_back(qcc_hist *h, qcc_hist_part *p, qcc_hist_scratch *s) {
+  if (!p->table) return;
+  flush(h, p);
+  p->table->next_free = s->free;
+  s->free = p->table;
+  p->table = NULL;
+}
+
+void qcc_hist_part_join(qcc_hist *h, qcc_hist_part *p, qcc_hist_part *other, qcc_hist_scratch *others) {
+  give_back(h, other, others);
+  if (other->count) widen(p, other->min, other->max);
+  p->count += other->count;
+  p->zeros += other->zeros;
+  p->nonfinite += other->nonfinite;
+  *other = (qcc_hist_part){0};
+}
+
+void qcc_hist_part_end(qcc_hist *h, qcc_hist_part *p, qcc_hist_scratch *s, double weight) {
+  give_back(h, p, s);
+  h->nonfinite += p->nonfinite;
+  if (p->count) {
+    float min = p->min == 0 ? 0 : p->min, max = p->max == 0 ? 0 : p->max; /* no -0 */
+    if (!h->count || min < h->min) h->min = min;
+    if (!h->count || max > h->max) h->max = max;
+    h->count += p->count;
+    h->zeros += p->zeros;
+    h->samples++;
+    qcc_sum_add(&h->sample_min, (double)min);
+    qcc_sum_add(&h->sample_max, (double)max);
+    qcc_sum_add(&h->moving_min, weight * (double)min);
+    qcc_sum_add(&h->moving_max, weight * (double)max);
+    qcc_sum_add(&h->moving_weight, weight);
+  }
+  *p = (qcc_hist_part){0};
 }
 
 void qcc_hist_add(qcc_hist *h, qcc_hist_scratch *scratch, const float *x, size_t n, double weight) {
-  const size_t most = (size_t)1 << 30; /* so that 32-bit counters do not overflow */
-  totals t = {0};
-  while (n >= SMALL) {
-    size_t blocks = (n < most ? n : most) / BLOCK;
-    add_blocks(h, &t, scratch, x, blocks);
-    x += blocks * BLOCK;
-    n -= blocks * BLOCK;
-  }
-  add_slowly(h, &t, x, n);
-  take_totals(h, &t, weight);
+  qcc_hist_part p = {0};
+  qcc_hist_part_add(h, &p, scratch, x, n, n);
+  qcc_hist_part_end(h, &p, scratch, weight);
 }
 
 double qcc_hist_moving_weight(size_t index, size_t total) {

@@ -28,12 +28,27 @@ typedef struct qcc_hist {
 
 /* Counters that a worker fills before they go to the pages; one per worker, for any number of histograms. */
 typedef struct qcc_hist_scratch qcc_hist_scratch;
+typedef struct qcc_hist_table qcc_hist_table;
+
+/* The values of one sample that one worker has seen so far; all zero: none. */
+typedef struct qcc_hist_part {
+  qcc_hist_table *table; /* NULL: not needed yet */
+  uint64_t count, zeros, nonfinite;
+  float min, max;
+} qcc_hist_part;
 
 void qcc_hist_init(qcc_hist *h, qcc_context *cx);
 void qcc_hist_fini(qcc_hist *h);
-qcc_hist_scratch *qcc_hist_scratch_new(qcc_context *cx); /* NULL: no memory; release with qcc_free */
+qcc_hist_scratch *qcc_hist_scratch_new(qcc_context *cx); /* NULL: no memory */
+void qcc_hist_scratch_free(qcc_hist_scratch *s);         /* with the tables of parts that never ended */
 /* Add the n values of one sample. `weight` is the sample's part in the moving average (see qcc_hist_moving_weight). */
 void qcc_hist_add(qcc_hist *h, qcc_hist_scratch *scratch, const float *x, size_t n, double weight);
+/* The same in pieces, in any order: n values out of the sample's `total`, some by other workers into parts of their own. Counts go to `h`,
+ * the worker's row of the histogram, at once or later. Then the parts of others are joined, each worker's scratch with its part, and
+ * the sample ends. */
+void qcc_hist_part_add(qcc_hist *h, qcc_hist_part *p, qcc_hist_scratch *s, const float *x, size_t n, size_t total);
+void qcc_hist_part_join(qcc_hist *h, qcc_hist_part *p, qcc_hist_part *other, qcc_hist_scratch *others);
+void qcc_hist_part_end(qcc_hist *h, qcc_hist_part *p, qcc_hist_scratch *s, double weight);
 /* The factor of sample `index` out of `total` after total steps of m += 0.01 (x - m), started at the first sample. */
 double qcc_hist_moving_weight(size_t index, size_t total);
 void qcc_hist_merge(qcc_hist *h, const qcc_hist *other);

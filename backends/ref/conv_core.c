@@ -242,9 +242,9 @@ static void dense_block(const dense_part *q, const qcc_simd *simd, size_t image,
   }
 }
 
-static void block_posts(const dense_walk *d, const qcc_simd *simd, size_t image, size_t p0, size_t n) {
+static void block_posts(const dense_walk *d, const qcc_worker *w, size_t image, size_t p0, size_t n) {
   const size_t cout = (size_t)d->s.c->cout, offset = (image * d->s.pixels + p0) * cout;
-  qcc_posts_run(simd, d->posts, d->y + offset, offset, n * cout);
+  qcc_posts_run(w, d->posts, d->y + offset, offset, n * cout);
 }
 
 static qcc_status run_part(qcc_worker *w, size_t index, void *user) {
@@ -257,7 +257,7 @@ static qcc_status run_part(qcc_worker *w, size_t index, void *user) {
   if (d->by_rows) q.cut = qcc_scratch(w, d->rows * d->s.taps * d->s.depth * sizeof *q.cut);
   if (!q.s.base || !q.pointers || (d->by_rows && !q.cut)) return QCC_NOMEM;
   dense_block(&q, w->simd, image, p0, n, index % d->slices);
-  if (d->slices == 1) block_posts(d, w->simd, image, p0, n);
+  if (d->slices == 1) block_posts(d, w, image, p0, n);
   return QCC_OK;
 }
 
@@ -270,7 +270,7 @@ static qcc_status run_dense(qcc_worker *w, dense_walk *d) {
   QCC_TRY(qcc_team_run(w, work_of(s->c), images * d->blocks * d->slices, run_part, d));
   for (size_t i = 0; d->slices > 1 && i < images * d->blocks; ++i) {
     const size_t p0 = i % d->blocks * d->rows, n = s->pixels - p0 < d->rows ? s->pixels - p0 : d->rows;
-    block_posts(d, w->simd, i / d->blocks, p0, n);
+    block_posts(d, w, i / d->blocks, p0, n);
   }
   return QCC_OK;
 }
@@ -343,7 +343,7 @@ static qcc_status dw_lines(qcc_worker *w, size_t index, void *user) {
   for (int64_t i = first; i < end; ++i) {
     const size_t offset = (size_t)i * line;
     dw_line(w->simd, &r, d->x + i / c->out[1] * c->in[1] * c->in[2] * c->cin, i % c->out[1], d->y + offset);
-    qcc_posts_run(w->simd, d->posts, d->y + offset, offset, line);
+    qcc_posts_run(w, d->posts, d->y + offset, offset, line);
   }
   return QCC_OK;
 }

@@ -137,10 +137,10 @@ static qcc_status run_floats(qcc_worker *w, const qcc_plan_step *s) {
   switch (s->kind) {
     case QCC_STEP_CONV: return qcc_conv_run(w, &s->conv, pack, x, y, &posts);
     case QCC_STEP_DENSE: return qcc_dense_run(w, pack, (size_t)qcc_tensor_count(in) / pack->depth, x, y, &posts);
-    case QCC_STEP_MAX_POOL: qcc_step_max_pool(w->simd, &s->conv, x, y, &posts); break;
-    case QCC_STEP_AVERAGE_POOL: qcc_step_average_pool(w->simd, &s->conv, s->count_pads, x, y, &posts); break;
-    case QCC_STEP_MEAN: qcc_step_mean(w->simd, (size_t)t->dim[0], spatial_of(t), (size_t)t->dim[1], x, y, &posts); break;
-    default: qcc_step_elem(w->simd, x, y, (size_t)qcc_tensor_count(in), &posts); break;
+    case QCC_STEP_MAX_POOL: qcc_step_max_pool(w, &s->conv, x, y, &posts); break;
+    case QCC_STEP_AVERAGE_POOL: qcc_step_average_pool(w, &s->conv, s->count_pads, x, y, &posts); break;
+    case QCC_STEP_MEAN: qcc_step_mean(w, (size_t)t->dim[0], spatial_of(t), (size_t)t->dim[1], x, y, &posts); break;
+    default: qcc_step_elem(w, x, y, (size_t)qcc_tensor_count(in), &posts); break;
   }
   return QCC_OK;
 }
@@ -159,9 +159,11 @@ static qcc_status run_step(qcc_worker *w, const qcc_shape_plan *p, const qcc_pla
 }
 
 static qcc_status observe(qcc_worker *w, const qcc_shape_plan *p, const qcc_plan_step *s) {
+  for (uint32_t i = 0; i < s->post_count; ++i)
+    if (s->post[i].post.kind == QCC_POST_SHOW) qcc_show_end(w, s->post[i].post.shown);
   for (uint32_t i = 0; i < s->out_count; ++i) {
     const uint32_t id = s->out[i];
-    if (id == QCC_NO_VALUE || id > w->runner->g->next_value_id || !p->value.at[id].observed) continue;
+    if (id == QCC_NO_VALUE || id > w->runner->g->next_value_id || !p->value.at[id].observed || p->value.at[id].shown) continue;
     QCC_TRY(qcc_observe(w, id, &w->slot[id], p->value.at[id].last));
   }
   return QCC_OK;

@@ -60,7 +60,7 @@ static qcc_status dense_part(qcc_worker *w, size_t index, void *user) {
   b.width = (to == p->panels ? p->width : to * nr) - from * nr;
   point(a, d->x + r * p->depth, p->depth, b.rows);
   qcc_block_run(w->simd, &b);
-  if (d->slices == 1) qcc_posts_run(w->simd, d->posts, b.out, r * p->width, b.rows * p->width);
+  if (d->slices == 1) qcc_posts_run(w, d->posts, b.out, r * p->width, b.rows * p->width);
   return QCC_OK;
 }
 
@@ -76,7 +76,7 @@ qcc_status qcc_dense_run(qcc_worker *w, const qcc_pack *p, size_t rows, const fl
   const double work = (double)rows * (double)p->depth * (double)p->width;
   if (team > 1 && blocks < 4 * team) d.slices = qcc_slices(p->panels, team);
   QCC_TRY(qcc_team_run(w, work, blocks * d.slices, dense_part, &d));
-  if (d.slices > 1) qcc_posts_run(w->simd, &rest, y, 0, rows * p->width);
+  if (d.slices > 1) qcc_posts_run(w, &rest, y, 0, rows * p->width);
   return QCC_OK;
 }
 

@@ -24,9 +24,10 @@ typedef enum qcc_where {
 typedef struct qcc_plan_value {
   qcc_type type; /* static unless AT_HEAP */
   qcc_where where;
-  bool last;   /* channels last */
-  bool pinned; /* read by a body or by the caller: row-major, its own memory */
-  bool observed;
+  bool last;            /* channels last */
+  bool pinned;          /* read by a body or by the caller: row-major, its own memory */
+  bool observed, whole; /* whole: with its type */
+  bool shown;           /* by a post */
   bool made;            /* while planning: some earlier step makes it */
   uint32_t alias;       /* shares the memory of this value; itself: none */
   uint32_t other;       /* the same value in the other layout; QCC_NO_VALUE: none yet */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Fusion: which nodes may run on a chunk of their producer's output, and how. A chain
  *   Conv -> BatchNormalization -> Relu -> FakeQuant -> Add(%shortcut) -> Relu -> FakeQuant
- * is one step. A value between two members must have one reader and must not be observed, captured by a body or an output.
+ * is one step. A value between two members must have one reader and must not be captured by a body or an output. When it is observed, it is
+ * shown chunk by chunk between the two.
  * Invariant: a post computes the bits that the node would compute alone. */
 #include <float.h>
 #include <math.h>
@@ -251,8 +252,20 @@ bool qcc_plan_start(qcc_planner *b, const qcc_node *n, qcc_step_post *to, const 
 }
 
 /* ---- the chain */
+static bool in_pieces(const qcc_planner *b, const qcc_value *v) {
+  const qcc_plan_value *p = qcc_plan_at(b, v->id);
+  return p->observed && !p->whole;
+}
+
+static qcc_step_post show_post(const qcc_planner *b, const qcc_value *v) {
+  qcc_plan_value *p = qcc_plan_at(b, v->id);
+  p->shown = true;
+  return (qcc_step_post){.post = {.kind = QCC_POST_SHOW, .shown = v->id, .total = p->bytes / sizeof(float)}, .operand = QCC_NO_VALUE};
+}
+
 static bool next_post(qcc_planner *b, const qcc_value *v, bool last, qcc_step_post *to, const qcc_value **out) {
-  if (!inner(b, v)) return false;
+  const qcc_plan_value *p = qcc_plan_at(b, v->id);
+  if (p->pinned || p->whole || qcc_is_graph_output(v)) return false;
   if (silu_post(b, v, to, out)) return true;
   const qcc_node *n = qcc_only_user(v);
   if (!n || n->graph != v->graph || b->done[position(b, n)] || !b->fixed[position(b, n)]) return false;
@@ -267,13 +280,16 @@ qcc_status qcc_plan_chain(qcc_planner *b, qcc_plan_step *step, const qcc_value *
   qcc_step_post post[QCC_MAX_POST];
   uint32_t n = 0;
   for (; n < step->post_count; ++n) post[n] = step->post[n];
-  while (n < QCC_MAX_POST) {
+  while (n + 2 < QCC_MAX_POST) { /* each may need to be shown, the last one too */
     const qcc_value *to = NULL;
-    if (!next_post(b, from, last, &post[n], &to)) break;
+    const bool show = in_pieces(b, from);
+    if (!next_post(b, from, last, &post[n + show], &to)) break;
+    if (show) post[n] = show_post(b, from);
     qcc_plan_at(b, from->id)->where = QCC_AT_NOWHERE;
     from = to;
-    ++n;
+    n += 1 + show;
   }
+  if (in_pieces(b, from)) post[n++] = show_post(b, from);
   *out = from;
   step->post = qcc_arena_copy(&b->p->mem, post, (n + 1) * sizeof *post);
   step->post_count = n;

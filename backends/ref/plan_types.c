@@ -155,6 +155,7 @@ static void mark(qcc_planner *b, const qcc_value *v) {
   qcc_plan_value *p = qcc_plan_at(b, v->id);
   p->pinned = read_by_body(v);
   p->observed = b->p->observed && b->p->observed[v->id];
+  p->whole = p->observed && (b->p->observed[v->id] & QCC_WHOLE);
 }
 
 static qcc_status start_values(qcc_planner *b, const qcc_tensor *inputs) {
@@ -207,7 +208,7 @@ void qcc_plans_free(qcc_runner *r) {
 
 static bool same_observed(const qcc_runner *r, const uint32_t *a, const uint32_t *b) {
   for (uint32_t i = 0; i <= r->g->next_value_id; ++i)
-    if ((a ? a[i] != 0 : false) != (b ? b[i] != 0 : false)) return false;
+    if ((a ? a[i] != 0 : false) != (b ? b[i] != 0 : false) || ((a ? a[i] : 0) & QCC_WHOLE) != ((b ? b[i] : 0) & QCC_WHOLE)) return false;
   return true;
 }
 

@@ -26,7 +26,8 @@ static void scalar_left(const qcc_post *p, float *at, size_t count) {
   }
 }
 
-void qcc_posts_run(const qcc_simd *simd, const qcc_posts *posts, float *at, size_t offset, size_t count) {
+static void run_piece(const qcc_worker *w, const qcc_posts *posts, float *at, size_t offset, size_t count) {
+  const qcc_simd *simd = w->simd;
   for (unsigned i = 0; i < posts->n; ++i) {
     const qcc_post *p = &posts->at[i];
     const bool turned = p->swapped && (p->arith == QCC_ARITH_SUB || p->arith == QCC_ARITH_DIV);
@@ -45,9 +46,24 @@ void qcc_posts_run(const qcc_simd *simd, const qcc_posts *posts, float *at, size
         else
           simd->scalar(p->arith, at, at, p->p, count);
         break;
+      case QCC_POST_SHOW: qcc_show_piece(w, p, at, count); break;
       default: per_channel(simd, p, at, count); break;
     }
   }
+}
+
+enum { PIECE = 2048 };
+
+size_t qcc_posts_piece(const qcc_posts *posts) {
+  size_t row = 1;
+  for (unsigned i = 0; i < posts->n; ++i) /* rows of channels stay whole; all posts of a chain agree on them */
+    if (posts->at[i].kind == QCC_POST_CHANNEL || posts->at[i].kind == QCC_POST_AFFINE) row = posts->at[i].channels;
+  return row < PIECE ? PIECE / row * row : row;
+}
+
+void qcc_posts_run(const qcc_worker *w, const qcc_posts *posts, float *at, size_t offset, size_t count) {
+  const size_t piece = qcc_posts_piece(posts);
+  for (size_t i = 0; posts->n && i < count; i += piece) run_piece(w, posts, at + i, offset + i, count - i < piece ? count - i : piece);
 }
 
 void qcc_posts_clamp(qcc_posts *p, float *lo, float *hi) {

@@ -222,6 +222,7 @@ static void add_cost(const qcc_worker *w, const qcc_plan_step *s, cost *to) {
     if (tensor_at(w, s->in[i])->data) to->read += (double)tensor_at(w, s->in[i])->bytes;
   for (uint32_t i = 0; i < s->out_count; ++i) to->written += (double)tensor_at(w, s->out[i])->bytes;
   for (uint32_t i = 0; i < s->post_count; ++i) {
+    if (s->post[i].post.kind == QCC_POST_SHOW) continue;
     to->operations += elements(&tensor_at(w, s->out[0])->type);
     if (s->post[i].operand != QCC_NO_VALUE) to->read += (double)tensor_at(w, s->post[i].operand)->bytes;
   }

@@ -35,6 +35,8 @@ typedef struct qcc_scratch_block {
   size_t size, used;
 } qcc_scratch_block;
 
+#define QCC_WHOLE (1u << 31) /* shown with its type, not in pieces */
+
 struct qcc_profiler; /* profile.h */
 struct qcc_profile_log;
 
@@ -55,7 +57,7 @@ typedef struct qcc_worker {
   qcc_shape_plan *plan;        /* of the current sample */
   uint64_t steps;              /* nodes of this sample so far */
   const qcc_hooks *hooks;      /* of the current run */
-  const uint32_t *observed;    /* by value id: index for the hooks + 1, 0: not shown. NULL: nothing is */
+  const uint32_t *observed;    /* by value id: index for the hooks + 1 (and QCC_WHOLE), 0: not shown. NULL: nothing is */
   struct qcc_profile_log *log; /* NULL: no profile */
 } qcc_worker;
 
@@ -108,7 +110,8 @@ typedef enum qcc_post_kind {
   QCC_POST_SAME,
   QCC_POST_CHANNEL,
   QCC_POST_SCALAR,
-  QCC_POST_AFFINE
+  QCC_POST_AFFINE,
+  QCC_POST_SHOW /* computes nothing: the floats are a piece of an observed value */
 } qcc_post_kind;
 typedef struct qcc_post {
   qcc_post_kind kind;
@@ -120,14 +123,17 @@ typedef struct qcc_post {
   const float *operand; /* SAME: laid out like the output; CHANNEL: `channels` values; AFFINE: scale */
   const float *shift;   /* AFFINE */
   size_t channels;
+  uint32_t shown; /* SHOW: id of the value, */
+  size_t total;   /* its size */
 } qcc_post;
-enum { QCC_MAX_POST = 12 };
+enum { QCC_MAX_POST = 16 };
 typedef struct qcc_posts {
   qcc_post at[QCC_MAX_POST];
   unsigned n;
 } qcc_posts;
 /* Runs all posts on `count` floats that stand at `offset` of the output. Whole channel rows when a post is per channel. */
-void qcc_posts_run(const qcc_simd *simd, const qcc_posts *p, float *at, size_t offset, size_t count);
+void qcc_posts_run(const qcc_worker *w, const qcc_posts *p, float *at, size_t offset, size_t count);
+size_t qcc_posts_piece(const qcc_posts *p); /* into pieces of how many floats that is cut, to stay in the first cache */
 /* Takes a leading Relu or Clip out of `p`, for loops that clamp in registers. NULL gives no clamp. */
 void qcc_posts_clamp(qcc_posts *p, float *lo, float *hi);
 
@@ -202,6 +208,9 @@ qcc_status qcc_node_run(qcc_worker *w, const qcc_node *n, qcc_kernel kernel, con
 qcc_status qcc_check_bytes(qcc_context *cx, const qcc_node *n, const qcc_type *t) QCC_MUST_USE;
 /* Shows a value to the hooks when it is observed. `last`: the data stands channels last. */
 qcc_status qcc_observe(qcc_worker *w, uint32_t id, const qcc_tensor *t, bool last) QCC_MUST_USE;
+/* The same in pieces: any worker of a team shows them, the leader ends the value. */
+void qcc_show_piece(const qcc_worker *w, const qcc_post *p, const float *at, size_t count);
+void qcc_show_end(const qcc_worker *w, uint32_t id);
 /* The value in this worker, constants included (one that is only packed has no data); NULL: not there. */
 const qcc_tensor *qcc_worker_value(const qcc_worker *w, const qcc_value *v);
 void qcc_slot_clear(qcc_worker *w, uint32_t id);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backends/ref/plan.h"
+#include "backends/ref/team.h"
 
 /* ---- observation */
 static qcc_status show_typed(qcc_worker *w, uint32_t index, const qcc_tensor *t, bool last) {
@@ -28,12 +29,27 @@ static qcc_status show_typed(qcc_worker *w, uint32_t index, const qcc_tensor *t,
   return QCC_OK;
 }
 
+static uint32_t index_of(const qcc_worker *w, uint32_t id) { return (w->observed[id] & ~QCC_WHOLE) - 1; }
+
+void qcc_show_piece(const qcc_worker *w, const qcc_post *p, const float *at, size_t count) {
+  const qcc_piece piece = {
+      .worker = w->index, .sample = w->sample, .index = index_of(w, p->shown), .data = at, .count = count, .total = p->total};
+  if (w->hooks->observe) w->hooks->observe(w->hooks->user, &piece);
+}
+
+void qcc_show_end(const qcc_worker *w, uint32_t id) {
+  unsigned first, count;
+  qcc_team_helpers(w, &first, &count);
+  if (w->hooks->observe_end) w->hooks->observe_end(w->hooks->user, w->index, w->sample, index_of(w, id), first, count);
+}
+
 qcc_status qcc_observe(qcc_worker *w, uint32_t id, const qcc_tensor *t, bool last) {
-  const qcc_hooks *h = w->hooks;
   if (!w->observed || !w->observed[id] || !t->data || qcc_tensor_is_list(t)) return QCC_OK;
-  const uint32_t index = w->observed[id] - 1;
-  if (h->observe_typed && h->want_layout) QCC_TRY(show_typed(w, index, t, last));
-  if (h->observe && t->type.dtype == QCC_F32) h->observe(h->user, w->index, w->sample, index, t->data, (size_t)qcc_tensor_count(t));
+  if (w->observed[id] & QCC_WHOLE) return show_typed(w, index_of(w, id), t, last);
+  if (t->type.dtype != QCC_F32) return QCC_OK;
+  const size_t count = (size_t)qcc_tensor_count(t);
+  qcc_show_piece(w, &(qcc_post){.shown = id, .total = count}, t->data, count);
+  qcc_show_end(w, id);
   return QCC_OK;
 }
 

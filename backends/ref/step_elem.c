@@ -4,17 +4,12 @@
 
 #include "backends/ref/step.h"
 
-enum { PIECE = 4096 };
-
-void qcc_step_elem(const qcc_simd *simd, const float *x, float *y, size_t n, const qcc_posts *posts) {
-  size_t row = 1;
-  for (unsigned i = 0; i < posts->n; ++i) /* rows of channels stay whole; all posts of a chain agree on them */
-    if (posts->at[i].kind == QCC_POST_CHANNEL || posts->at[i].kind == QCC_POST_AFFINE) row = posts->at[i].channels;
-  const size_t piece = row < PIECE ? PIECE / row * row : row;
+void qcc_step_elem(const qcc_worker *w, const float *x, float *y, size_t n, const qcc_posts *posts) {
+  const size_t piece = qcc_posts_piece(posts);
   for (size_t i = 0; i < n; i += piece) {
     const size_t m = n - i < piece ? n - i : piece;
     if (x != y) memcpy(y + i, x + i, m * sizeof *y);
-    qcc_posts_run(simd, posts, y + i, i, m);
+    qcc_posts_run(w, posts, y + i, i, m);
   }
 }
 

@@ -54,7 +54,7 @@ static void average_pixel(const qcc_simd *simd, const qcc_conv *c, bool count_pa
 }
 
 typedef struct pool {
-  const qcc_simd *simd;
+  const qcc_worker *w;
   const qcc_conv *c;
   bool max, count_pads;
 } pool;
@@ -66,9 +66,9 @@ static void line(const pool *p, const float *plane, int64_t oy, float *y) {
   for (int64_t ox = 0; ox < c->out[2]; ++ox, y += c->cin) {
     inside(c, 2, ox, &t.sx, &t.x0, &t.x1);
     if (p->max)
-      max_pixel(p->simd, c, plane, &t, y);
+      max_pixel(p->w->simd, c, plane, &t, y);
     else
-      average_pixel(p->simd, c, p->count_pads, plane, &t, y);
+      average_pixel(p->w->simd, c, p->count_pads, plane, &t, y);
   }
 }
 
@@ -79,21 +79,21 @@ static void run(const pool *p, const float *x, float *y, const qcc_posts *posts)
     for (int64_t oy = 0; oy < c->out[1]; ++oy) {
       const size_t offset = (size_t)(image * c->out[1] + oy) * n;
       line(p, x + image * c->in[1] * c->in[2] * c->cin, oy, y + offset);
-      qcc_posts_run(p->simd, posts, y + offset, offset, n);
+      qcc_posts_run(p->w, posts, y + offset, offset, n);
     }
   }
 }
 
-void qcc_step_max_pool(const qcc_simd *simd, const qcc_conv *c, const float *x, float *y, const qcc_posts *posts) {
-  run(&(pool){.simd = simd, .c = c, .max = true}, x, y, posts);
+void qcc_step_max_pool(const qcc_worker *w, const qcc_conv *c, const float *x, float *y, const qcc_posts *posts) {
+  run(&(pool){.w = w, .c = c, .max = true}, x, y, posts);
 }
 
-void qcc_step_average_pool(const qcc_simd *simd, const qcc_conv *c, bool count_pads, const float *x, float *y, const qcc_posts *posts) {
-  run(&(pool){.simd = simd, .c = c, .count_pads = count_pads}, x, y, posts);
+void qcc_step_average_pool(const qcc_worker *w, const qcc_conv *c, bool count_pads, const float *x, float *y, const qcc_posts *posts) {
+  run(&(pool){.w = w, .c = c, .count_pads = count_pads}, x, y, posts);
 }
 
 /* Sums in double: maps can have many elements. */
-void qcc_step_mean(const qcc_simd *simd, size_t batch, size_t spatial, size_t channels, const float *x, float *y, const qcc_posts *posts) {
+void qcc_step_mean(const qcc_worker *w, size_t batch, size_t spatial, size_t channels, const float *x, float *y, const qcc_posts *posts) {
   enum { WIDE = 64 };
   for (size_t b = 0; b < batch; ++b) {
     for (size_t c = 0; c < channels; c += WIDE) {
@@ -104,5 +104,5 @@ void qcc_step_mean(const qcc_simd *simd, size_t batch, size_t spatial, size_t ch
       for (size_t j = 0; j < n; ++j) y[b * channels + c + j] = (float)(sum[j] / (double)spatial);
     }
   }
-  qcc_posts_run(simd, posts, y, 0, batch * channels);
+  qcc_posts_run(w, posts, y, 0, batch * channels);
 }

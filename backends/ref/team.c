@@ -23,7 +23,7 @@ struct qcc_team {
   atomic_uint busy; /* members that still work on it */
   atomic_bool quit;
   atomic_size_t next;
-  size_t parts;
+  size_t parts, sample;
   qcc_part part;
   void *user;
   size_t failed; /* lowest part that failed; under lock */
@@ -69,6 +69,7 @@ static void *serve(void *user) {
   for (;;) {
     seen = wait_call(t, seen);
     if (atomic_load(&t->quit)) return NULL;
+    m->w->sample = t->sample;
     take_parts(t, m->w);
     if (atomic_fetch_sub(&t->busy, 1) != 1) continue;
     pthread_mutex_lock(&t->lock);
@@ -103,7 +104,7 @@ static qcc_status alone(qcc_worker *w, size_t parts, qcc_part part, void *user) 
 qcc_status qcc_team_run(qcc_worker *w, double work, size_t parts, qcc_part part, void *user) {
   qcc_team *t = w->team;
   if (!t || !t->count || parts < 2 || work < least_work) return alone(w, parts, part, user);
-  t->part = part, t->user = user, t->parts = parts;
+  t->part = part, t->user = user, t->parts = parts, t->sample = w->sample;
   t->failed = SIZE_MAX, t->status = QCC_OK;
   atomic_store(&t->next, 0);
   atomic_store(&t->busy, t->count);
@@ -116,6 +117,11 @@ qcc_status qcc_team_run(qcc_worker *w, double work, size_t parts, qcc_part part,
 }
 
 unsigned qcc_team_size(const qcc_worker *w) { return w->team ? w->team->count + 1 : 1; }
+
+void qcc_team_helpers(const qcc_worker *w, unsigned *first, unsigned *count) {
+  *count = w->team ? w->team->count : 0;
+  *first = *count ? w->team->members[0].w->index : 0;
+}
 
 static bool make_locks(qcc_team *t) {
   if (pthread_mutex_init(&t->lock, NULL) != 0) return false;

@@ -86,7 +86,7 @@ static void gather(const block *b, const qcc_simd *simd, int64_t tile, float *v)
   simd->wino_in(v, r->block * (size_t)c->cin, from, (size_t)c->cin);
 }
 
-static void scatter(const block *b, const qcc_simd *simd, int64_t tile, const float *m) {
+static void scatter(const block *b, const qcc_worker *w, int64_t tile, const float *m) {
   const run *r = b->r;
   const qcc_conv *c = r->c;
   const int64_t y0 = tile / r->across * TILE, x0 = tile % r->across * TILE;
@@ -96,11 +96,11 @@ static void scatter(const block *b, const qcc_simd *simd, int64_t tile, const fl
   for (int64_t i = 0; i < TILE; ++i)
     for (int64_t j = 0; j < TILE; ++j)
       o.y[i * TILE + j] = i < rows && j < columns ? b->y + (size_t)((y0 + i) * c->out[2] + x0 + j) * cout : NULL;
-  simd->wino_out(&o);
+  w->simd->wino_out(&o);
   if (!r->posts->n) return;
   for (int64_t i = 0; i < rows; ++i) {
     const size_t at = (size_t)((y0 + i) * c->out[2] + x0) * cout;
-    qcc_posts_run(simd, r->posts, b->y + at, b->offset + at, (size_t)columns * cout);
+    qcc_posts_run(w, r->posts, b->y + at, b->offset + at, (size_t)columns * cout);
   }
 }
 
@@ -129,7 +129,7 @@ static qcc_status part_product(qcc_worker *w, size_t k, void *user) {
 
 static qcc_status part_out(qcc_worker *w, size_t index, void *user) {
   const block *b = user;
-  for (size_t i = index; i < b->n; i += STRIDE) scatter(b, w->simd, b->first + (int64_t)i, b->m + i * (size_t)b->r->c->cout);
+  for (size_t i = index; i < b->n; i += STRIDE) scatter(b, w, b->first + (int64_t)i, b->m + i * (size_t)b->r->c->cout);
   return QCC_OK;
 }
 

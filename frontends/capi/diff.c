@@ -72,8 +72,8 @@ static qcc_status find_pairs(comparison *c, const qcc_graph *a, const qcc_graph 
 static qcc_status run_pair(comparison *c, qcc_runner *const runner[2], const qcc_data *data, const qcc_value *const *const observed[2]) {
   const qcc_eval *eval = qcc_ref_eval();
   for (size_t i = 0; i < data->samples.count; i++) {
-    qcc_hooks first = {.observed = observed[0], .want_layout = true, .observe_typed = keep, .user = c};
-    qcc_hooks second = {.observed = observed[1], .want_layout = true, .observe_typed = compare, .user = c};
+    qcc_hooks first = {.observed = observed[0], .observe_typed = keep, .user = c};
+    qcc_hooks second = {.observed = observed[1], .observe_typed = compare, .user = c};
     QCC_TRY(eval->run(runner[0], &data->samples, i, 1, &first));
     QCC_TRY(c->status);
     QCC_TRY(eval->run(runner[1], &data->samples, i, 1, &second));

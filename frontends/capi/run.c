@@ -180,7 +180,7 @@ qcc_status qcc_inspect_tensor(const qcc_model *model, const qcc_data *data, cons
   const qcc_value *v = qcc_find_value(model->g, qcc_intern(model->cx, tensor));
   if (!v) return qcc_error(model->cx, QCC_ARG, "A-102", NULL, "the model has no tensor \"%s\"", tensor);
   inspection in = {.each = each, .user = user};
-  qcc_hooks hooks = {.observed = (const qcc_value *[]){v, NULL}, .want_layout = true, .observe_typed = inspect, .user = &in};
+  qcc_hooks hooks = {.observed = (const qcc_value *[]){v, NULL}, .observe_typed = inspect, .user = &in};
   QCC_TRY(run_graph(model->cx, model->g, data, &hooks));
   return in.status;
 }

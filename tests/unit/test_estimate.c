@@ -40,7 +40,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
   fixture *f = *state;
-  qcc_free(f->cx, f->s);
+  qcc_hist_scratch_free(f->s);
   qcc_free(f->cx, f->x);
   qcc_context_free(f->cx);
   return 0;

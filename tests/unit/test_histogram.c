@@ -108,7 +108,7 @@ static void counts_and_extremes(void **state) {
     qcc_bins_fini(*state, &b);
     qcc_hist_fini(&h);
   }
-  qcc_free(*state, s);
+  qcc_hist_scratch_free(s);
 }
 
 static void order_and_workers_do_not_matter(void **state) {
@@ -129,7 +129,7 @@ static void order_and_workers_do_not_matter(void **state) {
   assert_same(&a, &b[2]);
   qcc_hist_fini(&a);
   for (int k = 0; k < 3; k++) qcc_hist_fini(&b[k]);
-  qcc_free(*state, s);
+  qcc_hist_scratch_free(s);
 }
 
 static void moving_average_is_the_recurrence(void **state) {
@@ -144,7 +144,7 @@ static void moving_average_is_the_recurrence(void **state) {
   }
   assert_true(fabs(qcc_sum_value(&h.moving_max) / qcc_sum_value(&h.moving_weight) - m) < 1e-9);
   qcc_hist_fini(&h);
-  qcc_free(*state, s);
+  qcc_hist_scratch_free(s);
 }
 
 static size_t pages(const qcc_hist *h) {
@@ -170,7 +170,7 @@ static void late_outlier_costs_nothing(void **state) {
   assert_true(b.at[b.count - 1].b == (double)3e38f);
   qcc_bins_fini(*state, &b);
   qcc_hist_fini(&h);
-  qcc_free(*state, s);
+  qcc_hist_scratch_free(s);
 }
 
 static void degenerate_tensors(void **state) {
@@ -193,7 +193,7 @@ static void degenerate_tensors(void **state) {
     qcc_bins_fini(*state, &b);
     qcc_hist_fini(&h);
   }
-  qcc_free(*state, s);
+  qcc_hist_scratch_free(s);
 }
 
 /* ---- the collector, on an evaluator that hands out tensors in a scrambled order to several workers */
@@ -203,6 +203,19 @@ typedef struct fake {
   unsigned workers;
 } fake;
 
+/* Several workers of a sample make pieces of every size, the last ones first; the end is told to worker `w`. */
+static void show_pieces(const fake *f, const qcc_hooks *hooks, unsigned w, size_t sample, uint32_t index, const float *x) {
+  size_t left = 3000;
+  for (size_t k = 0, n = 1; left; k++, n = n * 3 % 257 + 1) {
+    if (n > left) n = left;
+    left -= n;
+    const qcc_piece p = {
+        .worker = w + (unsigned)k % (f->workers - w), .sample = sample, .index = index, .data = x + left, .count = n, .total = 3000};
+    hooks->observe(hooks->user, &p);
+  }
+  hooks->observe_end(hooks->user, w, sample, index, w + 1, f->workers - w - 1);
+}
+
 static qcc_status fake_run(qcc_runner *r, const qcc_samples *samples, size_t first, size_t count, const qcc_hooks *hooks) {
   const fake *f = (const fake *)(const void *)r;
   const int64_t dims[] = {1, 3, 10, 100};
@@ -210,10 +223,10 @@ static qcc_status fake_run(qcc_runner *r, const qcc_samples *samples, size_t fir
     size_t i = first + (count > 1 ? f->order[k] : 0);
     qcc_tensor t = {.type = qcc_type_of(QCC_F32, 4, dims), .data = f->x + i * 3000, .bytes = 12000};
     for (uint32_t v = 0; hooks->observed[v]; v++) {
-      if (hooks->want_layout)
+      if (hooks->observe_typed && (!hooks->typed || hooks->typed[v]))
         hooks->observe_typed(hooks->user, (unsigned)k % f->workers, i, v, &t);
       else
-        hooks->observe(hooks->user, (unsigned)k % f->workers, i, v, t.data, 3000);
+        show_pieces(f, hooks, (unsigned)k % f->workers, i, v, t.data);
     }
   }
   return samples ? QCC_OK : QCC_INTERNAL;

@@ -385,7 +385,7 @@ static qcc_status run_net_as(const net *t, capture *c, const qcc_run_options *ho
   const qcc_samples samples = {.count = SAMPLES, .get = get, .user = c};
   const qcc_value *shown[SHOWN + 1] = {t->relu, t->sum, t->quant, NULL};
   qcc_hooks hooks = {.output = take, .user = c};
-  if (observe) hooks.observed = shown, hooks.want_layout = true, hooks.observe_typed = see;
+  if (observe) hooks.observed = shown, hooks.observe_typed = see;
   qcc_runner *r = NULL;
   assert_int_equal(e->open(&r, c->cx, t->g, how), QCC_OK);
   qcc_status st = e->run(r, &samples, 0, SAMPLES, &hooks);

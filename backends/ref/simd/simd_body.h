@@ -366,11 +366,11 @@ static void codes(uint8_t *y, const float *x, size_t n, float scale, float lo, f
 }
 
 static void range(const float *x, size_t n, float *lo, float *hi) {
-  float low[64], high[64];
+  float low[32], high[32];
   size_t i = 0;
-  for (int j = 0; j < 64; ++j) low[j] = *lo, high[j] = *hi;
-  for (; i + 64 <= n; i += 64) {
-    for (int j = 0; j < 64; ++j) {
+  for (int j = 0; j < 32; ++j) low[j] = *lo, high[j] = *hi;
+  for (; i + 32 <= n; i += 32) {
+    for (int j = 0; j < 32; ++j) {
       low[j] = x[i + (size_t)j] < low[j] ? x[i + (size_t)j] : low[j];
       high[j] = x[i + (size_t)j] > high[j] ? x[i + (size_t)j] : high[j];
     }
@@ -379,10 +379,14 @@ static void range(const float *x, size_t n, float *lo, float *hi) {
     low[0] = x[i] < low[0] ? x[i] : low[0];
     high[0] = x[i] > high[0] ? x[i] : high[0];
   }
-  for (int j = 0; j < 64; ++j) {
-    *lo = low[j] < *lo ? low[j] : *lo;
-    *hi = high[j] > *hi ? high[j] : *hi;
+  for (int half = 16; half; half /= 2) {
+    for (int j = 0; j < half; ++j) {
+      low[j] = low[j + half] < low[j] ? low[j + half] : low[j];
+      high[j] = high[j + half] > high[j] ? high[j + half] : high[j];
+    }
   }
+  *lo = low[0];
+  *hi = high[0];
 }
 
 /* ---- what the arithmetic units can do at most: more sums than any processor needs to hide its latency */

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The loop of the histograms: floats are counted by the top bits of their words, and their extremes are kept. */
+#ifndef QCC_COUNT_H
+#define QCC_COUNT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+  QCC_COUNT_SHIFT = 17, /* float bits below the bucket number */
+  QCC_COUNT_BUCKETS = 1 << (32 - QCC_COUNT_SHIFT),
+  QCC_COUNT_TABLES = 2,
+  QCC_COUNT_PAD = 16, /* counters of one value do not share a place in the cache */
+  QCC_COUNT_LANES = 32
+};
+
+typedef struct qcc_count {
+  uint32_t table[QCC_COUNT_TABLES][QCC_COUNT_BUCKETS + QCC_COUNT_PAD]; /* of finite values; all tables are summed */
+  float low[QCC_COUNT_LANES], high[QCC_COUNT_LANES];                   /* extremes of finite values; infinities: none */
+  uint64_t zeros;                                                      /* that are in no table */
+  uint64_t count, nonfinite;                                           /* count: finite ones */
+  uint8_t order[256][8];                                               /* by mask: the lanes that are set come first */
+} qcc_count;
+
+void qcc_count_init(qcc_count *c);
+/* Extremes and totals as after init. The tables are the caller's to clear. */
+void qcc_count_reset(qcc_count *c);
+/* No more than 2^32 - 1 values between two resets, or a counter overflows. */
+void qcc_count_add(qcc_count *c, const float *x, size_t n);
+
+#endif

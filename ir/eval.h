@@ -44,6 +44,7 @@ typedef struct qcc_hooks {
   const char *stage; /* progress label; NULL: silent */
   void *user;
 } qcc_hooks;
+static inline bool qcc_is_shown_typed(const qcc_hooks *h, uint32_t index) { return h->observe_typed && (!h->typed || h->typed[index]); }
 
 typedef struct qcc_runner qcc_runner;
 

@@ -168,8 +168,13 @@ static qcc_status show(session *s, size_t sample) {
   const qcc_hooks *h = s->hooks;
   for (uint32_t i = 0; h && h->observed && h->observed[i]; i++) {
     const qcc_tensor *t = &s->out[output_index(s, h->observed[i]->name)];
-    if (h->want_layout && h->observe_typed) h->observe_typed(h->user, 0, sample, i, t);
-    if (h->observe && t->type.dtype == QCC_F32) h->observe(h->user, 0, sample, i, t->data, (size_t)qcc_tensor_count(t));
+    const size_t count = (size_t)qcc_tensor_count(t);
+    if (qcc_is_shown_typed(h, i)) {
+      h->observe_typed(h->user, 0, sample, i, t);
+    } else if (h->observe && t->type.dtype == QCC_F32) {
+      h->observe(h->user, &(qcc_piece){.sample = sample, .index = i, .data = t->data, .count = count, .total = count});
+      if (h->observe_end) h->observe_end(h->user, 0, sample, i, 0, 0);
+    }
   }
   return h && h->output ? h->output(h->user, sample, s->out) : QCC_OK;
 }

@@ -157,10 +157,7 @@ static qcc_status watch(qcc_runner *r, const qcc_hooks *hooks, uint32_t **observ
   if (!hooks || !hooks->observed || !hooks->observed[0]) return QCC_OK;
   uint32_t *map = qcc_zalloc_array(r->cx, (size_t)r->g->next_value_id + 1, sizeof *map);
   if (!map) return QCC_NOMEM;
-  for (uint32_t i = 0; hooks->observed[i]; ++i) {
-    const bool whole = hooks->observe_typed && (!hooks->typed || hooks->typed[i]);
-    map[hooks->observed[i]->id] = (i + 1) | (whole ? QCC_WHOLE : 0);
-  }
+  for (uint32_t i = 0; hooks->observed[i]; ++i) map[hooks->observed[i]->id] = (i + 1) | (qcc_is_shown_typed(hooks, i) ? QCC_WHOLE : 0);
   *observed = map;
   return QCC_OK;
 }

@@ -223,7 +223,7 @@ static qcc_status fake_run(qcc_runner *r, const qcc_samples *samples, size_t fir
     size_t i = first + (count > 1 ? f->order[k] : 0);
     qcc_tensor t = {.type = qcc_type_of(QCC_F32, 4, dims), .data = f->x + i * 3000, .bytes = 12000};
     for (uint32_t v = 0; hooks->observed[v]; v++) {
-      if (hooks->observe_typed && (!hooks->typed || hooks->typed[v]))
+      if (qcc_is_shown_typed(hooks, v))
         hooks->observe_typed(hooks->user, (unsigned)k % f->workers, i, v, &t);
       else
         show_pieces(f, hooks, (unsigned)k % f->workers, i, v, t.data);

@@ -7,6 +7,6 @@
 
 const qcc_eval *qcc_ref_eval(void); /* a constant table */
 bool qcc_ref_has_kernel(qcc_op op);
-const char *qcc_ref_isa(void); /* kernels chosen on this machine: "avx512", "avx2", "sse2", "neon", "c" */
+const char *qcc_ref_isa(void); /* the best of simd/isa.c that this machine has */
 
 #endif

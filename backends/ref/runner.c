@@ -101,7 +101,7 @@ static qcc_status open_runner(qcc_runner **out, qcc_context *cx, const qcc_graph
   if (how) r->how = *how;
   if (!r->how.workers) r->how.workers = 1;
   r->simd = qcc_simd_choose();
-  r->stats.isa = r->simd->name;
+  r->stats.isa = qcc_ref_isa();
   r->isimd = qcc_isimd_choose();
   qcc_map_init(&r->progs, cx);
   qcc_status st = fill(r);

@@ -1,22 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Which table of integer loops this processor can run, and the order of depthwise weights, which follows from the vectors of a table. */
+ * The order of depthwise weights, which follows from the vectors of a table. */
 #include "backends/ref/simd/isimd.h"
-
-#include "backends/ref/simd/simd_tables.h"
-
-const qcc_isimd *qcc_isimd_at(unsigned index) {
-  const qcc_isimd *table[4];
-  unsigned n = 0;
-#if defined(__x86_64__)
-  if (qcc_has_avx512() && __builtin_cpu_supports("avx512vnni")) table[n++] = &qcc_isimd_vnni;
-  if (qcc_has_avx512()) table[n++] = &qcc_isimd_avx512;
-  if (qcc_has_avx2()) table[n++] = &qcc_isimd_avx2;
-#endif
-  table[n++] = &qcc_isimd_base;
-  return index < n ? table[index] : NULL;
-}
-
-const qcc_isimd *qcc_isimd_choose(void) { return qcc_isimd_at(0); }
 
 /* The lower, then the upper halves of every 8 channels. */
 size_t qcc_idw_channel(const qcc_isimd *simd, size_t at) {

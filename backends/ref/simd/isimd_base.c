@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * isimd_body.h for what every processor of the target family has: SSE2 on x86-64, plain C elsewhere. */
+ * isimd_body.h for what every processor of the target family has: SSE2 on x86-64, NEON on 64-bit ARM, plain C elsewhere. */
 #include <math.h>
 #include <string.h>
 
 #include "backends/ref/simd/simd_tables.h"
 
-#define LANES 4
 #define ISA_TABLE qcc_isimd_base
-#define scalar_fma fmaf
-#if defined(__SSE2__)
+#if defined(__aarch64__)
+#include "backends/ref/simd/isimd_neon.h"
+#define ISA_NAME "neon"
+#elif defined(__SSE2__)
 #include <emmintrin.h>
+#define LANES 4
+#define scalar_fma fmaf
 #define ISA_NAME "sse2"
 typedef __m128i ivec;
 typedef __m128 fvec;
@@ -49,6 +52,8 @@ static inline void put_bytes(uint8_t *to, __m128i a, __m128i b) {
 }
 #define put_turned put_bytes
 #else
+#define LANES 4
+#define scalar_fma fmaf
 #define ISA_NAME "c"
 typedef struct ivec {
   int32_t at[LANES];

@@ -3,6 +3,7 @@
  *   ivec: LANES s32; fvec: LANES floats
  *   ivec_load, ivec_store, ivec_set, ivec_add; ivec_group(p): the 4 bytes at p in every lane
  *   ivec_pair(sum, a, b), ivec_quad(sum, a, b), perhaps ivec_dot(sum, a, b): sum + products of the groups of a lane
+ *   perhaps ivec_dot_column(sum, b): what ivec_dot leaves out, because it is the same in every row
  *   ivec_low(a, b), ivec_high(a, b): s16 of a and b in turn, from the lower and the upper half of every 128 bits
  *   fvec_load, fvec_store, fvec_set, fvec_mul, fvec_max(x, lo) (lo when x is NaN), fvec_min; fvec_of(ivec), ivec_round(fvec)
  *   put_bytes(p, a, b): the low bytes of a, then of b; put_turned(p, a, b): of ivec_low and ivec_high order. Numbers are within a byte.
@@ -16,6 +17,8 @@
 /* Stops the compiler from moving sums about, which costs it their registers. */
 #if defined(__GNUC__) && defined(__x86_64__)
 #define IN_PLACE(x) __asm__("" : "+v"(x))
+#elif defined(__GNUC__) && defined(__aarch64__)
+#define IN_PLACE(x) __asm__("" : "+w"(x))
 #else
 #define IN_PLACE(x)
 #endif
@@ -29,6 +32,14 @@ INLINE ivec step(const int kind, ivec sum, ivec a, ivec b) {
   if (kind == DOT) return ivec_dot(sum, a, b);
 #endif
   return kind == PAIR ? ivec_pair(sum, a, b) : ivec_quad(sum, a, b);
+}
+
+INLINE ivec column(const int kind, ivec sum, ivec b) {
+#ifdef ivec_dot_column
+  if (kind == DOT) return ivec_dot_column(sum, b);
+#endif
+  (void)kind, (void)b;
+  return sum;
 }
 
 INLINE ivec to_codes(const qcc_iend *e, ivec sum, fvec scale) {
@@ -67,15 +78,18 @@ INLINE void end_row(const qcc_itile *t, size_t row, ivec x, ivec y) {
     IN_PLACE(y##i);                          \
   }
 #define ROW_END(i) \
-  if (i < m) end_row(t, i, x##i, y##i);
+  if (i < m) end_row(t, i, ivec_add(x##i, below0), ivec_add(y##i, below1));
 
 INLINE void tile_rows(const qcc_itile *t, const int kind, const unsigned m) {
   const uint8_t *b = t->b;
+  ivec below0 = ivec_set(0), below1 = below0;
   EACH_ROW(ROW_START)
   for (size_t tap = 0; tap < t->taps; ++tap) {
     EACH_ROW(ROW_POINTER)
     for (size_t k = 0; k < t->depth; ++k, b += NR * 4) {
       const ivec b0 = ivec_load((const void *)b), b1 = ivec_load((const void *)(b + LANES * 4));
+      below0 = column(kind, below0, b0);
+      below1 = column(kind, below1, b1);
       EACH_ROW(ROW_STEP)
     }
   }

@@ -14,8 +14,10 @@ typedef float32x4_t vec;
 #define vec_add vaddq_f32
 #define vec_sub vsubq_f32
 #define vec_fma(a, b, c) vfmaq_f32((c), (a), (b))
-#define vec_max vmaxq_f32
-#define vec_min vminq_f32
+/* As x86 does: of equal zeros, and with a NaN, the second operand. */
+#define vec_max(a, b) vec_pick(vcgtq_f32((a), (b)), (a), (b))
+#define vec_min(a, b) vec_pick(vcltq_f32((a), (b)), (a), (b))
+#define vec_pick(take, a, b) vbslq_f32((take), (a), (b))
 #define scalar_fma __builtin_fmaf
 #elif defined(__SSE2__)
 #include <emmintrin.h>

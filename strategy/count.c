@@ -9,7 +9,12 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { BLOCK = 512, LANES = QCC_COUNT_LANES, INFINITE = 0x7f800000 };
+enum {
+  BLOCK = 512,
+  LANES = QCC_COUNT_LANES,
+  LINE = 16,
+  INFINITE = 0x7f800000
+}; /* LINE: floats of a cache line; the next block is fetched */
 
 static uint32_t bits_of(float x) {
   uint32_t b;
@@ -99,6 +104,7 @@ AVX2 static void add_others(qcc_count *c, const float *x, size_t n) {
   size_t k = 0, i = 0;
   for (; i < n; i += 8) {
     const __m256i bits = _mm256_castps_si256(_mm256_loadu_ps(x + i));
+    __builtin_prefetch(x + BLOCK + i);
     const int zero = _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(bits, _mm256_setzero_si256())));
     const unsigned mask = 0xffu & ~(unsigned)zero;
     const __m256i order = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)c->order[mask]));
@@ -110,12 +116,15 @@ AVX2 static void add_others(qcc_count *c, const float *x, size_t n) {
   for (; i < k; i++) c->table[0][bucket[i]]++;
 }
 
-static void add_all(qcc_count *c, const float *x, size_t n) { /* n even; two values by one load */
-  for (size_t i = 0; i < n; i += 2) {
-    uint64_t pair;
-    memcpy(&pair, x + i, sizeof pair);
-    c->table[0][(uint32_t)pair >> QCC_COUNT_SHIFT]++;
-    c->table[1][pair >> (32 + QCC_COUNT_SHIFT)]++;
+static void add_all(qcc_count *c, const float *x, size_t n) { /* two values by one load */
+  for (size_t i = 0; i < n; i += LINE) {
+    __builtin_prefetch(x + BLOCK + i);
+    for (size_t j = i; j < i + LINE; j += 2) {
+      uint64_t pair;
+      memcpy(&pair, x + j, sizeof pair);
+      c->table[0][(uint32_t)pair >> QCC_COUNT_SHIFT]++;
+      c->table[1][pair >> (32 + QCC_COUNT_SHIFT)]++;
+    }
   }
 }
 

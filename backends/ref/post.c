@@ -52,7 +52,7 @@ static void run_piece(const qcc_worker *w, const qcc_posts *posts, float *at, si
   }
 }
 
-enum { PIECE = 2048 };
+enum { PIECE = 4096 };
 
 size_t qcc_posts_piece(const qcc_posts *posts) {
   size_t row = 1;

@@ -79,7 +79,7 @@ static qcc_status choose(side *s) {
   s->values = calloc(s->g->next_value_id + 1u, sizeof *s->values);
   size_t n = 0;
   if (!s->values) return QCC_NOMEM;
-  QCC_TRY(qcc_target_find(&target, s->cx, "ort-cpu"));
+  QCC_TRY(qcc_target_find(&target, s->cx, QCC_TARGET_DEFAULT));
   QCC_TRY(qcc_place(&p, s->g, &target, &(qcc_place_options){.have_ranges = true}));
   for (uint32_t i = 0; i < s->g->input_count; i++)
     if (!s->g->inputs[i]->data && qcc_is_range_source(&p, s->g->inputs[i])) s->values[n++] = s->g->inputs[i];

@@ -38,7 +38,7 @@ bool qcc_target_op_fits(const qcc_target_op *t, int64_t opset) {
 bool qcc_target_fuses(const qcc_target *t, qcc_op first, qcc_op next) {
   for (uint32_t i = 0; i < t->pattern_count; i++) {
     const qcc_target_pattern *p = &t->patterns[i];
-    for (unsigned k = 0; k + 1 < p->count; k++) {
+    for (unsigned k = 0; k + 1u < p->count && !p->is_float; k++) {
       if (p->op[k] == first && p->op[k + 1] == next) return true;
     }
   }

@@ -42,7 +42,8 @@ typedef struct qcc_target_side { /* activations or weights */
   bool zero_only; /* zero points other than 0 are refused */
 } qcc_target_side;
 
-typedef struct qcc_target_way { /* one of the ways to quantize an operator */
+/* One of the ways to quantize an operator. Where the runtime could but nothing is gained by default, the types begin with f32. */
+typedef struct qcc_target_way {
   qcc_target_side activation, weight;
   qcc_choices format;
   int16_t block[QCC_CHOICES]; /* sizes of blocks where a granularity is PER_BLOCK; -1: whole channels */
@@ -51,9 +52,9 @@ typedef struct qcc_target_way { /* one of the ways to quantize an operator */
 
 typedef struct qcc_target_op {
   qcc_op op;
-  bool is_static;             /* runs in few bits with static ranges: way[QCC_MODE_STATIC] */
-  bool dynamic;               /* with run-time ranges: way[QCC_MODE_DYNAMIC] */
-  bool weight_only;           /* weights may be stored in few bits: way[QCC_MODE_WEIGHT] */
+  bool is_static;             /* quantized with static ranges unless told otherwise, see way[QCC_MODE_STATIC] */
+  bool dynamic;               /* the same with run-time ranges, see way[QCC_MODE_DYNAMIC] */
+  bool weight_only;           /* weights are stored in few bits unless told otherwise, see way[QCC_MODE_WEIGHT] */
   bool float_output;          /* integer kernel may end in float (Gemm, MatMul); otherwise a QuantizeLinear must read the output */
   bool same_q;                /* input and output must share parameters bit for bit */
   bool needs_quantized_input; /* worth it only when the input is quantized already */
@@ -65,6 +66,7 @@ typedef struct qcc_target_op {
 enum { QCC_FUSED_OPS = 6 };
 
 typedef struct qcc_target_pattern { /* operators that become one kernel: each the only user of the one before it */
+  bool is_float;                    /* of float kernels only */
   uint8_t count;
   qcc_op op[QCC_FUSED_OPS];
 } qcc_target_pattern;
@@ -72,12 +74,11 @@ typedef struct qcc_target_pattern { /* operators that become one kernel: each th
 typedef struct qcc_target {
   qcc_context *cx;
   const char *name, *doc;
-  const char *runtime; /* version of the runtime that it speaks of; "": any */
-  qcc_grid activation, weight;
-  bool per_channel;     /* weights */
-  bool pair_saturation; /* weights must be safe for u8*s8 pair sums in 16 bits (x86 before VNNI) */
-  bool float_bias;      /* biases stay float; otherwise int32 at the product of the scales */
-  double min_range;     /* ranges of activations are at least this wide */
+  const char *runtime;         /* version of the runtime that it speaks of; "": any */
+  qcc_grid activation, weight; /* where nothing else is chosen */
+  bool pair_saturation;        /* weights must be safe for u8*s8 pair sums in 16 bits (x86 before VNNI) */
+  bool float_bias;             /* biases stay float; otherwise int32 at the product of the scales */
+  double min_range;            /* ranges of activations are at least this wide */
   int64_t min_opset, max_opset, min_ir, max_ir;
   const char *optimization; /* level of graph optimization for the runtime; "": its own default */
   qcc_target_op *ops;       /* indexed by qcc_op; zero: float */
@@ -96,7 +97,7 @@ bool qcc_choices_add(qcc_choices *c, unsigned code);
 unsigned qcc_choices_first(const qcc_choices *c, unsigned fallback);
 /* Does the version of the operator that `opset` stands for match? */
 bool qcc_target_op_fits(const qcc_target_op *t, int64_t opset);
-/* May `next` run inside the kernel of `first`, whose only user it is? */
+/* May `next` run inside the integer kernel of `first`, whose only user it is? */
 bool qcc_target_fuses(const qcc_target *t, qcc_op first, qcc_op next);
 
 #endif

@@ -33,7 +33,7 @@ typedef struct qcc_pass_cx {
   qcc_graph *g;
   const qcc_eval *eval;     /* may be NULL: passes that need it do nothing */
   const qcc_plan *plan;     /* may be NULL */
-  const qcc_target *target; /* may be NULL: the rules of ort-cpu */
+  const qcc_target *target; /* may be NULL: biases are int32 */
   const qcc_pass_option *options;
   uint32_t option_count;
   uint64_t rewrites;      /* counted by qcc_rewrite_ok */

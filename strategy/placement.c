@@ -66,12 +66,11 @@ static bool constant_clip(const qcc_node *n) {
   return true;
 }
 
-/* A Relu or Clip becomes part of an integer kernel with rescaling whose only user it is. */
+/* A Relu or Clip becomes part of the integer kernel whose only user it is, where the target has such kernels. */
 static bool can_fuse(const qcc_placement *p, const qcc_node *n) {
   const qcc_value *x = qcc_in(n, 0);
   if (!has_entry_from(p, x) || x->use_count != 1 || p->fused[x->def->id] || !constant_clip(n)) return false;
-  qcc_role role = qcc_op_get(x->def->op)->role;
-  return role == QCC_ROLE_WEIGHTED || role == QCC_ROLE_ARITH;
+  return qcc_target_fuses(p->target, x->def->op, n->op);
 }
 
 static bool resize_moves_codes(const qcc_node *n) {
@@ -84,8 +83,7 @@ static bool is_scalar_const(const qcc_value *v) { return v->data && qcc_tensor_c
 static bool joins(const qcc_placement *p, const qcc_node *n) {
   const qcc_target_op *t = can(p, n);
   qcc_role role = qcc_op_get(n->op)->role;
-  int64_t opset = qcc_graph_opset(p->g, n->domain);
-  if (!t->is_static || role == QCC_ROLE_WEIGHTED || (t->max_since && opset > t->max_since)) return false;
+  if (!t->is_static || role == QCC_ROLE_WEIGHTED || !qcc_target_op_fits(t, qcc_graph_opset(p->g, n->domain))) return false;
   if (role == QCC_ROLE_CLAMP) return can_fuse(p, n);
   if (!resize_moves_codes(n) || (n->out_count > 1 && role == QCC_ROLE_PASS && n->op != QCC_OP_SPLIT && n->out[1])) return false;
   uint32_t data_inputs = role == QCC_ROLE_PASS || role == QCC_ROLE_TABLE ? 1 : n->in_count;
@@ -273,6 +271,7 @@ qcc_value *qcc_weight_of(const qcc_placement *p, const qcc_node *n, uint32_t slo
   if (recurrent) *axis = 1;
   if (n->op == QCC_OP_MATMUL || (n->op == QCC_OP_GEMM && !qcc_attr_int(n, "transB", 0))) *axis = 1;
   if (n->op == QCC_OP_CONV_TRANSPOSE) *axis = qcc_attr_int(n, "group", 1) == 1 ? 1 : -1;
-  if (!p->target->per_channel) *axis = -1;
+  if (qcc_choices_first(&can(p, n)->way[p->mode[n->id]].weight.granularity, QCC_GRANULARITY_PER_TENSOR) != QCC_GRANULARITY_PER_CHANNEL)
+    *axis = -1;
   return w;
 }

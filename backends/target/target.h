@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The targets that ship with qcc, as data (ir/target.h). */
+ * From capability files (yaml/) to targets (ir/target.h). */
 #ifndef QCC_TARGETS_H
 #define QCC_TARGETS_H
 
 #include "ir/target.h"
 
-/* Fill `out` for "ort-cpu", ...; QCC_ARG names the targets there are. qcc_target_fini gives it back. */
+/* What is compiled for when nobody says: the shipped target whose files are right on every processor. */
+#define QCC_TARGET_DEFAULT "ort-cpu-avx2"
+
+/* Fill `out` for a shipped target ("ort-cpu"), a version of its runtime ("ort-cpu@1.20"), or a file (a path, or a name that ends in .yaml).
+ * qcc_target_fini gives it back. QCC_ARG, located; QCC_IO, QCC_LIMIT, QCC_NOMEM. */
 qcc_status qcc_target_find(qcc_target *out, qcc_context *cx, const char *name) QCC_MUST_USE;
-/* Name and one-line description of target `index`; NULL past the end. */
-const char *qcc_target_at(uint32_t index, const char **doc);
 
 #endif

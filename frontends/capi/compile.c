@@ -170,7 +170,7 @@ static qcc_status prepare(job *j) {
 static qcc_status compile(qcc_model **out, job *j, const qcc_plan *given) {
   QCC_TRY(qcc_pass_run_options_of(&j->passes, j->cx, j->o->passes));
   j->passes.eval = qcc_ref_eval();
-  QCC_TRY(qcc_target_find(&j->target, j->cx, j->o->target ? j->o->target : "ort-cpu"));
+  QCC_TRY(qcc_target_find(&j->target, j->cx, j->o->target ? j->o->target : QCC_TARGET_DEFAULT));
   QCC_TRY(qcc_progress(j->cx, "prepare", 0, 1));
   QCC_TRY(prepare(j));
   if (given) {

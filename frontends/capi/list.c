@@ -5,6 +5,7 @@
 #include "backends/target/target.h"
 #include "frontends/capi/model.h"
 #include "ir/support/vec.h"
+#include "yaml/config.h"
 
 typedef void (*row_fn)(void *user, const char *name, const char *doc);
 
@@ -24,9 +25,16 @@ static void list_ops(row_fn each, void *user) {
   }
 }
 
-static void list_targets(row_fn each, void *user) {
-  const char *doc = NULL, *name;
-  for (uint32_t i = 0; (name = qcc_target_at(i, &doc)); i++) each(user, name, doc);
+/* What a target is stands in its file, so this one can fail. */
+static qcc_status list_targets(qcc_context *cx, row_fn each, void *user) {
+  const char *name;
+  for (uint32_t i = 0; (name = qcc_capability_shipped(i, NULL, NULL)); i++) {
+    qcc_target t;
+    QCC_TRY(qcc_target_find(&t, cx, name));
+    each(user, name, t.doc);
+    qcc_target_fini(&t);
+  }
+  return QCC_OK;
 }
 
 static void list_estimators(row_fn each, void *user) {
@@ -55,11 +63,12 @@ static void list_tables(row_fn each, void *user);
 
 static const struct {
   const char *name, *doc;
-  void (*list)(row_fn each, void *user);
+  void (*list)(row_fn each, void *user); /* NULL: list_targets */
 } tables[] = {
     {"passes", "rewrites of the graph, for --passes", list_passes},
     {"ops", "operators that qcc knows", list_ops},
-    {"targets", "what to compile for, for --target", list_targets},
+    {"targets", "what to compile for, for --target", NULL},
+    {"capability", "what capability files may say, for --target FILE", qcc_capability_schema},
     {"estimators", "from histograms to ranges, for --estimator", list_estimators},
     {"levels", "how much to try", list_levels},
     {"limits", "bounds against hostile input, for --limit NAME=VALUE", list_limits},
@@ -73,7 +82,10 @@ static void list_tables(row_fn each, void *user) {
 qcc_status qcc_list(qcc_context *cx, const char *table, void (*each)(void *user, const char *name, const char *doc), void *user) {
   if (!cx || !table || !each) return QCC_ARG;
   for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-    if (strcmp(tables[i].name, table) == 0) return tables[i].list(each, user), QCC_OK;
+    if (strcmp(tables[i].name, table) != 0) continue;
+    if (!tables[i].list) return list_targets(cx, each, user);
+    tables[i].list(each, user);
+    return QCC_OK;
   }
   return qcc_error(cx, QCC_ARG, "A-106", NULL, "no table is called \"%s\"; \"qcc list tables\" names them", table);
 }

@@ -158,7 +158,8 @@ QCC_API const char *qcc_message(const qcc_context *cx);
 QCC_API qcc_status qcc_set_limit(qcc_context *cx, const char *option, uint64_t value);
 /* Most bytes that the context's allocator had handed out at one time. */
 QCC_API size_t qcc_peak_bytes(const qcc_context *cx);
-/* Call `each` for every row of a table: "passes", "ops", "targets", "estimators", "levels", "limits", "tables". QCC_ARG: no such table. */
+/* Call `each` for every row of a table: "passes", "ops", "targets", "capability", "estimators", "levels", "limits", "tables". QCC_ARG: no
+ * such table. */
 QCC_API qcc_status qcc_list(qcc_context *cx, const char *table, void (*each)(void *user, const char *name, const char *doc), void *user);
 
 /* ------------------------------------------------------------------ Model */
@@ -292,7 +293,7 @@ QCC_API qcc_status qcc_array_write(qcc_context *cx, const qcc_array *array, cons
 typedef struct qcc_compile_options {
   size_t size;
   int level;             /* 0, 1, 2 (default) */
-  const char *target;    /* NULL: "ort-cpu" */
+  const char *target;    /* NULL: "ort-cpu-avx2"; a name of the table "targets", NAME@VERSION of its runtime, or a capability file */
   const qcc_data *calib; /* NULL: none; -O2 then makes synthetic samples, and warns */
   const char *estimator; /* NULL: chosen by measured error; else a name of the table "estimators" */
   bool dynamic;          /* ranges at run time instead of calibrated ones */

@@ -42,7 +42,7 @@ qcc_status cmd_opt(qcc_context *cx, const args *a) {
 
 static void print_row(void *user, const char *name, const char *doc) {
   (void)user;
-  printf("%-24s %s\n", name, doc);
+  printf("%-24s%s%s\n", name, strlen(name) > 24 ? "\n                         " : " ", doc);
 }
 
 qcc_status cmd_list(qcc_context *cx, const args *a) { return qcc_list(cx, a->pos_count ? a->pos[0] : "tables", print_row, NULL); }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "frontends/data/source.h"
+#include "ir/support/nearest.h"
 
 typedef enum channels { CHANNELS_AUTO, RGB, BGR, GREY } channels;
 typedef enum layout { LAYOUT_AUTO, NCHW, NHWC } layout;
@@ -117,37 +118,20 @@ static const struct {
     {"layout", parse_layout, "nchw, nhwc"},
 };
 
-enum { KEYS = sizeof keys / sizeof *keys, WORD = 16 };
+enum { KEYS = sizeof keys / sizeof *keys };
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-/* Insertions, deletions and exchanges of letters between two short words. */
-static size_t distance(const char *a, size_t n, const char *b) {
-  size_t row[WORD + 1], m = strlen(b);
-  for (size_t j = 0; j <= m; j++) row[j] = j;
-  for (size_t i = 1; i <= n; i++) {
-    size_t corner = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= m; j++) {
-      size_t up = row[j];
-      row[j] = least(least(up, row[j - 1]) + 1, corner + (a[i - 1] != b[j - 1]));
-      corner = up;
-    }
-  }
-  return row[m];
-}
-
 static qcc_status unknown_key(qcc_context *cx, const char *p, size_t n) {
   char word[64];
-  size_t best = 0, shown = n < sizeof word - 1 ? n : sizeof word - 1;
+  size_t shown = n < sizeof word - 1 ? n : sizeof word - 1;
+  qcc_nearest near = qcc_nearest_to(p, n);
   memcpy(word, p, shown);
   word[shown] = 0;
-  for (size_t i = 1; i < KEYS; i++) {
-    if (distance(p, least(n, WORD), keys[i].name) < distance(p, least(n, WORD), keys[best].name)) best = i;
-  }
+  for (size_t i = 0; i < KEYS; i++) qcc_nearest_offer(&near, keys[i].name);
   return qcc_error(cx, QCC_ARG, "A-160", NULL,
                    "transform: %-s is not a key; did you mean \"%s\"? allowed: resize, crop, channels, scale, mean, std, layout", word,
-                   keys[best].name);
+                   near.best);
 }
 
 static qcc_status parse_item(qcc_transform *t, qcc_context *cx, const char *p, size_t n) {

@@ -5,7 +5,7 @@
  *
  * Message numbers: a letter for the class - A argument, M model, U unsupported, D data, F file, L limit, N memory,
  * I internal - and three digits. The numbers 000-099 of a class belong to ir/, 100-199 to passes and strategies,
- * 200-299 to backends, 300-499 to frontends. A number is never given a second meaning. */
+ * 200-299 to backends, 300-499 to frontends, 500-599 to yaml/. A number is never given a second meaning. */
 #include <string.h>
 
 #include "ir/support/internal.h"

@@ -78,12 +78,36 @@ t_run_and_diff() {
   prints '\(output\)'
 }
 t_lists() {
-  for table in passes ops targets estimators levels limits tables; do
+  for table in passes ops targets capability estimators levels limits tables; do
     expect 0 qcc list "$table"
     [ "$(wc -l <"$top/stdout")" -ge 1 ] || fail "table $table is empty"
   done
   expect 0 qcc list
   golden
+}
+# yaml/capability.md is made from the schema (QCC_BLESS=1 writes it)
+t_capability_reference() {
+  reference="$here/../../yaml/capability.md"
+  expect 0 qcc list capability
+  {
+    sed -n '1,/^```$/p' "$reference"
+    cat "$top/stdout"
+    echo '```'
+  } >"$top/made"
+  [ -z "${QCC_BLESS:-}" ] || cp "$top/made" "$reference"
+  diff -u "$reference" "$top/made" || fail "yaml/capability.md is not what the schema says"
+}
+t_target_files() {
+  net
+  printf 'extends: ort-cpu\nint8: {static: {Conv: null}, weight_only: {Conv: null}}\n' >mine.yaml
+  samples x.npy 4
+  expect 0 qcc -O2 net.onnx -o out.onnx --calib x.npy --target mine.yaml
+  prints '^kept float .*no 8-bit kernel'
+  expect 0 qcc -O2 net.onnx -o out.onnx --calib x.npy --target ort-cpu@1.20
+  printf 'extends: ort-cpu\nint8:\n  static:\n    Convv: {}\n' >mine.yaml
+  expect 2 qcc -O2 net.onnx -o new.onnx --target mine.yaml
+  says '^qcc: mine.yaml:4:5: error\[A-205\]: operator "Convv" is not known; did you mean "Conv"'
+  expect 6 qcc -O1 net.onnx -o new.onnx --target none.yaml
 }
 t_list_levels() {
   expect 0 qcc list levels

@@ -54,6 +54,7 @@ MAY_INCLUDE = {
     "backends/": ["ir/"],
     "backends/onnx/": ["ir/", "frontends/onnx/proto.h"],
     "backends/ort/": ["ir/", "backends/onnx/export.h"],
+    "backends/target/": ["ir/", "yaml/"],
     "frontends/onnx/": ["ir/"],
     "frontends/data/": ["ir/", "frontends/onnx/import.h"],
     "frontends/capi/": FOLDERS[:6],

@@ -25,7 +25,7 @@ typedef struct world {
 static int setup(void **state) {
   world *w = calloc(1, sizeof *w);
   assert_int_equal(qcc_context_new(&w->cx, NULL), QCC_OK);
-  assert_int_equal(qcc_target_find(&w->target, w->cx, "ort-cpu"), QCC_OK);
+  assert_int_equal(qcc_target_find(&w->target, w->cx, QCC_TARGET_DEFAULT), QCC_OK);
   *state = w;
   return 0;
 }

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -DOUT=FILE -DFILES=a.yaml;b.yaml -P embed.cmake: a C header with the bytes of the files and a table of them by name.
+set(text "/* SPDX-License-Identifier: Apache-2.0\n * Made by embed.cmake. */\n")
+set(table "")
+list(SORT FILES)
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME_WE)
+  string(MAKE_C_IDENTIFIER ${name} id)
+  file(READ ${file} bytes HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+  string(REGEX REPLACE "(................................................................................)" "\\1\n  " bytes "${bytes}")
+  string(APPEND text "static const unsigned char bytes_${id}[] = {\n  ${bytes}};\n")
+  string(APPEND table "  {\"${name}\", bytes_${id}, sizeof bytes_${id}},\n")
+endforeach()
+string(APPEND text "static const struct {\n  const char *name;\n  const unsigned char *bytes;\n  size_t size;\n} shipped[] = {\n${table}};\n")
+file(WRITE ${OUT} "${text}")

@@ -2,6 +2,7 @@
  * The tables of qcc, told row by row: "qcc list" and every generated text come from here. */
 #include <string.h>
 
+#include "backends/target/ort_check.h"
 #include "backends/target/target.h"
 #include "frontends/capi/model.h"
 #include "ir/support/vec.h"
@@ -52,6 +53,15 @@ static void list_limits(row_fn each, void *user) {
 #undef LIMIT
 }
 
+static void list_reasons(row_fn each, void *user) {
+  char text[256];
+  for (qcc_pred_reason r = (qcc_pred_reason)1; r < QCC_PRED_REASON_COUNT; r++) {
+    const qcc_pred_reason_text *t = qcc_pred_reason_of(r);
+    qcc_format(text, sizeof text, "%s; %s", t->what, t->todo);
+    each(user, t->name, text);
+  }
+}
+
 static void list_levels(row_fn each, void *user) {
   each(user, "-O0", "canonical float model");
   each(user, "-O1", "needs no data: weights in 8 bit, matrix products on run-time ranges; static ranges when samples are given");
@@ -72,6 +82,7 @@ static const struct {
     {"estimators", "from histograms to ranges, for --estimator", list_estimators},
     {"levels", "how much to try", list_levels},
     {"limits", "bounds against hostile input, for --limit NAME=VALUE", list_limits},
+    {"reasons", "why a node gets no integer kernel, as \"qcc check\" tells it", list_reasons},
     {"tables", "this list", list_tables},
 };
 

@@ -408,6 +408,48 @@ typedef struct qcc_diff_row {
 QCC_API qcc_status qcc_diff(const qcc_model *a, const qcc_model *b, const qcc_data *data, unsigned threads,
                             void (*each)(void *user, const qcc_diff_row *row), void *user);
 
+/* ------------------------------------------------------------------ Check */
+
+/* What becomes of a node when ONNX Runtime's CPU provider loads the model. */
+typedef enum qcc_fate {
+  QCC_FATE_INT8,    /* an integer kernel */
+  QCC_FATE_CODES,   /* moves or selects codes instead of floats */
+  QCC_FATE_FUSED,   /* part of the kernel of another node */
+  QCC_FATE_REMOVED, /* gone: it would change nothing */
+  QCC_FATE_FOLDED,  /* computed once, when the model is loaded */
+  QCC_FATE_BORDER,  /* a conversion between floats and codes that runs */
+  QCC_FATE_FLOAT,   /* stays float */
+  QCC_FATE_OTHER    /* neither: shapes, indices, conditions */
+} qcc_fate;
+
+typedef struct qcc_check_row { /* one node; strings are borrowed and valid during the call */
+  const char *name, *op;
+  qcc_fate fate;
+  const char *fate_name;        /* "int8", "codes", ... */
+  const char *kernel;           /* operator that runs for it; "": none */
+  const char *into;             /* fused: the node whose kernel it is part of; "" */
+  const char *reason;           /* float: a word of the table "reasons"; int8: what is amiss; "" */
+  const char *what, *advice;    /* the reason as a sentence, and what to do about it */
+  const char *input;            /* name of the tensor that the reason speaks of; "" */
+  bool channels_last;           /* runs in the faster layout */
+  uint64_t pairs, unsafe_pairs; /* of weights that x86 before VNNI adds in 16 bits; those that can saturate. 0 for other targets */
+} qcc_check_row;
+
+typedef struct qcc_check_options {
+  size_t size;
+  const char *target;      /* NULL: the default */
+  const char *ort_version; /* "1.20"; NULL: the newest that is known */
+} qcc_check_options;
+#define QCC_CHECK_OPTIONS_INIT \
+  { sizeof(qcc_check_options), 0, 0 }
+
+/* Predict the kernel of every node, in the order of the model, and then the nodes that run by operator (`on_codes`: an operator of floats that
+ * works on codes). Either callback may be NULL, and so may `options`. The model is not changed. QCC_ARG: unknown target or version. */
+QCC_API qcc_status qcc_check(const qcc_model *model, const qcc_check_options *options, void (*each)(void *user, const qcc_check_row *row),
+                             void (*total)(void *user, const char *kernel, bool on_codes, uint64_t count), void *user);
+/* The same as JSON; give back with qcc_bytes_free. */
+QCC_API qcc_status qcc_check_json(const qcc_model *model, const qcc_check_options *options, char **out, size_t *n);
+
 #ifdef __cplusplus
 }
 #endif

@@ -7,7 +7,7 @@
 
 #include "frontends/capi/qcc.h"
 
-enum { COMPILE = 1, RUN = 2, DIFF = 4, DUMP = 8, OPT = 16, LIST = 32, INFO = 64, ANY = 127 };
+enum { COMPILE = 1, RUN = 2, DIFF = 4, DUMP = 8, OPT = 16, LIST = 32, INFO = 64, CHECK = 128, ANY = 255 };
 
 typedef struct text_list {
   const char **at;
@@ -75,6 +75,7 @@ qcc_status print_profile(qcc_session *s);
 qcc_status print_stats(qcc_session *s);
 double peak_megabytes(void); /* resident, of this process */
 
+qcc_status cmd_check(qcc_context *cx, const args *a);
 qcc_status cmd_compile(qcc_context *cx, const args *a);
 qcc_status cmd_run(qcc_context *cx, const args *a);
 qcc_status cmd_diff(qcc_context *cx, const args *a);

@@ -175,3 +175,40 @@ t_info() {
   expect 6 qcc info missing.onnx
   expect 2 qcc info net.onnx other.onnx
 }
+t_check() {
+  expect 0 qcc check "$here/qdq.qir"
+  golden
+}
+t_check_all() {
+  expect 0 qcc check -v "$here/qdq.qir" --target ort-cpu
+  golden
+}
+t_check_json() {
+  expect 0 qcc check --json "$here/qdq.qir"
+  golden
+}
+t_check_older() {
+  expect 0 qcc check "$here/qdq.qir" --ort-version 1.17
+  prints '^ +1  +MaxPool on codes$'
+  prints 'Flatten flatten$'
+}
+t_check_float() {
+  net
+  expect 0 qcc check net.onnx
+  prints 'not-quantized: nothing around it is quantized'
+}
+t_check_wrong() {
+  expect 2 qcc check "$here/qdq.qir" --ort-version 2.0
+  says 'A-190'
+  expect 2 qcc check "$here/qdq.qir" --target nowhere
+  says 'A-110'
+  expect 2 qcc check "$here/qdq.qir" -o out.onnx
+}
+t_check_fix() {
+  expect 0 qcc check "$here/untidy.qir" --fix -o tidy.onnx
+  golden
+  expect 0 qcc check tidy.onnx --fix -o again.onnx
+  prints '^repaired +2 -> 2 nodes in int8 or moving codes, 2 -> 2 converting, 1 -> 1 float$'
+  expect 2 qcc check "$here/untidy.qir" --fix
+  says 'A-001'
+}

@@ -25,7 +25,7 @@ typedef struct qcc_piece {
 } qcc_piece;
 
 /* What the caller sees of a run. All members optional. Observers are called on worker threads, possibly at the same time for different
- * workers, never for the same. */
+ * workers, never for the same. A worker may have several samples in hand: it shows a value of one, then that of the next. */
 typedef struct qcc_hooks {
   const qcc_value *const *observed; /* values of the graph to show; NULL-terminated; NULL: none */
   /* f32 values in pieces. Workers may share a sample: when `observe_end` is called, all pieces of the value in this sample have been shown by

@@ -96,8 +96,29 @@ size_t qcc_block_rows(size_t rows, size_t depth, size_t width, size_t taps) {
   return (even + QCC_MR - 1) / QCC_MR * QCC_MR;
 }
 
+static bool even(float *const *to, unsigned n, size_t step) {
+  for (unsigned i = 1; i < n; ++i)
+    if (to[i] != *to + i * step) return false;
+  return true;
+}
+
+/* Rows that do not stand at one distance, because they belong to several images, are computed beside and copied. */
+static void run_tile(const qcc_simd *simd, const qcc_block *b, qcc_tile *t, size_t row, size_t column) {
+  float *const *to = b->outs ? b->outs + row : NULL;
+  t->out = (to ? *to : b->out + row * b->ldc) + column;
+  t->ldc = b->ldc;
+  if (!to || even(to, t->m, b->ldc)) {
+    simd->tile(t);
+    return;
+  }
+  float beside[QCC_MR * QCC_NR_MAX];
+  t->out = beside, t->ldc = simd->nr;
+  simd->tile(t);
+  for (unsigned i = 0; i < t->m; ++i) memcpy(to[i] + column, beside + i * simd->nr, t->n * sizeof *beside);
+}
+
 void qcc_block_run(const qcc_simd *simd, const qcc_block *b) {
-  qcc_tile t = {.taps = b->taps, .depth = b->depth, .ldb = b->ldb, .ldc = b->ldc, .lo = b->lo, .hi = b->hi};
+  qcc_tile t = {.taps = b->taps, .depth = b->depth, .ldb = b->ldb, .lo = b->lo, .hi = b->hi};
   const size_t panels = (b->width + simd->nr - 1) / simd->nr;
   for (size_t j = 0; j < panels; ++j) {
     t.b = b->b + j * b->panel_step;
@@ -107,8 +128,7 @@ void qcc_block_run(const qcc_simd *simd, const qcc_block *b) {
       const size_t left = b->rows - row;
       t.a = b->a + qcc_row_slot(b->rows, row) * b->taps;
       t.m = (unsigned)(left == QCC_MR + 1 ? 4 : left < QCC_MR ? left : QCC_MR);
-      t.out = b->out + row * b->ldc + j * simd->nr;
-      simd->tile(&t);
+      run_tile(simd, b, &t, row, j * simd->nr);
     }
   }
 }
@@ -116,7 +136,7 @@ void qcc_block_run(const qcc_simd *simd, const qcc_block *b) {
 /* ---- where a pixel's taps are */
 typedef struct walk { /* state of one convolution */
   const qcc_conv *c;
-  const float *x, *zeros;
+  const float *zeros;
   size_t taps, depth; /* depth: input channels of one group */
   size_t pixels;      /* of one image */
   const float **base; /* by row of the kernel, for one output line */
@@ -184,93 +204,139 @@ static float *row_pointers(const walk *s, int64_t ox, const float **to, float *c
 typedef struct dense_walk {
   walk s; /* base is each part's own */
   const qcc_pack *p;
-  float *y;
+  const qcc_lane *lane;
   float lo, hi;
-  const qcc_posts *posts;
-  size_t rows, blocks; /* of a block; of one image */
-  size_t slices;       /* a block's columns are cut for a team when there are few blocks */
+  size_t all, rows; /* pixels of all images, of a block */
+  size_t slices;    /* a block's columns are cut for a team when there are few blocks */
   bool by_rows;
 } dense_walk;
 
 typedef struct dense_part { /* pointers of one block */
   const dense_walk *d;
   walk s;
+  size_t first, n;        /* its pixels */
   const float **pointers; /* [rows / MR][taps][MR] */
-  float *cut;             /* by rows: room for the rows of a block; NULL: tap by tap */
+  float **outs;
+  float *cut; /* by rows: room for the rows of a block; NULL: tap by tap */
 } dense_part;
 
-static void point_block(const dense_part *d, const float *x, size_t p0, size_t n) {
+/* A piece of a block: pixels of one image. */
+typedef struct piece {
+  const float *x;
+  float *y; /* of the whole image */
+  const qcc_lane *lane;
+  size_t at, n, p0, offset; /* at: in the block; p0: in the image; offset: of the image in the output of the lane */
+} piece;
+
+/* The piece that starts at pixel `at` of the block. */
+static piece piece_at(const dense_part *q, size_t at) {
+  const qcc_conv *c = q->s.c;
+  const size_t pixel = q->first + at, image = pixel / q->s.pixels, batch = (size_t)c->batch, left = q->n - at;
+  const size_t in = (size_t)(c->in[0] * c->in[1] * c->in[2] * c->cin);
+  piece p = {.lane = &q->d->lane[image / batch], .at = at, .p0 = pixel % q->s.pixels};
+  p.n = q->s.pixels - p.p0 < left ? q->s.pixels - p.p0 : left;
+  p.offset = image % batch * q->s.pixels * (size_t)c->cout;
+  p.x = p.lane->x + image % batch * in;
+  p.y = p.lane->y + p.offset;
+  return p;
+}
+
+/* Pointers of a piece, whose channels start at `channel`. Returns the room for cut rows that is left. */
+static float *point_piece(const dense_part *d, const piece *p, size_t channel, float *cut) {
   const walk *s = &d->s;
+  const float *x = p->x + channel;
   if (s->plain) {
-    for (size_t i = 0; i < n; ++i) d->pointers[qcc_row_slot(n, i)] = x + (p0 + i) * (size_t)s->c->cin;
-    return;
+    for (size_t i = 0; i < p->n; ++i) d->pointers[qcc_row_slot(d->n, p->at + i)] = x + (p->p0 + i) * (size_t)s->c->cin;
+    return cut;
   }
-  float *cut = d->cut;
-  int64_t line = (int64_t)p0 / s->c->out[2], ox = (int64_t)p0 % s->c->out[2];
+  int64_t line = (int64_t)p->p0 / s->c->out[2], ox = (int64_t)p->p0 % s->c->out[2];
   aim(s, x, line);
-  for (size_t i = 0; i < n; ++i, ++ox) {
+  for (size_t i = 0; i < p->n; ++i, ++ox) {
     if (ox == s->c->out[2]) {
       ox = 0;
       aim(s, x, ++line);
     }
-    const size_t slot = qcc_row_slot(n, i);
+    const size_t slot = qcc_row_slot(d->n, p->at + i);
     const float **to = d->pointers + slot / QCC_MR * QCC_MR * s->taps + slot % QCC_MR;
     if (cut)
       cut = row_pointers(s, ox, to, cut);
     else
       tap_pointers(s, ox, to);
   }
+  return cut;
+}
+
+static void point_block(const dense_part *q, size_t channel, size_t column) {
+  const size_t cout = (size_t)q->s.c->cout;
+  float *cut = q->cut;
+  for (size_t i = 0; i < q->n;) {
+    const piece p = piece_at(q, i);
+    cut = point_piece(q, &p, channel, cut);
+    for (size_t k = 0; k < p.n; ++k) q->outs[i + k] = p.y + (p.p0 + k) * cout + column;
+    i += p.n;
+  }
 }
 
 /* All groups of one block, or the panels of a slice when there is one group. */
-static void dense_block(const dense_part *q, const qcc_simd *simd, size_t image, size_t p0, size_t n, size_t slice) {
+static void dense_block(const dense_part *q, const qcc_simd *simd, size_t slice) {
   const dense_walk *d = q->d;
   const qcc_conv *c = q->s.c;
-  const size_t cout = (size_t)c->cout, cin = (size_t)c->cin, padded = d->p->panels * simd->nr;
-  const size_t spatial = (size_t)(c->in[0] * c->in[1] * c->in[2]), taps = (size_t)(c->kernel[0] * c->kernel[1] * c->kernel[2]);
+  const size_t padded = d->p->panels * simd->nr, taps = (size_t)(c->kernel[0] * c->kernel[1] * c->kernel[2]);
   const size_t from = d->p->panels * slice / d->slices, to = d->p->panels * (slice + 1) / d->slices;
   for (size_t g = 0; g < (size_t)c->group; ++g) {
-    point_block(q, q->s.x + image * spatial * cin + g * d->p->depth / taps, p0, n);
-    qcc_block b = {.a = q->pointers, .rows = n, .taps = q->s.taps, .depth = q->s.depth, .ldb = simd->nr, .lo = d->lo, .hi = d->hi};
+    point_block(q, g * d->p->depth / taps, g * d->p->width + from * simd->nr);
+    qcc_block b = {.a = q->pointers, .rows = q->n, .taps = q->s.taps, .depth = q->s.depth, .ldb = simd->nr, .lo = d->lo, .hi = d->hi};
     b.panel_step = d->p->depth * simd->nr;
     b.b = d->p->at + g * padded * d->p->depth + from * b.panel_step;
     b.bias = d->p->bias ? d->p->bias + g * padded + from * simd->nr : NULL;
-    b.out = d->y + (image * q->s.pixels + p0) * cout + g * d->p->width + from * simd->nr;
-    b.ldc = cout;
+    b.outs = q->outs;
+    b.ldc = (size_t)c->cout;
     b.width = (to == d->p->panels ? d->p->width : to * simd->nr) - from * simd->nr;
     qcc_block_run(simd, &b);
   }
 }
 
-static void block_posts(const dense_walk *d, const qcc_worker *w, size_t image, size_t p0, size_t n) {
-  const size_t cout = (size_t)d->s.c->cout, offset = (image * d->s.pixels + p0) * cout;
-  qcc_posts_run(w, d->posts, d->y + offset, offset, n * cout);
+static void block_posts(const dense_part *q, const qcc_worker *w) {
+  const size_t cout = (size_t)q->s.c->cout;
+  for (size_t i = 0; i < q->n;) {
+    const piece p = piece_at(q, i);
+    qcc_posts_run(w, &p.lane->posts, p.y + p.p0 * cout, p.offset + p.p0 * cout, p.n * cout);
+    i += p.n;
+  }
+}
+
+static dense_part part_of(const dense_walk *d, size_t block) {
+  dense_part q = {.d = d, .s = d->s, .first = block * d->rows};
+  q.n = d->all - q.first < d->rows ? d->all - q.first : d->rows;
+  return q;
 }
 
 static qcc_status run_part(qcc_worker *w, size_t index, void *user) {
   const dense_walk *d = user;
-  const size_t block = index / d->slices, image = block / d->blocks, p0 = block % d->blocks * d->rows;
-  const size_t n = d->s.pixels - p0 < d->rows ? d->s.pixels - p0 : d->rows, groups = (d->rows + QCC_MR - 1) / QCC_MR * QCC_MR;
-  dense_part q = {.d = d, .s = d->s};
+  const size_t groups = (d->rows + QCC_MR - 1) / QCC_MR * QCC_MR;
+  dense_part q = part_of(d, index / d->slices);
   q.s.base = qcc_scratch(w, (size_t)(d->s.c->kernel[0] * d->s.c->kernel[1]) * sizeof *q.s.base);
   q.pointers = qcc_scratch(w, groups * d->s.taps * sizeof *q.pointers);
+  q.outs = qcc_scratch(w, d->rows * sizeof *q.outs);
   if (d->by_rows) q.cut = qcc_scratch(w, d->rows * d->s.taps * d->s.depth * sizeof *q.cut);
-  if (!q.s.base || !q.pointers || (d->by_rows && !q.cut)) return QCC_NOMEM;
-  dense_block(&q, w->simd, image, p0, n, index % d->slices);
-  if (d->slices == 1) block_posts(d, w, image, p0, n);
+  if (!q.s.base || !q.pointers || !q.outs || (d->by_rows && !q.cut)) return QCC_NOMEM;
+  dense_block(&q, w->simd, index % d->slices);
+  if (d->slices == 1) block_posts(&q, w);
   return QCC_OK;
 }
 
-static qcc_status run_dense(qcc_worker *w, dense_walk *d) {
+static qcc_status run_dense(qcc_worker *w, dense_walk *d, size_t lanes) {
   const walk *s = &d->s;
-  const size_t team = qcc_team_size(w), images = (size_t)s->c->batch;
-  d->rows = qcc_block_rows(s->pixels, s->depth, (size_t)s->c->cout, s->taps);
-  d->blocks = (s->pixels + d->rows - 1) / d->rows;
-  d->slices = team == 1 || s->c->group > 1 || d->blocks * images >= 4 * team ? 1 : qcc_slices(d->p->panels, team);
-  QCC_TRY(qcc_team_run(w, work_of(s->c), images * d->blocks * d->slices, run_part, d));
-  for (size_t i = 0; d->slices > 1 && i < images * d->blocks; ++i) {
-    const size_t p0 = i % d->blocks * d->rows, n = s->pixels - p0 < d->rows ? s->pixels - p0 : d->rows;
-    block_posts(d, w, i / d->blocks, p0, n);
+  const size_t team = qcc_team_size(w);
+  d->all = lanes * (size_t)s->c->batch * s->pixels;
+  if (!d->all) return QCC_OK;
+  d->rows = qcc_block_rows(d->all, s->depth, (size_t)s->c->cout, s->taps);
+  const size_t blocks = (d->all + d->rows - 1) / d->rows;
+  d->slices = team == 1 || s->c->group > 1 || blocks >= 4 * team ? 1 : qcc_slices(d->p->panels, team);
+  QCC_TRY(qcc_team_run(w, (double)lanes * work_of(s->c), blocks * d->slices, run_part, d));
+  for (size_t i = 0; d->slices > 1 && i < blocks; ++i) {
+    const dense_part q = part_of(d, i);
+    block_posts(&q, w);
   }
   return QCC_OK;
 }
@@ -360,18 +426,21 @@ static const float *zeros(qcc_worker *w, size_t n) {
   return z;
 }
 
-qcc_status qcc_conv_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, const qcc_posts *posts) {
-  qcc_posts rest = {.n = 0};
-  float lo, hi;
-  if (posts) rest = *posts;
-  qcc_posts_clamp(&rest, &lo, &hi);
-  if (p->depthwise) {
-    dw_walk d = {.c = c, .p = p, .x = x, .y = y, .lo = lo, .hi = hi, .posts = &rest};
-    return run_depthwise(w, &d);
+static qcc_status depthwise_lanes(qcc_worker *w, dw_walk *d, const qcc_lane *lane, size_t lanes) {
+  for (size_t i = 0; i < lanes; ++i) {
+    d->x = lane[i].x, d->y = lane[i].y, d->posts = &lane[i].posts;
+    QCC_TRY(run_depthwise(w, d));
   }
-  if (p->winograd) return qcc_winograd_run(w, c, p, x, y, lo, hi, &rest);
-  dense_walk d = {.p = p, .y = y, .lo = lo, .hi = hi, .posts = &rest};
-  d.s = (walk){.c = c, .x = x, .depth = (size_t)(c->cin / c->group)};
+  return QCC_OK;
+}
+
+qcc_status qcc_conv_lanes(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, qcc_lane *lane, size_t lanes) {
+  float lo = 0, hi = 0;
+  for (size_t i = 0; i < lanes; ++i) qcc_posts_clamp(&lane[i].posts, &lo, &hi);
+  if (p->depthwise) return depthwise_lanes(w, &(dw_walk){.c = c, .p = p, .lo = lo, .hi = hi}, lane, lanes);
+  if (p->winograd) return qcc_winograd_run(w, c, p, lane, lanes, lo, hi);
+  dense_walk d = {.p = p, .lane = lane, .lo = lo, .hi = hi};
+  d.s = (walk){.c = c, .depth = (size_t)(c->cin / c->group)};
   d.s.taps = (size_t)(c->kernel[0] * c->kernel[1] * c->kernel[2]);
   d.s.pixels = (size_t)(c->out[0] * c->out[1] * c->out[2]);
   d.s.plain = d.s.taps == 1;
@@ -382,5 +451,11 @@ qcc_status qcc_conv_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, con
     d.s.depth *= (size_t)c->kernel[2];
   }
   d.s.zeros = zeros(w, d.s.depth);
-  return d.s.zeros ? run_dense(w, &d) : QCC_NOMEM;
+  return d.s.zeros ? run_dense(w, &d, lanes) : QCC_NOMEM;
+}
+
+qcc_status qcc_conv_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, const qcc_posts *posts) {
+  qcc_lane one = {.x = x, .y = y, .posts.n = 0};
+  if (posts) one.posts = *posts;
+  return qcc_conv_lanes(w, c, p, &one, 1);
 }

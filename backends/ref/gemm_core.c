@@ -37,13 +37,22 @@ static void point(const float **a, const float *x, size_t depth, size_t n) {
   for (size_t i = 0; i < n; ++i) a[qcc_row_slot(n, i)] = x + i * depth;
 }
 
-typedef struct dense { /* cut into blocks of rows and, when these are few, slices of columns */
+typedef struct dense { /* the rows of all images, cut into blocks and, when these are few, slices of columns */
   const qcc_pack *p;
-  size_t rows, step, slices;
-  const float *x;
-  float *y, lo, hi;
-  const qcc_posts *posts;
+  size_t rows, all, step, slices; /* rows of one image, of all */
+  const qcc_lane *lane;
+  float lo, hi;
 } dense;
+
+/* Rows [r, r + n) as pieces of images. */
+static void dense_posts(const dense *d, const qcc_worker *w, size_t r, size_t n) {
+  for (size_t end = r + n, m; r < end; r += m) {
+    const qcc_lane *l = &d->lane[r / d->rows];
+    const size_t at = r % d->rows, offset = at * d->p->width;
+    m = d->rows - at < end - r ? d->rows - at : end - r;
+    qcc_posts_run(w, &l->posts, l->y + offset, offset, m * d->p->width);
+  }
+}
 
 static qcc_status dense_part(qcc_worker *w, size_t index, void *user) {
   const dense *d = user;
@@ -51,33 +60,42 @@ static qcc_status dense_part(qcc_worker *w, size_t index, void *user) {
   const size_t nr = w->simd->nr, r = index / d->slices * d->step, slice = index % d->slices;
   const size_t from = p->panels * slice / d->slices, to = p->panels * (slice + 1) / d->slices;
   const float **a = pointers(w, d->step);
-  if (!a) return QCC_NOMEM;
+  float **outs = qcc_scratch(w, d->step * sizeof *outs);
+  if (!a || !outs) return QCC_NOMEM;
   qcc_block b = {.a = a, .taps = 1, .depth = p->depth, .ldb = nr, .panel_step = p->depth * nr, .ldc = p->width, .lo = d->lo, .hi = d->hi};
-  b.rows = d->rows - r < d->step ? d->rows - r : d->step;
+  b.rows = d->all - r < d->step ? d->all - r : d->step;
   b.b = p->at + from * b.panel_step;
   b.bias = p->bias ? p->bias + from * nr : NULL;
-  b.out = d->y + r * p->width + from * nr;
+  b.outs = outs;
   b.width = (to == p->panels ? p->width : to * nr) - from * nr;
-  point(a, d->x + r * p->depth, p->depth, b.rows);
+  for (size_t i = 0; i < b.rows; ++i) {
+    const qcc_lane *l = &d->lane[(r + i) / d->rows];
+    a[qcc_row_slot(b.rows, i)] = l->x + (r + i) % d->rows * p->depth;
+    outs[i] = l->y + (r + i) % d->rows * p->width + from * nr;
+  }
   qcc_block_run(w->simd, &b);
-  if (d->slices == 1) qcc_posts_run(w, d->posts, b.out, r * p->width, b.rows * p->width);
+  if (d->slices == 1) dense_posts(d, w, r, b.rows);
+  return QCC_OK;
+}
+
+qcc_status qcc_dense_lanes(qcc_worker *w, const qcc_pack *p, size_t rows, qcc_lane *lane, size_t lanes) {
+  dense d = {.p = p, .rows = rows, .all = rows * lanes, .lane = lane, .slices = 1};
+  const size_t team = qcc_team_size(w);
+  if (!rows) return QCC_OK;
+  for (size_t i = 0; i < lanes; ++i) qcc_posts_clamp(&lane[i].posts, &d.lo, &d.hi);
+  d.step = qcc_block_rows(d.all, p->depth, p->width, 1);
+  const size_t blocks = (d.all + d.step - 1) / d.step;
+  const double work = (double)d.all * (double)p->depth * (double)p->width;
+  if (team > 1 && blocks < 4 * team) d.slices = qcc_slices(p->panels, team);
+  QCC_TRY(qcc_team_run(w, work, blocks * d.slices, dense_part, &d));
+  if (d.slices > 1) dense_posts(&d, w, 0, d.all);
   return QCC_OK;
 }
 
 qcc_status qcc_dense_run(qcc_worker *w, const qcc_pack *p, size_t rows, const float *x, float *y, const qcc_posts *posts) {
-  qcc_posts rest = {.n = 0};
-  if (posts) rest = *posts;
-  dense d = {.p = p, .rows = rows, .x = x, .y = y, .posts = &rest, .slices = 1};
-  const size_t team = qcc_team_size(w);
-  if (!rows) return QCC_OK;
-  qcc_posts_clamp(&rest, &d.lo, &d.hi);
-  d.step = qcc_block_rows(rows, p->depth, p->width, 1);
-  const size_t blocks = (rows + d.step - 1) / d.step;
-  const double work = (double)rows * (double)p->depth * (double)p->width;
-  if (team > 1 && blocks < 4 * team) d.slices = qcc_slices(p->panels, team);
-  QCC_TRY(qcc_team_run(w, work, blocks * d.slices, dense_part, &d));
-  if (d.slices > 1) qcc_posts_run(w, &rest, y, 0, rows * p->width);
-  return QCC_OK;
+  qcc_lane one = {.x = x, .y = y, .posts.n = 0};
+  if (posts) one.posts = *posts;
+  return qcc_dense_lanes(w, p, rows, &one, 1);
 }
 
 /* The last panel of a plain B is copied, because the tile loop reads whole panels. */

@@ -29,6 +29,7 @@ typedef struct qcc_plan_value {
   bool observed, whole; /* whole: with its type */
   bool shown;           /* by a post */
   bool made;            /* while planning: some earlier step makes it */
+  bool each;            /* in the arena: every image of a group has its own */
   uint32_t alias;       /* shares the memory of this value; itself: none */
   uint32_t other;       /* the same value in the other layout; QCC_NO_VALUE: none yet */
   size_t offset, bytes; /* in the arena */
@@ -67,6 +68,7 @@ typedef struct qcc_plan_step {
   uint32_t post_count;
   qcc_conv conv; /* CONV and pools */
   bool count_pads;
+  bool together;                 /* all images of a group at once; the others run image by image */
   const struct qcc_istep *codes; /* qint.h */
 } qcc_plan_step;
 
@@ -83,14 +85,19 @@ struct qcc_shape_plan {
   uint32_t *row;    /* by step: its line of the profile; NULL: no profile */
   uint32_t *output; /* ids of the graph outputs, row-major */
   QCC_VEC(qcc_tensor *) known;
-  size_t arena_bytes;
+  unsigned group;                   /* most images in lock-step */
+  size_t shared_bytes, image_bytes; /* of the arena: used by one image after the other, then one part for each image */
 };
+
+static inline size_t qcc_plan_arena(const qcc_shape_plan *p, unsigned images) { return p->shared_bytes + images * p->image_bytes; }
 
 /* The plan for these inputs, from the cache or new; give it back with qcc_plan_leave. */
 qcc_status qcc_plan_get(qcc_shape_plan **out, qcc_worker *w, const qcc_tensor *inputs) QCC_MUST_USE;
+bool qcc_plan_fits(const qcc_shape_plan *p, const qcc_tensor *inputs); /* these have the types that it was made for */
 void qcc_plan_leave(qcc_shape_plan *p);
 void qcc_plans_free(qcc_runner *r);
-/* Runs a plan on bound inputs. The outputs stand in the slots plan->output. */
+/* Runs a plan on the images of a group, whose inputs are bound. The outputs stand in the slots plan->output. A sample that fails leaves the
+ * group, and so do those behind it; the result is the status of the first sample. */
 qcc_status qcc_plan_exec(qcc_worker *w, const qcc_shape_plan *p) QCC_MUST_USE;
 
 /* ---- building, in this order */
@@ -106,7 +113,7 @@ typedef struct qcc_planner {
 } qcc_planner;
 qcc_status qcc_plan_types(qcc_planner *b, const qcc_tensor *inputs) QCC_MUST_USE; /* plan_types.c: types, known values */
 qcc_status qcc_plan_steps(qcc_planner *b) QCC_MUST_USE;                           /* plan_steps.c: steps, fusion, layout */
-qcc_status qcc_plan_place(qcc_planner *b) QCC_MUST_USE;                           /* plan_mem.c: arena */
+qcc_status qcc_plan_place(qcc_planner *b) QCC_MUST_USE;                           /* plan_mem.c: arena, size of groups */
 
 static inline qcc_plan_value *qcc_plan_at(const qcc_planner *b, uint32_t id) { return &b->p->value.at[id]; }
 /* Constant or known tensor of a value, NULL: none. */

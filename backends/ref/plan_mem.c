@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Third part of planning: where values stand in the arena of a worker. A value lives from the step that makes it to the last step that
  * reads it; values whose lives do not meet share bytes. Views share their source; a pointwise step writes over its input when that ends there.
- * Larger values are placed first, each at the lowest offset that is free during its whole life. */
+ * Larger values are placed first, each at the lowest offset that is free during its whole life.
+ * Also which steps run all images of a group at once: only what lives across them stands once for each image, so a group costs little. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "backends/ref/plan.h"
 
-enum { MANY = 4096 };
+enum { MANY = 4096, LEAST_WEIGHTS = 256 * 1024, WEIGHTS_PER_ROOM = 16 };
 
 typedef struct life {
   uint32_t id, from, to;
@@ -140,44 +141,116 @@ static void place_by_birth(life *all, size_t n, const life **alive) {
   }
 }
 
-static size_t collect(const qcc_planner *b, const lives *l, life *all) {
-  size_t n = 0;
-  for (uint32_t i = 0; i < b->p->value.n; ++i) {
-    const qcc_plan_value *v = qcc_plan_at(b, i);
+/* ---- groups */
+static size_t pack_bytes(const qcc_planner *b, const qcc_plan_step *s) {
+  return s->kind == QCC_STEP_CONV || s->kind == QCC_STEP_DENSE ? b->p->r->packs[s->node->id].bytes : 0;
+}
+
+/* Steps that read much more weights than data: several images share what is read. Returns the bytes of these weights. */
+static size_t mark_together(const qcc_planner *b) {
+  size_t sum = 0;
+  for (size_t i = 0; i < b->p->step.n; ++i) {
+    qcc_plan_step *s = &b->p->step.at[i];
+    if (s->kind == QCC_STEP_DYNAMIC) return 0; /* nobody knows how large their values are */
+  }
+  for (size_t i = 0; i < b->p->step.n; ++i) {
+    qcc_plan_step *s = &b->p->step.at[i];
+    const size_t weights = pack_bytes(b, s);
+    s->together = weights >= LEAST_WEIGHTS && weights > 2 * (qcc_plan_at(b, s->in[0])->bytes + qcc_plan_at(b, s->out[0])->bytes);
+    if (s->together) sum += weights;
+  }
+  return sum;
+}
+
+static void unmark(const qcc_planner *b) {
+  for (size_t i = 0; i < b->p->step.n; ++i) b->p->step.at[i].together = false;
+}
+
+/* Values that live and end within steps that run image by image share their place with those of the other images. */
+static void mark_each(const qcc_planner *b, const lives *l, uint32_t *run) {
+  const qcc_shape_plan *p = b->p;
+  for (uint32_t i = 0; i < p->step.n; ++i) run[i] = !i || p->step.at[i].together || p->step.at[i - 1].together ? i : run[i - 1];
+  for (uint32_t i = 0; i < p->value.n; ++i) {
+    qcc_plan_value *v = qcc_plan_at(b, i);
     if (v->where != QCC_AT_ARENA || !v->made || v->alias != i) continue;
-    all[n++] = (life){.id = i, .from = l->from[i], .to = l->to[i], .bytes = (v->bytes + 127) & ~(size_t)63};
+    const uint32_t from = l->from[i], to = l->to[i];
+    v->each = p->group > 1 && (to >= p->step.n || run[from] != run[to] || p->step.at[from].together);
+  }
+}
+
+/* ---- all values */
+typedef struct placer {
+  qcc_planner *b;
+  lives l;
+  life *all;
+  const life **meet;
+  uint32_t *run; /* by step: the first of the steps that run one after the other on one image */
+} placer;
+
+static size_t collect(const placer *q, bool each) {
+  size_t n = 0;
+  for (uint32_t i = 0; i < q->b->p->value.n; ++i) {
+    const qcc_plan_value *v = qcc_plan_at(q->b, i);
+    if (v->where != QCC_AT_ARENA || !v->made || v->alias != i || v->each != each) continue;
+    q->all[n++] = (life){.id = i, .from = q->l.from[i], .to = q->l.to[i], .bytes = (v->bytes + 127) & ~(size_t)63};
   }
   return n;
+}
+
+/* Returns the bytes of this part of the arena. */
+static size_t place_part(const placer *q, bool each) {
+  const size_t n = collect(q, each);
+  size_t end = 0;
+  if (n <= MANY)
+    place_by_size(q->all, n, q->meet);
+  else
+    place_by_birth(q->all, n, q->meet);
+  for (size_t i = 0; i < n; ++i) {
+    qcc_plan_at(q->b, q->all[i].id)->offset = q->all[i].offset;
+    if (q->all[i].offset + q->all[i].bytes > end) end = q->all[i].offset + q->all[i].bytes;
+  }
+  return end;
+}
+
+static void place_parts(const placer *q) {
+  mark_each(q->b, &q->l, q->run);
+  q->b->p->shared_bytes = place_part(q, false);
+  q->b->p->image_bytes = place_part(q, true);
+}
+
+/* As many images as the weights that they share allow memory for. */
+static void place(const placer *q) {
+  qcc_shape_plan *p = q->b->p;
+  const size_t room = mark_together(q->b) / WEIGHTS_PER_ROOM;
+  p->group = room ? QCC_GROUP_MAX : 1;
+  find_lives(q->b, &q->l);
+  place_parts(q);
+  if (p->group == 1) return;
+  const size_t most = p->image_bytes ? 1 + room / p->image_bytes : 1;
+  if (most < p->group) p->group = (unsigned)most;
+  if (p->group > 1) return;
+  unmark(q->b);
+  place_parts(q);
 }
 
 qcc_status qcc_plan_place(qcc_planner *b) {
   qcc_context *cx = b->w->cx;
   const size_t values = b->p->value.n + 1;
-  lives l = {.from = qcc_zalloc_array(cx, values, sizeof *l.from), .to = qcc_zalloc_array(cx, values, sizeof *l.to)};
-  life *all = qcc_alloc_array(cx, values, sizeof *all);
-  const life **meet = qcc_alloc_array(cx, values, sizeof *meet);
-  const bool ok = l.from && l.to && all && meet;
-  if (ok) {
-    find_lives(b, &l);
-    const size_t n = collect(b, &l, all);
-    if (n <= MANY)
-      place_by_size(all, n, meet);
-    else
-      place_by_birth(all, n, meet);
-    for (size_t i = 0; i < n; ++i) {
-      qcc_plan_at(b, all[i].id)->offset = all[i].offset;
-      if (all[i].offset + all[i].bytes > b->p->arena_bytes) b->p->arena_bytes = all[i].offset + all[i].bytes;
-    }
-  }
-  qcc_free(cx, l.from);
-  qcc_free(cx, l.to);
-  qcc_free(cx, all);
-  qcc_free(cx, meet);
+  placer q = {.b = b, .all = qcc_alloc_array(cx, values, sizeof *q.all), .meet = qcc_alloc_array(cx, values, sizeof *q.meet)};
+  q.l = (lives){.from = qcc_zalloc_array(cx, values, sizeof *q.l.from), .to = qcc_zalloc_array(cx, values, sizeof *q.l.to)};
+  q.run = qcc_zalloc_array(cx, b->p->step.n + 1, sizeof *q.run);
+  const bool ok = q.l.from && q.l.to && q.all && q.meet && q.run;
+  if (ok) place(&q);
+  qcc_free(cx, q.l.from);
+  qcc_free(cx, q.l.to);
+  qcc_free(cx, q.all);
+  qcc_free(cx, q.meet);
+  qcc_free(cx, q.run);
   if (!ok) return QCC_NOMEM;
   for (uint32_t i = 0; i < b->p->value.n; ++i) { /* aliases of arena values */
     qcc_plan_value *v = qcc_plan_at(b, i);
     const qcc_plan_value *source = qcc_plan_at(b, root(b, i));
-    if (v->where == QCC_AT_ARENA && v->made && source->where == QCC_AT_ARENA) v->offset = source->offset;
+    if (v->where == QCC_AT_ARENA && v->made && source->where == QCC_AT_ARENA) v->offset = source->offset, v->each = source->each;
   }
   return QCC_OK;
 }

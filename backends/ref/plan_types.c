@@ -212,10 +212,10 @@ static bool same_observed(const qcc_runner *r, const uint32_t *a, const uint32_t
   return true;
 }
 
-static bool same_signature(const qcc_shape_plan *p, const qcc_worker *w, const qcc_tensor *inputs) {
+bool qcc_plan_fits(const qcc_shape_plan *p, const qcc_tensor *inputs) {
   for (uint32_t i = 0; i < p->r->g->input_count; ++i)
     if (!p->r->g->inputs[i]->data && !qcc_type_equal(&p->in_type[i], &inputs[i].type)) return false;
-  return same_observed(p->r, p->observed, w->observed);
+  return true;
 }
 
 static qcc_status start_plan(qcc_shape_plan *p, qcc_worker *w, const qcc_tensor *inputs) {
@@ -265,7 +265,7 @@ static void trim(qcc_runner *r) {
 static qcc_status find_or_build(qcc_shape_plan **out, qcc_worker *w, const qcc_tensor *inputs) {
   qcc_runner *r = w->runner;
   qcc_shape_plan **at = &r->plans;
-  while (*at && !same_signature(*at, w, inputs)) at = &(*at)->next;
+  while (*at && !(qcc_plan_fits(*at, inputs) && same_observed(r, (*at)->observed, w->observed))) at = &(*at)->next;
   qcc_shape_plan *p = *at;
   if (p) {
     *at = p->next;
@@ -281,7 +281,8 @@ static qcc_status find_or_build(qcc_shape_plan **out, qcc_worker *w, const qcc_t
       return st;
     }
     r->stats.plans++;
-    if (p->arena_bytes > r->stats.arena_bytes) r->stats.arena_bytes = p->arena_bytes;
+    const size_t bytes = qcc_plan_arena(p, p->group);
+    if (bytes > r->stats.arena_bytes) r->stats.arena_bytes = bytes;
   }
   p->next = r->plans;
   r->plans = p;

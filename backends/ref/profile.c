@@ -239,8 +239,7 @@ static bool has_line(qcc_context *cx, qcc_profile_log *log, size_t line) {
   return true;
 }
 
-qcc_status qcc_profile_took(qcc_worker *w, const qcc_shape_plan *p, size_t i, double start) {
-  const double seconds = qcc_profile_now() - start;
+qcc_status qcc_profile_took(qcc_worker *w, const qcc_shape_plan *p, size_t i, double start, double seconds) {
   qcc_profile_log *log = w->log;
   if (!has_line(w->cx, log, p->row[i])) return QCC_NOMEM;
   cost *c = &log->sum[p->row[i]];

@@ -40,6 +40,15 @@ typedef struct qcc_scratch_block {
 struct qcc_profiler; /* profile.h */
 struct qcc_profile_log;
 
+/* One sample of a group that runs in lock-step: what is its own. */
+enum { QCC_GROUP_MAX = 8 };
+typedef struct qcc_image {
+  qcc_tensor *slot; /* by value id of the module, then the plan's own; data NULL: not there. buf set: owned here */
+  uint32_t slot_count;
+  size_t sample;
+  uint64_t steps; /* nodes of this sample so far */
+} qcc_image;
+
 typedef struct qcc_worker {
   qcc_context *cx;
   struct qcc_runner *runner; /* NULL while folding */
@@ -49,13 +58,16 @@ typedef struct qcc_worker {
   unsigned index;
   qcc_scratch_block *scratch; /* newest first */
   size_t scratch_want;        /* least size of the next block */
-  qcc_tensor *slot;           /* by value id of the module, then the plan's own; data NULL: not there. buf set: owned here */
+  qcc_tensor *slot;           /* this and the next three: of image `at` */
   uint32_t slot_count;
+  size_t sample;
+  uint64_t steps;
+  qcc_image image[QCC_GROUP_MAX]; /* of the others; see qcc_image_enter */
+  unsigned at, images;            /* images: in the current group; the ones after a failed sample have left it */
+  qcc_status status;              /* of sample `images` of the group, when it failed */
   uint8_t *arena;
   size_t arena_bytes;
-  size_t sample;
-  qcc_shape_plan *plan;        /* of the current sample */
-  uint64_t steps;              /* nodes of this sample so far */
+  qcc_shape_plan *plan;        /* of the current group */
   const qcc_hooks *hooks;      /* of the current run */
   const uint32_t *observed;    /* by value id: index for the hooks + 1 (and QCC_WHOLE), 0: not shown. NULL: nothing is */
   struct qcc_profile_log *log; /* NULL: no profile */
@@ -148,8 +160,6 @@ void qcc_conv_of(qcc_conv *c, const struct qcc_window *win, int64_t batch, int64
 /* Is Winograd's way faster for this shape? c->in and c->out must be known. */
 bool qcc_winograd_pays(const qcc_conv *c);
 void qcc_winograd_pack(float *to, const float *w, size_t cin, size_t cout, size_t nr);
-qcc_status qcc_winograd_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, float lo, float hi,
-                            const qcc_posts *posts) QCC_MUST_USE;
 /* Packs for Winograd's way when it pays: c->in and c->out are -1 where the graph does not tell them.
  * `w` is [cout][cin / group][taps], bias cout floats or NULL. Memory from cx; free with qcc_free(cx, p->at). */
 qcc_status qcc_conv_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, const qcc_conv *c, const float *w,
@@ -177,11 +187,24 @@ typedef struct qcc_block {
   size_t ldb, panel_step;
   const float *bias;
   float *out;
+  float *const *outs; /* by row, instead of `out` and rows `ldc` apart; NULL: none */
   size_t ldc, width;
   float lo, hi;
 } qcc_block;
 size_t qcc_block_rows(size_t rows, size_t depth, size_t width, size_t taps); /* good number of rows for the blocks of a product */
 void qcc_block_run(const qcc_simd *simd, const qcc_block *b);
+
+/* ---- several images at once, with the bits that each has alone: weights are read once for all of them. `lanes` at least 1; the posts of
+ * `lane` are used up. */
+typedef struct qcc_lane {
+  const float *x;
+  float *y;
+  qcc_posts posts;
+} qcc_lane;
+qcc_status qcc_conv_lanes(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, qcc_lane *lane, size_t lanes) QCC_MUST_USE;
+qcc_status qcc_dense_lanes(qcc_worker *w, const qcc_pack *p, size_t rows, qcc_lane *lane, size_t lanes) QCC_MUST_USE; /* rows: of each */
+qcc_status qcc_winograd_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const qcc_lane *lane, size_t lanes, float lo,
+                            float hi) QCC_MUST_USE;
 
 /* The arguments of a kernel for one node. */
 static inline qcc_kargs qcc_kargs_of(qcc_worker *w, const qcc_node *n, const qcc_tensor *const *in, qcc_tensor *out, const bool *want) {
@@ -219,10 +242,19 @@ void qcc_slot_clear(qcc_worker *w, uint32_t id);
 qcc_status qcc_prepare(qcc_runner *r) QCC_MUST_USE;
 const qcc_pack *qcc_pack_of(const qcc_kargs *k); /* of the node that runs; NULL: none */
 
-/* ---- one sample on one worker (sample.c), all samples on all workers (workers.c) */
-/* `inputs` stay the caller's and must live until qcc_sample_clear; `outputs` are borrowed until then. */
-qcc_status qcc_sample_run(qcc_worker *w, size_t sample, qcc_tensor *inputs, qcc_tensor *outputs) QCC_MUST_USE;
-void qcc_sample_clear(qcc_worker *w);
+/* ---- a group of samples on one worker (sample.c), all samples on all workers (workers.c) */
+/* The first sample of a group; *most: how many the plan for its shapes wants. `inputs` stay the caller's and must live until
+ * qcc_group_clear. */
+qcc_status qcc_group_start(qcc_worker *w, size_t sample, qcc_tensor *inputs, unsigned *most) QCC_MUST_USE;
+/* One more; false: its shapes are others, or it failed (then the group ends before it, and qcc_group_run says so). */
+bool qcc_group_add(qcc_worker *w, size_t sample, qcc_tensor *inputs);
+/* Afterwards w->images samples are done, and when one failed the next is the one that did, with this status. */
+qcc_status qcc_group_run(qcc_worker *w) QCC_MUST_USE;
+qcc_status qcc_group_outputs(qcc_worker *w, unsigned image, qcc_tensor *outputs) QCC_MUST_USE; /* borrowed until the group is cleared */
+void qcc_group_clear(qcc_worker *w);
+void qcc_image_enter(qcc_worker *w, unsigned i); /* makes image `i` the current one */
+/* Slots of the current image for the values of the module; a plan's own are added when it runs. */
+qcc_status qcc_image_slots(qcc_worker *w) QCC_MUST_USE;
 qcc_status qcc_workers_run(qcc_runner *r, const qcc_samples *samples, size_t first, size_t count, const qcc_hooks *hooks) QCC_MUST_USE;
 
 /* Scale and zero point of u8 codes over the range of x, as DynamicQuantizeLinear. */

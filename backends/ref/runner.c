@@ -68,9 +68,8 @@ static qcc_status make_workers(qcc_runner *r, unsigned workers) {
   r->worker_count = workers;
   for (unsigned i = 0; i < workers; ++i) {
     qcc_worker *w = &r->workers[i];
-    *w = (qcc_worker){.cx = r->cx, .runner = r, .simd = r->simd, .isimd = r->isimd, .index = i, .slot_count = r->g->next_value_id + 1};
-    w->slot = qcc_zalloc_array(r->cx, w->slot_count, sizeof *w->slot);
-    if (!w->slot) return QCC_NOMEM;
+    *w = (qcc_worker){.cx = r->cx, .runner = r, .simd = r->simd, .isimd = r->isimd, .index = i};
+    QCC_TRY(qcc_image_slots(w));
   }
   return QCC_OK;
 }
@@ -120,8 +119,11 @@ static qcc_status free_prog(qcc_graph *g, void *user) {
 }
 
 static void free_worker(qcc_worker *w) {
-  if (w->slot) qcc_sample_clear(w);
-  qcc_free(w->cx, w->slot);
+  qcc_group_clear(w);
+  for (unsigned i = 0; i < QCC_GROUP_MAX; ++i) {
+    qcc_image_enter(w, i);
+    qcc_free(w->cx, w->slot);
+  }
   qcc_free(w->cx, w->arena);
   qcc_scratch_free(w);
 }

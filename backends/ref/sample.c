@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One sample on one worker: inputs are checked and bound to slots, the root program runs, observed values and outputs are shown.
- * Invariant: after a sample, failed or not, every slot is empty. */
+ * A group of samples on one worker: inputs are checked and bound to slots, the root program runs, observed values and outputs are shown.
+ * Invariant: after a group, failed or not, every slot is empty. */
 #include <string.h>
 
 #include "backends/ref/plan.h"
@@ -107,11 +107,13 @@ static qcc_status bind_input(qcc_worker *w, const qcc_value *v, qcc_tensor *t) {
 }
 
 /* ---- outputs */
-static qcc_status show_outputs(qcc_worker *w, const qcc_shape_plan *p, qcc_tensor *outputs) {
+qcc_status qcc_group_outputs(qcc_worker *w, unsigned image, qcc_tensor *outputs) {
   const qcc_graph *g = w->runner->g;
+  qcc_image_enter(w, image);
   for (uint32_t i = 0; i < g->output_count; ++i) {
     const qcc_value *v = g->outputs[i]->value;
-    const qcc_tensor *t = w->slot[p->output[i]].data ? &w->slot[p->output[i]] : qcc_worker_value(w, v);
+    const uint32_t id = w->plan->output[i];
+    const qcc_tensor *t = w->slot[id].data ? &w->slot[id] : qcc_worker_value(w, v);
     qcc_loc loc = {.tensor = v->name};
     if (!t || !t->data) return qcc_error(w->cx, QCC_INTERNAL, "I-206", &loc, "this output has no value after a run");
     outputs[i] = *t;
@@ -120,28 +122,63 @@ static qcc_status show_outputs(qcc_worker *w, const qcc_shape_plan *p, qcc_tenso
   return QCC_OK;
 }
 
-static qcc_status run(qcc_worker *w, qcc_tensor *inputs, qcc_tensor *outputs) {
-  const qcc_graph *g = w->runner->g;
-  qcc_shape_plan *p;
-  for (uint32_t i = 0; i < g->input_count; ++i) /* a constant may stand in the list of inputs: it stays what it is */
-    if (!g->inputs[i]->data) QCC_TRY(bind_input(w, g->inputs[i], &inputs[i]));
-  QCC_TRY(show_given(w));
-  QCC_TRY(qcc_plan_get(&p, w, inputs));
-  w->steps += p->step.n;
-  qcc_status st = qcc_plan_exec(w, p);
-  if (st == QCC_OK) st = show_outputs(w, p, outputs);
-  w->plan = p; /* its constants may be outputs: it is left when the sample is done */
-  return st;
+/* ---- the group */
+void qcc_image_enter(qcc_worker *w, unsigned i) {
+  if (w->at == i) return;
+  w->image[w->at] = (qcc_image){.slot = w->slot, .slot_count = w->slot_count, .sample = w->sample, .steps = w->steps};
+  const qcc_image *to = &w->image[i];
+  w->slot = to->slot, w->slot_count = to->slot_count, w->sample = to->sample, w->steps = to->steps;
+  w->at = i;
 }
 
-qcc_status qcc_sample_run(qcc_worker *w, size_t sample, qcc_tensor *inputs, qcc_tensor *outputs) {
+qcc_status qcc_image_slots(qcc_worker *w) {
+  if (w->slot) return QCC_OK;
+  const uint32_t count = w->runner->g->next_value_id + 1;
+  w->slot = qcc_zalloc_array(w->cx, count, sizeof *w->slot);
+  if (!w->slot) return QCC_NOMEM;
+  w->slot_count = count;
+  return QCC_OK;
+}
+
+static qcc_status join(qcc_worker *w, size_t sample, qcc_tensor *inputs) {
+  const qcc_graph *g = w->runner->g;
+  qcc_image_enter(w, w->images);
   w->sample = sample;
   w->steps = 0;
-  return run(w, inputs, outputs);
+  QCC_TRY(qcc_image_slots(w));
+  for (uint32_t i = 0; i < g->input_count; ++i) /* a constant may stand in the list of inputs: it stays what it is */
+    if (!g->inputs[i]->data) QCC_TRY(bind_input(w, g->inputs[i], &inputs[i]));
+  return show_given(w);
 }
 
-void qcc_sample_clear(qcc_worker *w) {
-  for (uint32_t i = 0; i < w->slot_count; ++i) qcc_slot_clear(w, i);
+qcc_status qcc_group_start(qcc_worker *w, size_t sample, qcc_tensor *inputs, unsigned *most) {
+  w->images = 0;
+  w->status = QCC_OK;
+  QCC_TRY(join(w, sample, inputs));
+  QCC_TRY(qcc_plan_get(&w->plan, w, inputs)); /* its constants may be outputs: it is left when the group is done */
+  w->steps = w->plan->step.n;
+  w->images = 1;
+  *most = w->plan->group;
+  return QCC_OK;
+}
+
+bool qcc_group_add(qcc_worker *w, size_t sample, qcc_tensor *inputs) {
+  if (!qcc_plan_fits(w->plan, inputs)) return false;
+  w->status = join(w, sample, inputs);
+  if (w->status != QCC_OK) return false;
+  w->steps = w->plan->step.n;
+  w->images++;
+  return true;
+}
+
+qcc_status qcc_group_run(qcc_worker *w) { return qcc_plan_exec(w, w->plan); }
+
+void qcc_group_clear(qcc_worker *w) {
+  for (unsigned k = 0; k < QCC_GROUP_MAX; ++k) {
+    qcc_image_enter(w, k);
+    for (uint32_t i = 0; i < w->slot_count; ++i) qcc_slot_clear(w, i);
+  }
+  qcc_image_enter(w, 0);
   qcc_scratch_back(w, (qcc_scratch_mark){NULL, 0});
   if (w->plan) qcc_plan_leave(w->plan);
   w->plan = NULL;

@@ -54,33 +54,41 @@ void qcc_winograd_pack(float *to, const float *w, size_t cin, size_t cout, size_
 typedef struct run {
   const qcc_conv *c;
   const qcc_pack *p;
-  const float *x, *zeros;
-  float *y;
-  int64_t across, tiles; /* tiles of one row of tiles; of one image */
-  size_t block, blocks;  /* tiles of a block; blocks of one image */
+  const qcc_lane *lane;
+  const float *zeros;
+  int64_t across, tiles, all; /* tiles of one row of tiles; of one image; of all images */
+  size_t block;               /* tiles of a block */
   float lo, hi;
-  const qcc_posts *posts;
 } run;
 
-typedef struct block { /* tiles first..first + n - 1 of one image */
+typedef struct block { /* tiles first..first + n - 1 */
   const run *r;
-  const float *x;
-  float *y, *v, *m; /* v: [36][block][cin], m: [36][block][cout] */
-  size_t n, offset;
+  float *v, *m; /* v: [36][block][cin], m: [36][block][cout] */
+  size_t n;
   int64_t first;
 } block;
+
+/* Pixels of an image before `tile`'s image in its lane. */
+static size_t lane_at(const run *r, int64_t tile, const int64_t size[3], const qcc_lane **lane) {
+  const int64_t image = tile / r->tiles;
+  *lane = &r->lane[image / r->c->batch];
+  return (size_t)(image % r->c->batch * size[1] * size[2]);
+}
 
 static void gather(const block *b, const qcc_simd *simd, int64_t tile, float *v) {
   const run *r = b->r;
   const qcc_conv *c = r->c;
-  const int64_t y0 = tile / r->across * TILE - c->pad[1], x0 = tile % r->across * TILE - c->pad[2];
+  const qcc_lane *lane;
+  const size_t before = lane_at(r, tile, c->in, &lane);
+  const float *plane = lane->x + before * (size_t)c->cin;
+  const int64_t t = tile % r->tiles, y0 = t / r->across * TILE - c->pad[1], x0 = t % r->across * TILE - c->pad[2];
   const float *from[POINTS];
   for (int64_t i = 0; i < QCC_WINO_IN; ++i) {
     const int64_t y = y0 + i;
     for (int64_t j = 0; j < QCC_WINO_IN; ++j) {
       const int64_t x = x0 + j;
       const bool in = y >= 0 && y < c->in[1] && x >= 0 && x < c->in[2];
-      from[i * QCC_WINO_IN + j] = in ? b->x + (y * c->in[2] + x) * c->cin : r->zeros;
+      from[i * QCC_WINO_IN + j] = in ? plane + (y * c->in[2] + x) * c->cin : r->zeros;
     }
   }
   simd->wino_in(v, r->block * (size_t)c->cin, from, (size_t)c->cin);
@@ -89,18 +97,20 @@ static void gather(const block *b, const qcc_simd *simd, int64_t tile, float *v)
 static void scatter(const block *b, const qcc_worker *w, int64_t tile, const float *m) {
   const run *r = b->r;
   const qcc_conv *c = r->c;
-  const int64_t y0 = tile / r->across * TILE, x0 = tile % r->across * TILE;
+  const qcc_lane *lane;
+  const size_t cout = (size_t)c->cout, before = lane_at(r, tile, c->out, &lane) * cout;
+  const int64_t t = tile % r->tiles, y0 = t / r->across * TILE, x0 = t % r->across * TILE;
   const int64_t rows = c->out[1] - y0 < TILE ? c->out[1] - y0 : TILE, columns = c->out[2] - x0 < TILE ? c->out[2] - x0 : TILE;
-  const size_t cout = (size_t)c->cout;
+  float *plane = lane->y + before;
   qcc_wino_out o = {.m = m, .step = r->block * cout, .channels = cout, .bias = r->p->bias, .lo = r->lo, .hi = r->hi};
   for (int64_t i = 0; i < TILE; ++i)
     for (int64_t j = 0; j < TILE; ++j)
-      o.y[i * TILE + j] = i < rows && j < columns ? b->y + (size_t)((y0 + i) * c->out[2] + x0 + j) * cout : NULL;
+      o.y[i * TILE + j] = i < rows && j < columns ? plane + (size_t)((y0 + i) * c->out[2] + x0 + j) * cout : NULL;
   w->simd->wino_out(&o);
-  if (!r->posts->n) return;
+  if (!lane->posts.n) return;
   for (int64_t i = 0; i < rows; ++i) {
     const size_t at = (size_t)((y0 + i) * c->out[2] + x0) * cout;
-    qcc_posts_run(w, r->posts, b->y + at, b->offset + at, (size_t)columns * cout);
+    qcc_posts_run(w, &lane->posts, plane + at, before + at, (size_t)columns * cout);
   }
 }
 
@@ -136,11 +146,8 @@ static qcc_status part_out(qcc_worker *w, size_t index, void *user) {
 static qcc_status run_block(qcc_worker *w, size_t index, void *user) {
   const run *r = user;
   const qcc_conv *c = r->c;
-  const int64_t image = (int64_t)(index / r->blocks);
-  block b = {.r = r, .first = (int64_t)(index % r->blocks * r->block), .x = r->x + image * c->in[1] * c->in[2] * c->cin};
-  b.n = (size_t)(r->tiles - b.first < (int64_t)r->block ? r->tiles - b.first : (int64_t)r->block);
-  b.offset = (size_t)(image * c->out[1] * c->out[2] * c->cout);
-  b.y = r->y + b.offset;
+  block b = {.r = r, .first = (int64_t)(index * r->block)};
+  b.n = (size_t)(r->all - b.first < (int64_t)r->block ? r->all - b.first : (int64_t)r->block);
   b.v = qcc_scratch(w, POINTS * r->block * (size_t)c->cin * sizeof *b.v);
   b.m = qcc_scratch(w, POINTS * r->block * (size_t)c->cout * sizeof *b.m);
   if (!b.v || !b.m) return QCC_NOMEM;
@@ -150,20 +157,20 @@ static qcc_status run_block(qcc_worker *w, size_t index, void *user) {
   return qcc_team_run(w, out, STRIDE, part_out, &b);
 }
 
-qcc_status qcc_winograd_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const float *x, float *y, float lo, float hi,
-                            const qcc_posts *posts) {
+qcc_status qcc_winograd_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const qcc_lane *lane, size_t lanes, float lo, float hi) {
   const size_t cin = (size_t)c->cin, cout = (size_t)c->cout, team = qcc_team_size(w);
-  run r = {.c = c, .p = p, .x = x, .y = y, .across = tiles_of(c->out[2]), .lo = lo, .hi = hi, .posts = posts};
+  run r = {.c = c, .p = p, .lane = lane, .across = tiles_of(c->out[2]), .lo = lo, .hi = hi};
   r.tiles = r.across * tiles_of(c->out[1]);
+  r.all = (int64_t)lanes * c->batch * r.tiles;
   r.block = BLOCK_FLOATS / (POINTS * (cin + cout));
   r.block = r.block < LEAST_TILES ? LEAST_TILES : r.block > MOST_TILES ? MOST_TILES : r.block / QCC_MR * QCC_MR;
-  if ((int64_t)r.block > r.tiles) r.block = (size_t)r.tiles;
-  r.blocks = ((size_t)r.tiles + r.block - 1) / r.block;
+  if (!r.all) return QCC_OK;
+  if ((int64_t)r.block > r.all) r.block = (size_t)r.all;
   float *zeros = qcc_scratch(w, cin * sizeof *zeros);
   if (!zeros) return QCC_NOMEM;
   memset(zeros, 0, cin * sizeof *zeros);
   r.zeros = zeros;
-  const size_t blocks = (size_t)c->batch * r.blocks;
+  const size_t blocks = ((size_t)r.all + r.block - 1) / r.block;
   if (team > 1 && blocks >= 2 * team) return qcc_team_run(w, INFINITY, blocks, run_block, &r);
   for (size_t i = 0; i < blocks; ++i) { /* few blocks: the team works inside */
     const qcc_scratch_mark mark = qcc_scratch_here(w);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Workers over samples. The calling thread is worker 0. One lock guards reading (ascending), another delivery (ascending: a worker waits for
- * its turn). When there are fewer samples than workers, the rest help inside the samples (team.h). When a sample
- * fails, the ones before it are still delivered and the first failure is the result.
- * Invariant: which worker runs a sample cannot be seen in any result. */
+ * its turn). A worker takes as many samples at a time as the plan for their shapes runs in lock-step. When there are fewer samples than
+ * workers, the rest help inside the samples (team.h). When a sample fails, the ones before it are still delivered and the first failure is
+ * the result.
+ * Invariant: which worker runs a sample, and with which others, cannot be seen in any result. */
 #define _POSIX_C_SOURCE 200809L /* the monotonic clock */
 #include <string.h>
 #include <time.h>
@@ -14,6 +15,7 @@ typedef struct job {
   const qcc_samples *samples;
   const qcc_hooks *hooks;
   size_t first, end;
+  unsigned seats; /* workers that run samples */
   pthread_mutex_t read_lock, out_lock;
   pthread_cond_t turn;
   size_t next;      /* to read; under read_lock */
@@ -91,27 +93,83 @@ static bool deliver(job *j, size_t sample, const qcc_tensor *outputs) {
   return ok && st == QCC_OK;
 }
 
+/* ---- groups */
+typedef struct batch { /* samples that were read; the first `taken` of them are the current group */
+  qcc_tensor *in[QCC_GROUP_MAX];
+  size_t sample[QCC_GROUP_MAX];
+  unsigned read, taken;
+} batch;
+
+static bool read_more(job *j, batch *b) {
+  if (!read_next(j, &b->sample[b->read], b->in[b->read])) return false;
+  b->read++;
+  return true;
+}
+
+/* At the end the samples left are shared evenly. */
+static unsigned fair(job *j, unsigned most) {
+  pthread_mutex_lock(&j->read_lock);
+  const size_t share = (j->end - j->next + j->seats) / j->seats;
+  pthread_mutex_unlock(&j->read_lock);
+  return share < most ? (unsigned)share : most;
+}
+
+/* Samples as they come, while their shapes are those of the first. */
+static qcc_status gather(job *j, qcc_worker *w, batch *b) {
+  unsigned most;
+  b->taken = 1;
+  QCC_TRY(qcc_group_start(w, b->sample[0], b->in[0], &most));
+  most = fair(j, most);
+  for (; b->taken < most; b->taken++) {
+    if (b->taken == b->read && !read_more(j, b)) break;
+    if (!qcc_group_add(w, b->sample[b->taken], b->in[b->taken])) break;
+  }
+  return qcc_group_run(w);
+}
+
+/* A sample that was read and does not belong to the group begins the next one. */
+static void drop_taken(job *j, batch *b) {
+  for (unsigned i = 0; i < b->taken; ++i) release(b->in[i], j->r->g->input_count);
+  for (unsigned i = b->taken; i < b->read; ++i) {
+    qcc_tensor *room = b->in[i - b->taken];
+    b->in[i - b->taken] = b->in[i];
+    b->in[i] = room;
+    b->sample[i - b->taken] = b->sample[i];
+  }
+  b->read -= b->taken;
+}
+
+static bool run_group(job *j, qcc_worker *w, batch *b, qcc_tensor *outputs) {
+  qcc_status st = gather(j, w, b);
+  bool more = true;
+  if (st != QCC_OK) w->images = 0;
+  for (unsigned i = 0; more && i < w->images; ++i) {
+    const qcc_status shown = qcc_group_outputs(w, i, outputs);
+    if (shown != QCC_OK) fail(j, b->sample[i], shown);
+    more = shown == QCC_OK && deliver(j, b->sample[i], outputs);
+  }
+  if (st == QCC_OK) st = w->status;
+  if (more && st != QCC_OK) fail(j, b->sample[w->images], st);
+  qcc_group_clear(w);
+  return more && st == QCC_OK;
+}
+
 static void work(job *j, qcc_worker *w, qcc_tensor *inputs, qcc_tensor *outputs) {
   const uint32_t n = j->r->g->input_count;
-  size_t sample;
-  bool more = true;
-  while (more && read_next(j, &sample, inputs)) {
-    qcc_status st = qcc_sample_run(w, sample, inputs, outputs);
-    if (st == QCC_OK)
-      more = deliver(j, sample, outputs);
-    else
-      fail(j, sample, st);
-    more = more && st == QCC_OK;
-    qcc_sample_clear(w);
-    release(inputs, n);
+  batch b = {.read = 0};
+  for (unsigned i = 0; i < QCC_GROUP_MAX; ++i) b.in[i] = inputs + i * (n + 1);
+  for (bool more = true; more && (b.read || read_more(j, &b));) {
+    more = run_group(j, w, &b, outputs);
+    drop_taken(j, &b);
   }
+  for (unsigned i = 0; i < b.read; ++i) release(b.in[i], n);
 }
 
 static void *sit(void *user) {
   seat *s = user;
   const qcc_graph *g = s->j->r->g;
   qcc_context *cx = s->j->r->cx;
-  qcc_tensor *in = qcc_zalloc_array(cx, (size_t)g->input_count + 1, sizeof *in);
+  qcc_tensor *in = qcc_zalloc_array(cx, QCC_GROUP_MAX * ((size_t)g->input_count + 1), sizeof *in);
   qcc_tensor *out = qcc_zalloc_array(cx, (size_t)g->output_count + 1, sizeof *out);
   if (in && out)
     work(s->j, s->w, in, out);
@@ -138,6 +196,7 @@ static void end_teams(job *j, unsigned count) {
 
 /* A thread that cannot be made is a worker fewer. */
 static void run_seats(job *j, seat *seats, unsigned count) {
+  j->seats = count;
   for (unsigned i = 0; i < count; ++i) seats[i] = (seat){.j = j, .w = &j->r->workers[i]};
   for (unsigned i = 1; i < count; ++i) seats[i].running = pthread_create(&seats[i].thread, NULL, sit, &seats[i]) == 0;
   sit(&seats[0]);

@@ -17,6 +17,7 @@ static void set_params(qcc_node *n, const qcc_qparams *q) {
   qcc_attr_set_floats(n, "scale", q->scale, q->count);
   qcc_attr_set_ints(n, "zero", zero, q->count);
   qcc_attr_set_int(n, "axis", q->axis);
+  if (q->block) qcc_attr_set_int(n, "block", q->block);
   qcc_attr_set_int(n, "lo", qcc_dtype_min(q->dtype));
   qcc_attr_set_int(n, "hi", qcc_dtype_max(q->dtype));
 }
@@ -46,6 +47,7 @@ bool qcc_fakequant_read(const qcc_node *n, qcc_qparams *q) {
   const int64_t *wide = qcc_attr_ints(n, "zero", &zeros);
   *q = (qcc_qparams){.dtype = qcc_dtype_from_name(qcc_attr_str(n, "dtype", "")),
                      .axis = (int32_t)qcc_attr_int(n, "axis", -1),
+                     .block = qcc_attr_int(n, "block", 0),
                      .count = scales,
                      .scale = scale};
   if (!scales || (zeros && zeros != scales) || !qcc_dtype_is_int(q->dtype)) return false;
@@ -64,6 +66,8 @@ int qcc_fakequant_output_axis(const qcc_node *n) {
   return n->op == QCC_OP_GEMM && !qcc_attr_int(n, "transB", 0) ? 1 : 0;
 }
 
-bool qcc_fakequant_by_output(const qcc_node *n, const qcc_qparams *w) { return w->count == 1 || w->axis == qcc_fakequant_output_axis(n); }
+bool qcc_fakequant_by_output(const qcc_node *n, const qcc_qparams *w) {
+  return !w->block && (w->count == 1 || w->axis == qcc_fakequant_output_axis(n));
+}
 
 void qcc_fakequant_set_scale(qcc_node *n, const float *scale, uint32_t count) { qcc_attr_set_floats(n, "scale", scale, count); }

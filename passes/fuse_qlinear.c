@@ -206,6 +206,20 @@ static const char *fuse_binary(unit *u) {
   return NULL;
 }
 
+static const char *fuse_where(unit *u) {
+  grid x, y;
+  if (!u->y.node) return "its result is not quantized";
+  if (!dequantized(qcc_in(u->n, 1), &x) || !dequantized(qcc_in(u->n, 2), &y) || !x.one || !y.one)
+    return "an operand is not codes with one scale";
+  if (!is_byte(x.type) || x.type != y.type || x.type != u->y.type) return "operands and result are codes of different types";
+  put(u, u->n->in[0].value);
+  put_grid(u, &x);
+  put_grid(u, &y);
+  put_params(u, &u->y);
+  u->op = QCC_OP_MS_QLINEAR_WHERE;
+  return NULL;
+}
+
 static const char *fuse_unary(unit *u, qcc_op op) {
   grid x;
   if (!u->y.node) return "its result is not quantized";
@@ -281,6 +295,7 @@ static const struct {
     {QCC_OP_MATMUL, fuse_matmul},
     {QCC_OP_ADD, fuse_binary},
     {QCC_OP_MUL, fuse_binary},
+    {QCC_OP_WHERE, fuse_where},
     {QCC_OP_SIGMOID, fuse_sigmoid},
     {QCC_OP_LEAKY_RELU, fuse_leaky_relu},
     {QCC_OP_SOFTMAX, fuse_softmax},

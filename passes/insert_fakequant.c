@@ -33,12 +33,22 @@ static qcc_status misfit(const state *s, const qcc_value *v, const char *what) {
   return qcc_error(s->p->cx, QCC_ARG, "A-063", &(qcc_loc){.tensor = v->name}, "plan: the entry of this tensor does not fit it: %s", what);
 }
 
+static qcc_status check_blocks(const state *s, const qcc_value *v, const qcc_plan_tensor *t) {
+  const qcc_type *type = &v->type;
+  int64_t count = 1;
+  if (!v->data || t->codes) return misfit(s, v, "scales in blocks are for weights without codes");
+  if (t->q.axis < 0 || t->q.axis >= type->rank || t->q.block < 1) return misfit(s, v, "blocks need an axis and a size");
+  for (int i = 0; i < type->rank; i++)
+    count *= i == t->q.axis ? type->dim[i] / t->q.block + (type->dim[i] % t->q.block != 0) : type->dim[i];
+  return count == (int64_t)t->q.count ? QCC_OK : misfit(s, v, "one scale for each block is needed");
+}
+
 /* A plan may come from a file that was made for another model. */
 static qcc_status check_entry(const state *s, const qcc_value *v, const qcc_plan_tensor *t) {
   const qcc_type *type = &v->type;
   int64_t count = 0;
   if (type->dtype != QCC_F32 && type->dtype != QCC_NONE) return misfit(s, v, "only f32 tensors are quantized");
-  if (t->q.block) return misfit(s, v, "scales in blocks are not supported; leave out \"block\"");
+  if (t->q.block) return check_blocks(s, v, t);
   if (t->q.axis < 0 && t->q.count != 1) return misfit(s, v, "several scales need an axis");
   if (t->q.axis >= 0 && !v->data) return misfit(s, v, "an activation has one scale and no axis");
   if (t->q.axis >= 0 && (t->q.axis >= type->rank || type->dim[t->q.axis] != (int64_t)t->q.count))

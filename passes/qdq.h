@@ -4,11 +4,14 @@
 #define QCC_QDQ_H
 
 #include "ir/support/map.h"
+#include "ir/support/vec.h"
 #include "passes/pass.h"
 
 typedef struct qcc_qdq { /* state of one run of rewrite-qdq */
   qcc_pass_cx *p;
-  qcc_map scales, zeros; /* text of the parameters -> shared constant */
+  qcc_map scales, zeros;    /* text of the parameters -> shared constant */
+  bool nbits;               /* products with 4-bit weights become MatMulNBits */
+  QCC_VEC(qcc_node *) lstm; /* on run-time ranges: they take the form on codes when their weights are codes */
 } qcc_qdq;
 
 /* Constants of scale and zero point in `g`. Per tensor: rank 0, one constant for equal parameters, so that "same parameters" holds bit for
@@ -20,6 +23,27 @@ qcc_value *qcc_qdq_dequantize(qcc_qdq *s, qcc_graph *g, qcc_node *before, qcc_va
 /* Constant of the codes of `w`; `last`: its reader is about to go, so when it is the only one, `w` itself takes the codes and the floats
  * leave memory. */
 qcc_status qcc_qdq_codes(qcc_value **out, qcc_graph *g, qcc_value *w, bool last, const qcc_qparams *q) QCC_MUST_USE;
+typedef struct
+    qcc_qdq_operands { /* of an integer product: codes with scale and zero point; the weight is [K, N], its scale a number or [N] */
+  qcc_value *x, *x_scale, *x_zero, *w, *w_scale, *w_zero;
+  qcc_value *bias; /* floats; NULL: none */
+} qcc_qdq_operands;
+/* The chain MatMulInteger, Cast, Mul, perhaps Add before `n` and named after it; takes over what `n` gives. NULL: no memory (sticky). */
+qcc_value *qcc_qdq_product(qcc_node *n, const qcc_qdq_operands *o);
+/* Can MatMul or Gemm `n` become such a chain? Its attributes alone. */
+bool qcc_qdq_plain(const qcc_node *n);
+/* A matrix of bytes the other way round. */
+qcc_status qcc_qdq_transpose(qcc_value *codes) QCC_MUST_USE;
+/* A FakeQuant in blocks, whose DequantizeLinear needs opset 21; could it and the one product behind it be MatMulNBits? */
+bool qcc_qdq_in_blocks(const qcc_node *n);
+bool qcc_qdq_nbits_fits(const qcc_node *fq);
+/* Replaces it, perhaps together with the product that reads it. */
+qcc_status qcc_qdq_blocks(qcc_qdq *s, qcc_node *fq, const qcc_qparams *q) QCC_MUST_USE;
+/* LSTM with weights in codes (qdq_lstm.c): why `n` cannot take the other form, NULL: it can; and there and back. */
+const char *qcc_lstm_obstacle(const qcc_node *n);
+const char *qcc_lstm_coded_obstacle(const qcc_node *n);
+qcc_status qcc_lstm_to_codes(qcc_node *n) QCC_MUST_USE;
+qcc_status qcc_lstm_to_floats(qcc_node *n) QCC_MUST_USE;
 /* MatMul and Gemm on run-time ranges; removes the dynamic FakeQuant nodes. */
 qcc_status qcc_qdq_dynamic(qcc_qdq *s, qcc_graph *g) QCC_MUST_USE;
 

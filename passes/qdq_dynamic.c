@@ -9,7 +9,7 @@
  *   %f = Cast(%i){to=1}     %t = Mul(%s, %ws)     %y = Mul(%f, %t)
  *
  * Gemm (alpha = beta = 1, transA = 0) adds its bias behind. This is the chain that ONNX Runtime fuses into DynamicQuantizeMatMul or
- * MatMulIntegerToFloat. One DynamicQuantizeLinear serves all users of a tensor. */
+ * MatMulIntegerToFloat. One DynamicQuantizeLinear serves all users of a tensor. LSTM follows when its weights are codes (qdq_lstm.c). */
 #include <string.h>
 
 #include "passes/fakequant.h"
@@ -19,17 +19,20 @@ static qcc_value *add_mul(qcc_graph *g, qcc_node *before, qcc_op op, const char 
   return qcc_out(qcc_add_node(g, before, op, name, (qcc_value *[]){a, b}, 2, 1), 0);
 }
 
-static bool can_rewrite(const qcc_node *n) {
-  qcc_qparams w;
-  if (!qcc_fakequant_is(qcc_in(n, 1)) || !qcc_is_const(qcc_in(n->in[1].value->def, 0)) || n->in[1].value->type.rank != 2) return false;
-  if (!qcc_fakequant_read(n->in[1].value->def, &w) || !qcc_fakequant_by_output(n, &w)) return false;
+bool qcc_qdq_plain(const qcc_node *n) {
   if (n->op == QCC_OP_MATMUL) return true;
   if (n->op != QCC_OP_GEMM || qcc_attr_int(n, "transA", 0)) return false;
   return qcc_attr_float(n, "alpha", 1.0f) == 1.0f && qcc_attr_float(n, "beta", 1.0f) == 1.0f;
 }
 
-/* Codes [K, N] of a Gemm weight stored [N, K]. */
-static qcc_status transpose(qcc_value *codes) {
+static bool can_rewrite(const qcc_node *n) {
+  qcc_qparams w;
+  if (!qcc_fakequant_is(qcc_in(n, 1)) || !qcc_is_const(qcc_in(n->in[1].value->def, 0)) || n->in[1].value->type.rank != 2) return false;
+  if (!qcc_fakequant_read(n->in[1].value->def, &w) || !qcc_fakequant_by_output(n, &w)) return false;
+  return qcc_qdq_plain(n);
+}
+
+qcc_status qcc_qdq_transpose(qcc_value *codes) {
   const qcc_tensor *from = codes->data;
   int64_t rows = from->type.dim[0], cols = from->type.dim[1];
   qcc_type type = qcc_type_of(from->type.dtype, 2, (int64_t[]){cols, rows});
@@ -52,10 +55,26 @@ static qcc_status weight_codes(qcc_value **out, qcc_node *n, qcc_qparams *q) {
   }
   QCC_TRY(qcc_qdq_codes(out, n->graph, fq->in[0].value, fq->out[0]->use_count == 1, q));
   if (n->op == QCC_OP_GEMM && qcc_attr_int(n, "transB", 0)) {
-    QCC_TRY(transpose(*out));
+    QCC_TRY(qcc_qdq_transpose(*out)); /* of a Gemm weight stored [N, K] */
     q->axis = q->axis >= 0 ? 1 - q->axis : -1;
   }
   return QCC_OK;
+}
+
+qcc_value *qcc_qdq_product(qcc_node *n, const qcc_qdq_operands *o) {
+  qcc_graph *g = n->graph;
+  qcc_value *in[4] = {o->x, o->w, o->x_zero, o->w_zero};
+  qcc_value *sum = qcc_out(qcc_add_node(g, n, QCC_OP_MATMUL_INTEGER, qcc_internf(g->cx, "%s_integer", n->name), in, 4, 1), 0);
+  qcc_node *cast = qcc_add_node(g, n, QCC_OP_CAST, qcc_internf(g->cx, "%s_cast", n->name), &sum, 1, 1);
+  if (cast) qcc_attr_set_int(cast, "to", QCC_F32);
+  qcc_value *scale = add_mul(g, n, QCC_OP_MUL, qcc_internf(g->cx, "%s_scale", n->name), o->x_scale, o->w_scale);
+  qcc_value *y = add_mul(g, n, QCC_OP_MUL, qcc_internf(g->cx, "%s_scaled", n->name), qcc_out(cast, 0), scale);
+  if (o->bias) y = add_mul(g, n, QCC_OP_ADD, qcc_internf(g->cx, "%s_biased", n->name), y, o->bias);
+  if (qcc_graph_failed(g)) return NULL;
+  qcc_set_type(y, &n->out[0]->type);
+  qcc_replace_value(n->out[0], y);
+  qcc_add_origin(y->def, n);
+  return y;
 }
 
 static qcc_status rewrite(qcc_qdq *s, qcc_node *n, qcc_node *dql) {
@@ -64,18 +83,15 @@ static qcc_status rewrite(qcc_qdq *s, qcc_node *n, qcc_node *dql) {
   qcc_value *codes = NULL;
   QCC_TRY(weight_codes(&codes, n, &q));
   if (q.axis >= 0) q.axis = 0; /* the scale is a vector over the columns */
-  const char *base = codes->name;
-  qcc_value *in[4] = {dql->out[0], codes, dql->out[2], qcc_qdq_zero(s, g, &q, base)};
-  qcc_value *sum = qcc_out(qcc_add_node(g, n, QCC_OP_MATMUL_INTEGER, qcc_internf(g->cx, "%s_integer", n->name), in, 4, 1), 0);
-  qcc_node *cast = qcc_add_node(g, n, QCC_OP_CAST, qcc_internf(g->cx, "%s_cast", n->name), &sum, 1, 1);
-  if (cast) qcc_attr_set_int(cast, "to", QCC_F32);
-  qcc_value *scale = add_mul(g, n, QCC_OP_MUL, qcc_internf(g->cx, "%s_scale", n->name), dql->out[1], qcc_qdq_scale(s, g, &q, base));
-  qcc_value *y = add_mul(g, n, QCC_OP_MUL, qcc_internf(g->cx, "%s_scaled", n->name), qcc_out(cast, 0), scale);
-  if (n->op == QCC_OP_GEMM && qcc_in(n, 2)) y = add_mul(g, n, QCC_OP_ADD, qcc_internf(g->cx, "%s_biased", n->name), y, n->in[2].value);
-  QCC_TRY(qcc_graph_status(g));
-  qcc_set_type(y, &n->out[0]->type);
-  qcc_replace_value(n->out[0], y);
-  qcc_add_origin(y->def, n);
+  qcc_value *zero = qcc_qdq_zero(s, g, &q, codes->name), *scale = qcc_qdq_scale(s, g, &q, codes->name);
+  const qcc_qdq_operands o = {.x = dql->out[0],
+                              .x_scale = dql->out[1],
+                              .x_zero = dql->out[2],
+                              .w = codes,
+                              .w_zero = zero,
+                              .w_scale = scale,
+                              .bias = n->op == QCC_OP_GEMM ? qcc_in(n, 2) : NULL};
+  if (!qcc_qdq_product(n, &o)) return QCC_NOMEM;
   qcc_node *fq = n->in[1].value->def;
   QCC_TRY(qcc_erase_node(n));
   return fq->out[0]->use_count ? QCC_OK : qcc_erase_node(fq);
@@ -86,7 +102,9 @@ static qcc_status rewrite_users(qcc_qdq *s, qcc_node *fq) {
   qcc_value *x = fq->in[0].value, *y = fq->out[0];
   qcc_node *dql = NULL;
   for (qcc_use *u = y->uses; u; u = y->uses) { /* each turn takes away at least this use */
-    if (!u->node || u->index != 0 || !can_rewrite(u->node)) {
+    qcc_node *n = u->node;
+    if (!n || u->index != 0 || !can_rewrite(n)) {
+      if (n && n->op == QCC_OP_LSTM && !u->index && !qcc_vec_push(x->graph->cx, &s->lstm, n)) return QCC_NOMEM;
       qcc_set_use(u, x);
       continue;
     }
@@ -94,7 +112,7 @@ static qcc_status rewrite_users(qcc_qdq *s, qcc_node *fq) {
       dql = qcc_add_node(x->graph, fq, QCC_OP_DYNAMIC_QUANTIZE_LINEAR, qcc_internf(x->graph->cx, "%s_DynamicQuantizeLinear", x->name), &x,
                          1, 3);
     if (!dql) return QCC_NOMEM;
-    QCC_TRY(rewrite(s, u->node, dql));
+    QCC_TRY(rewrite(s, n, dql));
   }
   return qcc_erase_node(fq);
 }

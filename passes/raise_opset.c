@@ -64,9 +64,8 @@ static qcc_status read_target(const qcc_pass_cx *p, int64_t *to) {
   return qcc_error(p->cx, QCC_ARG, "A-150", NULL, "raise-opset{to=%.40s}: allowed is 7 to %d", text, MAX_TARGET);
 }
 
-static qcc_status run(qcc_pass_cx *p) {
-  job j = {.p = p, .from = qcc_graph_opset(p->g, "")};
-  QCC_TRY(read_target(p, &j.to));
+qcc_status qcc_raise_to(qcc_pass_cx *p, int64_t to) {
+  job j = {.p = p, .from = qcc_graph_opset(p->g, ""), .to = to};
   if (j.from >= j.to || !p->g->first) return QCC_OK;
   if (j.from < 1) return QCC_OK; // no operator of the default domain is imported
   if (!qcc_rewrite_ok(p, p->g->first, "raise-opset")) return QCC_OK;
@@ -75,6 +74,12 @@ static qcc_status run(qcc_pass_cx *p) {
   QCC_TRY(qcc_graph_set_opset(p->g, "", j.to));
   if (p->g->ir_version < ir_version_for(j.to)) p->g->ir_version = ir_version_for(j.to);
   return qcc_infer_graph(p->g, p->eval);
+}
+
+static qcc_status run(qcc_pass_cx *p) {
+  int64_t to;
+  QCC_TRY(read_target(p, &to));
+  return qcc_raise_to(p, to);
 }
 
 const qcc_pass qcc_pass_raise_opset = {

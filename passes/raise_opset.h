@@ -31,6 +31,8 @@ qcc_status qcc_raise_move_ints(qcc_raise *r, const char *name, uint32_t index) Q
 qcc_status qcc_raise_become(qcc_raise *r, qcc_op op, qcc_value *const *in, uint32_t in_count, uint32_t out_count) QCC_MUST_USE;
 /* Input `index` with `ones` axes of size 1 appended. */
 qcc_value *qcc_raise_append_axes(const qcc_raise *r, uint32_t index, int ones);
+/* The pass itself, for passes whose result needs a newer opset. */
+qcc_status qcc_raise_to(qcc_pass_cx *p, int64_t to) QCC_MUST_USE;
 /* Leave out an input; a constant that nobody else reads goes. */
 void qcc_raise_drop_input(qcc_raise *r, uint32_t index);
 

@@ -9,13 +9,15 @@
  *
  * Relu and Clip directly before a QuantizeLinear go when its codes cannot leave their window. Pairs are always explicit, a tensor has one
  * QuantizeLinear, a graph output has a DequantizeLinear of its own, and a bias is int32 at the product of the scales (see the placement
- * rules of ONNX Runtime's QDQ fusion). Dynamic forms are in qdq_dynamic.c. Claim: exact but for the rounding of the int32 bias. */
+ * rules of ONNX Runtime's QDQ fusion). Dynamic forms are in qdq_dynamic.c, weights in blocks in qdq_blocks.c. Claim: exact but for the
+ * rounding of the int32 bias. */
 #include <float.h>
 #include <string.h>
 
 #include "passes/facts.h"
 #include "passes/fakequant.h"
 #include "passes/qdq.h"
+#include "passes/raise_opset.h"
 
 static qcc_status rewrite_const(qcc_qdq *s, qcc_node *n, const qcc_qparams *q) {
   qcc_value *w = n->in[0].value, *codes = NULL;
@@ -110,19 +112,37 @@ static qcc_status rewrite_bias(qcc_qdq *s, qcc_node *n) {
   return qcc_graph_status(n->graph);
 }
 
+static qcc_status read_params(const qcc_qdq *s, qcc_node *n, qcc_qparams *q) {
+  if (qcc_fakequant_read(n, q)) return QCC_OK;
+  QCC_TRY(qcc_graph_status(n->graph)); /* out of memory looks the same */
+  qcc_loc loc = qcc_node_loc(n);
+  return qcc_error(s->p->cx, QCC_INTERNAL, "I-203", &loc, "FakeQuant has wrong attributes");
+}
+
 static qcc_status rewrite_static(qcc_qdq *s, qcc_node *n) {
   qcc_qparams q;
-  if (!qcc_fakequant_read(n, &q)) {
-    QCC_TRY(qcc_graph_status(n->graph)); /* out of memory looks the same */
-    qcc_loc loc = qcc_node_loc(n);
-    return qcc_error(s->p->cx, QCC_INTERNAL, "I-203", &loc, "FakeQuant has wrong attributes");
-  }
+  QCC_TRY(read_params(s, n, &q));
   return n->in[0].value->data ? rewrite_const(s, n, &q) : rewrite_activation(s, n, &q);
+}
+
+/* The products behind them may go as well. */
+static qcc_status rewrite_blocks(qcc_qdq *s, qcc_graph *g) {
+  for (qcc_node *n = g->first, *before; n; n = before ? before->next : g->first) {
+    before = n;
+    if (!qcc_qdq_in_blocks(n)) continue;
+    qcc_qparams q;
+    before = n->prev;
+    (void)qcc_rewrite_ok(s->p, n, "rewrite-qdq");
+    QCC_TRY(read_params(s, n, &q));
+    QCC_TRY(qcc_qdq_blocks(s, n, &q));
+  }
+  return QCC_OK;
 }
 
 static qcc_status each_graph(qcc_graph *g, void *user) {
   qcc_qdq *s = user;
   QCC_TRY(qcc_qdq_dynamic(s, g));
+  QCC_TRY(rewrite_blocks(s, g));
   QCC_FOR_NODES(n, g) QCC_TRY(rewrite_bias(s, n));
   QCC_FOR_NODES_SAFE(n, next, g) {
     if (n->op != QCC_OP_FAKE_QUANT) continue;
@@ -132,11 +152,22 @@ static qcc_status each_graph(qcc_graph *g, void *user) {
   return qcc_graph_status(g);
 }
 
+static qcc_status raise_for_blocks(qcc_graph *g, void *user) {
+  const qcc_qdq *s = user;
+  QCC_FOR_NODES(n, g)
+  if (qcc_qdq_in_blocks(n) && !(s->nbits && qcc_qdq_nbits_fits(n))) return qcc_raise_to(s->p, 21);
+  return QCC_OK;
+}
+
 static qcc_status run(qcc_pass_cx *p) {
-  qcc_qdq s = {.p = p};
+  qcc_qdq s = {.p = p, .nbits = strcmp(qcc_pass_option_get(p, "nbits", ""), "contrib") == 0};
+  QCC_TRY(qcc_graph_walk(p->g, raise_for_blocks, &s));
   qcc_map_init(&s.scales, p->cx);
   qcc_map_init(&s.zeros, p->cx);
   qcc_status st = qcc_graph_walk(p->g, each_graph, &s);
+  for (size_t i = 0; i < s.lstm.n && st == QCC_OK; i++)
+    if (!qcc_lstm_obstacle(s.lstm.at[i])) st = qcc_lstm_to_codes(s.lstm.at[i]);
+  qcc_vec_free(p->cx, &s.lstm);
   qcc_map_fini(&s.scales);
   qcc_map_fini(&s.zeros);
   return st;
@@ -145,6 +176,7 @@ static qcc_status run(qcc_pass_cx *p) {
 const qcc_pass qcc_pass_rewrite_qdq = {
     .name = "rewrite-qdq",
     .doc = "replace FakeQuant by QuantizeLinear/DequantizeLinear pairs or integer chains",
+    .options = "nbits",
     .needs = QCC_PROP_FAKEQUANT | QCC_PROP_OPSET13,
     .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
     .claim = QCC_CLAIM_QUANTIZES,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "strategy/bias.h"
+#include "strategy/blocks.h"
 #include "strategy/tuner.h"
 
 typedef struct layer {
@@ -63,7 +64,7 @@ static qcc_status layer_open(qcc_tuner *t, layer *l, const qcc_plan *plan, const
   QCC_TRY(weighted ? qcc_weight_open(&l->w, t->cx, n) : qcc_weight_open_rows(&l->w, t->cx, data, axis));
   l->options.grid = t->o->target->weight;
   l->options.per_tensor = axis < 0 || (!weighted && data->type.dim[0] > 1);
-  l->options.pairs = t->o->target->pair_saturation && weighted && t->place.mode[n->id] != QCC_MODE_WEIGHT;
+  l->options.pairs = t->o->target->pair_saturation && t->place.mode[n->id] != QCC_MODE_WEIGHT;
   l->scale = qcc_zalloc_array(t->cx, l->w.rows, sizeof *l->scale);
   l->codes = qcc_zalloc_array(t->cx, l->w.count, sizeof *l->codes);
   if (!l->scale || !l->codes) return QCC_NOMEM;
@@ -144,6 +145,38 @@ static qcc_status one_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n, ui
   return st;
 }
 
+/* Nearest codes in blocks; what the input looks like weights the search. */
+static qcc_status block_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n) {
+  int axis;
+  const qcc_value *v = qcc_weight_of(&t->place, n, 1, &axis);
+  qcc_weight w;
+  if (!v) return QCC_OK;
+  QCC_TRY(qcc_weight_open(&w, t->cx, n));
+  const qcc_channels *x = t->stats ? qcc_collector_channels(t->stats, n->in[0].value) : NULL;
+  const qcc_block_options o = {
+      .dtype = t->o->block_dtype, .block = t->o->block, .meansq = x && x->n && x->count == w.channels ? x->meansq : NULL};
+  const size_t count = qcc_block_count(&w, o.block);
+  float *scale = qcc_zalloc_array(t->cx, count, sizeof *scale);
+  int32_t *zero = qcc_zalloc_array(t->cx, count, sizeof *zero);
+  qcc_status st = scale && zero ? qcc_block_scales(scale, zero, NULL, &w, &o) : QCC_NOMEM;
+  qcc_plan_tensor *e = st == QCC_OK ? qcc_plan_set_tensor(plan, v->name) : NULL;
+  if (st == QCC_OK && !e) st = QCC_NOMEM;
+  if (st == QCC_OK) {
+    e->algorithm = "searched";
+    st = qcc_plan_set_qparams(plan, e,
+                              &(qcc_qparams){.dtype = o.dtype,
+                                             .axis = 1 - w.axis,
+                                             .block = (int64_t)o.block,
+                                             .count = (uint32_t)count,
+                                             .scale = scale,
+                                             .zero = qcc_dtype_kind(o.dtype) == QCC_KIND_SINT ? NULL : zero});
+  }
+  qcc_free(t->cx, scale);
+  qcc_free(t->cx, zero);
+  qcc_weight_fini(&w);
+  return st;
+}
+
 typedef struct layer_walk {
   qcc_tuner *t;
   qcc_plan *plan;
@@ -155,6 +188,10 @@ static qcc_status walk_layers(qcc_graph *g, void *user) {
   layer_walk *w = user;
   QCC_FOR_NODES(n, g) {
     qcc_role role = qcc_op_get(n->op)->role;
+    if (w->t->o->block_dtype != QCC_NONE && qcc_is_product(n)) {
+      QCC_TRY(block_weight(w->t, w->plan, n));
+      continue;
+    }
     if (role == QCC_ROLE_WEIGHTED) QCC_TRY(one_weight(w->t, w->plan, n, 1, w->step, w->correct));
     if (role != QCC_ROLE_RECURRENT) continue;
     QCC_TRY(one_weight(w->t, w->plan, n, 1, w->step, false));

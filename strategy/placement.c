@@ -39,6 +39,9 @@ static const char *weight_obstacle(const qcc_node *n) {
 
 static qcc_mode weighted_mode(const qcc_placement *p, const qcc_node *n, const qcc_place_options *o) {
   const qcc_target_op *t = can(p, n);
+  if (qcc_op_get(n->op)->role == QCC_ROLE_RECURRENT)
+    return o->dynamic && t->dynamic ? QCC_MODE_DYNAMIC : t->weight_only ? QCC_MODE_WEIGHT : QCC_MODE_FLOAT;
+  if (o->blocks && qcc_is_product(n)) return QCC_MODE_WEIGHT;
   bool at_run_time = o->dynamic || !o->have_ranges || (n->op == QCC_OP_MATMUL && n->in[0].value->type.rank != 2);
   if (t->is_static && !(t->dynamic && at_run_time) && o->have_ranges && !o->dynamic) return QCC_MODE_STATIC;
   if (t->dynamic && at_run_time) return QCC_MODE_DYNAMIC;

@@ -21,9 +21,13 @@ typedef struct qcc_placement {
   uint32_t value_count, node_count;
 } qcc_placement;
 
+/* A product of data and a constant matrix: its weights can be stored in blocks. */
+static inline bool qcc_is_product(const qcc_node *n) { return n->op == QCC_OP_MATMUL || n->op == QCC_OP_GEMM; }
+
 typedef struct qcc_place_options {
   bool have_ranges;         /* calibration data is there: static ranges can be known */
   bool dynamic;             /* prefer run-time ranges */
+  bool blocks;              /* of matrix products only the weights, in blocks */
   const qcc_select *select; /* may be NULL */
 } qcc_place_options;
 

@@ -25,7 +25,9 @@ typedef struct qcc_select { /* --only / --exclude: "type:Conv", "name:glob", "re
 typedef struct qcc_tune_options {
   int level; /* 0..2 */
   qcc_estimator estimator;
-  bool dynamic; /* prefer run-time ranges */
+  bool dynamic;          /* prefer run-time ranges */
+  qcc_dtype block_dtype; /* weights of matrix products in blocks of this type, nothing else of these quantized; QCC_NONE: no blocks */
+  uint32_t block;        /* elements of a block along K */
   unsigned workers;
   uint64_t seed;
   const qcc_samples *calib; /* NULL: none */

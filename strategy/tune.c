@@ -150,7 +150,7 @@ static qcc_status measure(qcc_tuner *t) {
 static bool same_ranges(const qcc_plan *a, const qcc_plan *b) {
   for (uint32_t i = 0; i < b->tensor_count; i++) {
     const qcc_plan_tensor *y = &b->tensors[i], *x = qcc_plan_tensor_of(a, y->tensor);
-    if (y->codes || y->q.dtype == QCC_NONE) continue;
+    if (y->codes || y->q.block || y->q.dtype == QCC_NONE) continue;
     if (!x || x->q.count != 1 || fabs((double)x->q.scale[0] / (double)y->q.scale[0] - 1) > 0.01) return false;
   }
   return true;
@@ -187,7 +187,7 @@ static qcc_status fall_back(qcc_tuner *t) {
   if (t->score.median >= RUINED_DB) return QCC_OK;
   qcc_placement p;
   qcc_plan *plan = NULL;
-  QCC_TRY(qcc_place(&p, t->g, t->o->target, &(qcc_place_options){.select = &t->o->select}));
+  QCC_TRY(qcc_place(&p, t->g, t->o->target, &(qcc_place_options){.blocks = t->o->block_dtype != QCC_NONE, .select = &t->o->select}));
   qcc_placement_fini(&t->place);
   t->place = p;
   QCC_TRY(make_plan(&plan, t, QCC_EST_MINMAX, QCC_LAYER_ROUND, false));
@@ -210,7 +210,8 @@ static qcc_status improve(qcc_tuner *t, qcc_estimator how) {
 
 static qcc_status tune(qcc_tuner *t) {
   const qcc_tune_options *o = t->o;
-  qcc_place_options place = {.have_ranges = o->calib != NULL, .dynamic = o->dynamic, .select = &o->select};
+  qcc_place_options place = {
+      .have_ranges = o->calib != NULL, .dynamic = o->dynamic, .blocks = o->block_dtype != QCC_NONE, .select = &o->select};
   QCC_TRY(qcc_place(&t->place, t->g, o->target, &place));
   QCC_TRY(index_values(t));
   QCC_TRY(qcc_tuner_check_weights(t));

@@ -7,7 +7,7 @@
 
 #include "backends/ref/ref.h"
 #include "backends/target/target.h"
-#include "frontends/capi/model.h"
+#include "frontends/capi/format.h"
 
 typedef struct job {
   qcc_context *cx;
@@ -16,7 +16,9 @@ typedef struct job {
   qcc_graph *g;        /* being compiled; the facade frees it on failure */
   qcc_graph *prepared; /* after @prepare: what the plan speaks of */
   qcc_target target;
+  const qcc_format_row *format; /* NULL: each operator in the form that suits it best */
   qcc_pass_run_options passes;
+  qcc_dtype blocks; /* type of weights in blocks; QCC_NONE: none */
   qcc_tune_result tuned;
   double start;
 } job;
@@ -60,7 +62,9 @@ static qcc_status tune_options(qcc_tune_options *t, const job *j) {
   const qcc_compile_options *o = j->o;
   *t = (qcc_tune_options){.level = o->level,
                           .estimator = QCC_EST_AUTO,
-                          .dynamic = o->dynamic,
+                          .dynamic = o->dynamic || (j->format && j->format->form == QCC_FORMAT_INTEGER),
+                          .block_dtype = j->blocks,
+                          .block = o->block ? o->block : 32,
                           .workers = qcc_threads_of(o->threads),
                           .seed = o->seed,
                           .target = &j->target,
@@ -125,7 +129,8 @@ static qcc_status quantize(const job *j, const qcc_model *m) {
   options.plan = m->plan;
   options.given = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13;
   options.target = &j->target;
-  return qcc_run_passes(m->g, "@quantize", &options);
+  QCC_TRY(qcc_run_passes(m->g, j->o->nbits ? "@quantize-nbits" : "@quantize", &options));
+  return j->format ? qcc_run_passes(m->g, j->format->pipeline, &options) : QCC_OK;
 }
 
 /* From the prepared graph and its plan to the model. */
@@ -171,6 +176,8 @@ static qcc_status compile(qcc_model **out, job *j, const qcc_plan *given) {
   QCC_TRY(qcc_pass_run_options_of(&j->passes, j->cx, j->o->passes));
   j->passes.eval = qcc_ref_eval();
   QCC_TRY(qcc_target_find(&j->target, j->cx, j->o->target ? j->o->target : QCC_TARGET_DEFAULT));
+  if (j->format) QCC_TRY(qcc_format_check(j->format, &j->target));
+  if (j->blocks != QCC_NONE) QCC_TRY(qcc_weights_check(j->blocks, &j->target));
   QCC_TRY(qcc_progress(j->cx, "prepare", 0, 1));
   QCC_TRY(prepare(j));
   if (given) {
@@ -182,23 +189,44 @@ static qcc_status compile(qcc_model **out, job *j, const qcc_plan *given) {
   return finish(out, j);
 }
 
-/* An already quantized model is left as it is. */
-static qcc_status unchanged(qcc_model **out, const qcc_model *in) {
-  qcc_loc loc = {.file = in->g->file};
-  qcc_note(in->cx, &loc, "the model is quantized already; it is left as it is");
-  QCC_TRY(qcc_clone(out, in));
-  (*out)->summary.size = sizeof(qcc_summary);
-  (*out)->summary.was_quantized = true;
-  (*out)->summary.sqnr_db = NAN;
-  return QCC_OK;
+/* The model is quantized already: it may take another form, but nothing of it is decided again. */
+static qcc_status convert(qcc_graph *g, job *j) {
+  QCC_TRY(qcc_target_find(&j->target, j->cx, j->o->target ? j->o->target : QCC_TARGET_DEFAULT));
+  QCC_TRY(qcc_format_check(j->format, &j->target));
+  QCC_TRY(qcc_pass_run_options_of(&j->passes, j->cx, j->o->passes));
+  j->passes.eval = qcc_ref_eval();
+  j->passes.target = &j->target;
+  QCC_TRY(qcc_run_passes(g, j->format->pipeline, &j->passes));
+  QCC_TRY(qcc_graph_set_metadata(g, "qcc.version", qcc_version()));
+  return j->o->options_text ? qcc_graph_set_metadata(g, "qcc.options", j->o->options_text) : QCC_OK;
+}
+
+static qcc_status take_quantized(qcc_model **out, const qcc_model *in, job *j) {
+  const qcc_loc loc = {.file = in->g->file};
+  if (j->format)
+    qcc_note(in->cx, &loc, "the model is quantized already; it is written in the format \"%s\"", j->format->name);
+  else
+    qcc_note(in->cx, &loc, "the model is quantized already; it is left as it is");
+  qcc_model *m = NULL;
+  QCC_TRY(qcc_clone(&m, in));
+  m->summary.size = sizeof(qcc_summary);
+  m->summary.was_quantized = true;
+  m->summary.sqnr_db = NAN;
+  qcc_status st = j->format ? convert(m->g, j) : QCC_OK;
+  if (st == QCC_OK)
+    *out = m;
+  else
+    qcc_model_free(m);
+  return st;
 }
 
 static qcc_status run_job(qcc_model **out, const qcc_model *in, const qcc_plan *plan, const qcc_compile_options *o) {
   *out = NULL;
   QCC_TRY(check_options(in, o));
-  if (qcc_is_quantized(in->g)) return unchanged(out, in);
   job j = {.cx = in->cx, .o = o, .original = in->g, .start = now()};
-  qcc_status st = compile(out, &j, plan);
+  QCC_TRY(qcc_format_find(&j.format, j.cx, o->format));
+  QCC_TRY(qcc_weights_find(&j.blocks, j.cx, o->weights, o->block));
+  qcc_status st = qcc_is_quantized(in->g) ? take_quantized(out, in, &j) : compile(out, &j, plan);
   qcc_tune_result_fini(in->cx, &j.tuned);
   qcc_target_fini(&j.target);
   qcc_graph_free(j.prepared);

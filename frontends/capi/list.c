@@ -4,7 +4,7 @@
 
 #include "backends/target/ort_check.h"
 #include "backends/target/target.h"
-#include "frontends/capi/model.h"
+#include "frontends/capi/format.h"
 #include "ir/support/vec.h"
 #include "yaml/config.h"
 
@@ -44,6 +44,17 @@ static void list_estimators(row_fn each, void *user) {
 #undef ESTIMATOR
 }
 
+static void list_formats(row_fn each, void *user) {
+  each(user, "auto", "each operator in the form that suits it best: Q/DQ, or a product on run-time ranges");
+  for (uint32_t i = 0; qcc_format_at(i); i++) each(user, qcc_format_at(i)->name, qcc_format_at(i)->doc);
+}
+
+static void list_weights(row_fn each, void *user) {
+#define WEIGHTS(dtype, name, doc) each(user, name, doc);
+#include "frontends/capi/weights.def"
+#undef WEIGHTS
+}
+
 static void list_limits(row_fn each, void *user) {
   char text[160];
 #define LIMIT(name, value, option, doc)                                                 \
@@ -79,6 +90,8 @@ static const struct {
     {"ops", "operators that qcc knows", list_ops},
     {"targets", "what to compile for, for --target", NULL},
     {"capability", "what capability files may say, for --target FILE", qcc_capability_schema},
+    {"formats", "how quantized operators are written, for --format", list_formats},
+    {"weights", "what weights of matrix products are stored as, for --weights", list_weights},
     {"estimators", "from histograms to ranges, for --estimator", list_estimators},
     {"levels", "how much to try", list_levels},
     {"limits", "bounds against hostile input, for --limit NAME=VALUE", list_limits},

@@ -158,8 +158,8 @@ QCC_API const char *qcc_message(const qcc_context *cx);
 QCC_API qcc_status qcc_set_limit(qcc_context *cx, const char *option, uint64_t value);
 /* Most bytes that the context's allocator had handed out at one time. */
 QCC_API size_t qcc_peak_bytes(const qcc_context *cx);
-/* Call `each` for every row of a table: "passes", "ops", "targets", "capability", "estimators", "levels", "limits", "tables". QCC_ARG: no
- * such table. */
+/* Call `each` for every row of a table: "passes", "ops", "targets", "capability", "formats", "weights", "estimators", "levels", "limits",
+ * "tables". QCC_ARG: no such table. */
 QCC_API qcc_status qcc_list(qcc_context *cx, const char *table, void (*each)(void *user, const char *name, const char *doc), void *user);
 
 /* ------------------------------------------------------------------ Model */
@@ -297,6 +297,10 @@ typedef struct qcc_compile_options {
   const qcc_data *calib; /* NULL: none; -O2 then makes synthetic samples, and warns */
   const char *estimator; /* NULL: chosen by measured error; else a name of the table "estimators" */
   bool dynamic;          /* ranges at run time instead of calibrated ones */
+  const char *format;    /* how quantized operators are written: a name of the table "formats"; NULL or "auto": each as suits it best */
+  const char *weights;   /* of matrix products: a name of the table "weights"; NULL: "int8" */
+  unsigned block;        /* weights that share a scale where they come in blocks, a power of two from 16; 0: 32 */
+  bool nbits;            /* such products as com.microsoft::MatMulNBits, which older runtimes know, instead of DequantizeLinear in blocks */
   unsigned threads;      /* 0: as many as the machine has processors; at most 64 */
   uint64_t seed;
   const char *const *only; /* selectors "type:Conv", "name:glob", "re:regex"; NULL: everything */
@@ -307,9 +311,10 @@ typedef struct qcc_compile_options {
   const char *options_text;       /* recorded in the model's metadata; NULL: none */
 } qcc_compile_options;
 #define QCC_COMPILE_OPTIONS_INIT \
-  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
-/* Compile into a new model; `in` stays as it is. An already quantized model comes back unchanged with a note.
+/* Compile into a new model; `in` stays as it is. An already quantized model comes back unchanged, or in another format when one is given,
+ * with a note.
  * QCC_ARG, QCC_DATA, QCC_UNSUPPORTED, QCC_LIMIT, QCC_NOMEM, QCC_CANCELLED, QCC_INTERNAL. */
 QCC_API qcc_status qcc_compile(qcc_model **out, const qcc_model *in, const qcc_compile_options *options);
 
@@ -321,7 +326,7 @@ typedef struct qcc_summary { /* what a compiled model is made of */
   double sqnr_db; /* at the outputs, held-out samples, worst output; NAN: not measured */
   double seconds;
   bool synthetic;     /* calibrated on random samples */
-  bool was_quantized; /* the input model was already quantized and was left as it is */
+  bool was_quantized; /* the input model was already quantized and was left as it is, or took another format */
 } qcc_summary;
 /* Zero where a model was not made by qcc_compile. */
 QCC_API qcc_status qcc_summary_of(const qcc_model *model, qcc_summary *out);

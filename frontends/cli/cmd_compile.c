@@ -20,8 +20,8 @@ static void print_summary(const qcc_summary *s, int level) {
   megabytes(before, sizeof before, s->bytes_before);
   megabytes(after, sizeof after, s->bytes_after);
   printf("level             -O%d\n", level);
-  printf("nodes             %u: %u in int8, %u on run-time ranges, %u with int8 weights, %u weighted ones float\n", s->nodes, s->int8_nodes,
-         s->dynamic_nodes, s->weight_only_nodes, s->float_nodes);
+  printf("nodes             %u: %u in int8, %u on run-time ranges, %u with small weights, %u weighted ones float\n", s->nodes,
+         s->int8_nodes, s->dynamic_nodes, s->weight_only_nodes, s->float_nodes);
   printf("multiply-adds     %.1f %% in int8\n", 100 * s->int8_macs);
   printf("weights           %s -> %s (%.2fx)\n", before, after, s->bytes_after ? (double)s->bytes_before / (double)s->bytes_after : 0);
   if (isnan(s->sqnr_db)) {
@@ -107,6 +107,10 @@ qcc_status cmd_compile(qcc_context *cx, const args *a) {
   o.target = a->target;
   o.estimator = a->estimator;
   o.dynamic = a->dynamic;
+  o.format = a->format;
+  o.weights = a->weights;
+  o.block = a->block.value > UINT32_MAX ? UINT32_MAX : (unsigned)a->block.value;
+  o.nbits = a->nbits;
   o.threads = (unsigned)a->threads.value;
   o.seed = a->seed.value;
   o.only = a->only.at, o.only_count = a->only.count;

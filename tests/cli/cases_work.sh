@@ -49,6 +49,45 @@ t_quantized_stays() {
   expect 0 qcc dump twice.onnx
   grep -v '^  file' "$top/stdout" | cmp - once.qir || fail "a quantized model was changed"
 }
+t_formats() {
+  net
+  samples calib.npy 6
+  expect 0 qcc -q -O2 net.onnx -o codes.onnx --calib calib.npy --format qoperator
+  expect 0 qcc dump codes.onnx
+  prints 'QLinearConv'
+  expect 0 qcc codes.onnx -o pairs.onnx --format qdq
+  says 'quantized already; it is written in the format "qdq"'
+  expect 0 qcc dump pairs.onnx
+  prints ' Conv'
+  grep -q QLinearConv "$top/stdout" && fail "an operator on codes is left"
+  expect 0 qcc -q pairs.onnx -o again.onnx --format qoperator
+  samples x.npy 1 "3, 8, 8"
+  expect 0 qcc run codes.onnx --in x=x.npy --out one --exact
+  expect 0 qcc run again.onnx --in x=x.npy --out two --exact
+  cmp one/y.npy two/y.npy || fail "there and back is another network"
+  expect 0 qcc -q -O1 net.onnx -o integer.onnx --format integer
+  expect 0 qcc dump integer.onnx
+  prints 'MatMulInteger'
+  expect 2 qcc net.onnx -o no.onnx --format qop
+  says 'unknown format "qop"'
+}
+t_blocks() {
+  net
+  expect 0 qcc -q -O1 net.onnx -o out.onnx --weights int4 --save-plan plan.json
+  expect 0 qcc dump out.onnx
+  prints 's4\['
+  prints 'block_size=32'
+  expect 0 qcc -q -O1 net.onnx -o again.onnx --weights int4 --plan plan.json
+  cmp out.onnx again.onnx || fail "the plan does not give the same model"
+  expect 0 qcc -q -O1 net.onnx -o packed.onnx --weights uint4 --block 16 --nbits-contrib
+  expect 0 qcc dump packed.onnx
+  prints 'com.microsoft.MatMulNBits.*block_size=16'
+  prints 'opset 13'
+  expect 2 qcc net.onnx -o no.onnx --weights int4 --block 24
+  says 'powers of two'
+  expect 2 qcc net.onnx -o no.onnx --weights float4
+  says 'unknown type of weights'
+}
 t_plan() {
   net
   samples calib.npy 6

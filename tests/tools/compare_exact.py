@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""compare_exact.py QCC RUN_MODEL MODELS [--calib FOLDER] [--samples N] [NAME...]: quantized models as integers, here and in ONNX Runtime.
+"""compare_exact.py QCC RUN_MODEL MODELS [--calib FOLDER] [--samples N] [--format NAME] [NAME...]: quantized models as integers, here and in ONNX Runtime.
 
 Compiles the models below the folder MODELS with qcc -O1 and -O2 (samples FOLDER/NAME.npy, else random ones), runs them in ONNX Runtime and in
 the built-in runtime, exact and saturating, and counts outputs of samples: equal to the bit; equal but for the last bits of floats; different
@@ -137,9 +137,12 @@ def compare(args, name, level, path):
     with tempfile.TemporaryDirectory() as folder:
         small, coded = os.path.join(folder, "small.onnx"), os.path.join(folder, "coded.onnx")
         calib = os.path.join(args.calib or "", f"{name}.npy")
+        form = ["--format", args.format]
         options = ["--calib", calib, "--samples", "40"] if args.calib and os.path.exists(calib) else []
         if level:
-            subprocess.run([args.qcc, "-q", f"-O{level}", path, "-o", small] + options, check=True, stderr=subprocess.DEVNULL)
+            subprocess.run([args.qcc, "-q", f"-O{level}", path, "-o", small] + options + form, check=True, stderr=subprocess.DEVNULL)
+        elif args.format != "auto":
+            subprocess.run([args.qcc, "-q", path, "-o", small] + form, check=True, stderr=subprocess.DEVNULL)
         else:
             small = path
         subprocess.run([args.qcc, "opt", small, "--passes=@qlinear", "-o", coded], check=True, stdout=subprocess.DEVNULL)
@@ -183,6 +186,7 @@ def main():
         parser.add_argument(positional)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--calib")
+    parser.add_argument("--format", default="auto")
     parser.add_argument("--samples", type=int, default=8)
     args = parser.parse_intermixed_args()
     ok, seen = True, False

@@ -395,6 +395,8 @@ static void compile_options(void **state) {
   FAILS(w, QCC_ARG, qcc_compile(&m, w->model, &o));
   o.target = NULL, o.estimator = "";
   FAILS(w, QCC_ARG, qcc_compile(&m, w->model, &o));
+  o.estimator = NULL, o.format = "pairs";
+  FAILS(w, QCC_ARG, qcc_compile(&m, w->model, &o));
   char *text = (char *)&o;
   size_t n = 0;
   FAILS(w, QCC_ARG, qcc_plan_json(w->model, &text, &n));

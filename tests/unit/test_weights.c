@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Weight quantization: safe pairs over random layers of every layout, the nearest codes where nothing limits them, the guard of int32 biases,
- * reconstruction that never raises the true error, exact Gram matrices, bias correction. */
+ * reconstruction that never raises the true error, exact Gram matrices, bias correction, blocks of few bits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "strategy/bias.h"
+#include "strategy/blocks.h"
 
 static uint64_t seed_state;
 static size_t bytes_at_start;
@@ -441,6 +442,88 @@ static void bias_correction_centres_channels(void **state) {
   qcc_weight_fini(&w);
 }
 
+/* ---- blocks */
+/* The weighted error of what the scales stand for, by the arithmetic of whole tensors. */
+static double block_error(const qcc_weight *w, const qcc_block_options *o, const float *scale, const int32_t *zero) {
+  const bool rows_last = w->axis == 1;
+  const int64_t dims[2] = {(int64_t)(rows_last ? w->dim : w->rows), (int64_t)(rows_last ? w->rows : w->dim)};
+  const qcc_type type = qcc_type_of(QCC_F32, 2, dims);
+  const qcc_qparams q = {.dtype = o->dtype,
+                         .axis = 1 - w->axis,
+                         .block = (int64_t)o->block,
+                         .count = (uint32_t)qcc_block_count(w, o->block),
+                         .scale = scale,
+                         .zero = zero};
+  float *y = malloc(w->count * sizeof *y);
+  double sum = 0;
+  assert_int_equal(qcc_fake_quantize_tensor(w->cx, y, w->w, &type, &q), QCC_OK);
+  for (size_t r = 0; r < w->rows; r++)
+    for (size_t j = 0; j < w->dim; j++) {
+      const size_t at = qcc_weight_at(w, r, j);
+      const double e = (double)w->w[at] - (double)y[at];
+      sum += (o->meansq ? o->meansq[j] : 1) * e * e;
+    }
+  free(y);
+  return sum;
+}
+
+/* Scales of the extremes, as without any search. */
+static void plain_scales(float *scale, int32_t *zero, const qcc_weight *w, const qcc_block_options *o) {
+  const size_t blocks = (w->dim + o->block - 1) / o->block;
+  const bool is_signed = o->dtype == QCC_S4;
+  for (size_t r = 0; r < w->rows; r++)
+    for (size_t k = 0; k < blocks; k++) {
+      double lo = 0, hi = 0;
+      for (size_t j = k * o->block; j < w->dim && j < (k + 1) * o->block; j++) {
+        lo = fmin(lo, (double)w->w[qcc_weight_at(w, r, j)]);
+        hi = fmax(hi, (double)w->w[qcc_weight_at(w, r, j)]);
+      }
+      const size_t at = w->axis == 1 ? k * w->rows + r : r * blocks + k;
+      scale[at] = (float)(is_signed ? fmax(hi, -lo) / 7 : (hi - lo) / 15);
+      zero[at] = is_signed ? 0 : (int32_t)nearbyint(-lo / (double)scale[at]);
+    }
+}
+
+static void blocks_beat_the_extremes(void **state) {
+  for (int turn = 0; turn < 12; turn++) {
+    qcc_weight w;
+    const bool swapped = turn % 2;
+    make(&w, *state, 3 + below(20), 20 + below(150), 1, 1, swapped);
+    w.axis = swapped;
+    double *meansq = malloc(w.dim * sizeof *meansq), error;
+    for (size_t j = 0; j < w.dim; j++) meansq[j] = exp(2 * gauss());
+    const qcc_block_options flat = {.dtype = turn % 4 < 2 ? QCC_S4 : QCC_U4, .block = turn < 6 ? 16 : 32};
+    qcc_block_options weighted = flat;
+    weighted.meansq = meansq;
+    const size_t n = qcc_block_count(&w, flat.block);
+    float *found = malloc(n * sizeof *found), *other = malloc(n * sizeof *other);
+    int32_t *zeros = malloc(n * sizeof *zeros), *other_zeros = malloc(n * sizeof *other_zeros);
+    assert_int_equal(qcc_block_scales(found, zeros, &error, &w, &flat), QCC_OK);
+    const double flat_error = block_error(&w, &flat, found, zeros);
+    assert_true(fabs(flat_error - error) <= 1e-4 * error);
+    plain_scales(other, other_zeros, &w, &flat);
+    assert_true(flat_error < (flat.dtype == QCC_S4 ? .9 : .98) * block_error(&w, &flat, other, other_zeros));
+    assert_int_equal(qcc_block_scales(other, other_zeros, NULL, &w, &weighted), QCC_OK);
+    assert_true(block_error(&w, &weighted, other, other_zeros) < block_error(&w, &weighted, found, zeros));
+    free(meansq), free(found), free(other), free(zeros), free(other_zeros);
+    qcc_weight_fini(&w);
+  }
+}
+
+/* Nothing is lost where the values lie on a grid, and nothing breaks where there is nothing. */
+static void blocks_keep_what_fits(void **state) {
+  qcc_weight w;
+  make(&w, *state, 2, 32, 1, 1, false);
+  for (size_t j = 0; j < 32; j++) w.w[j] = (float)(j % 16) * .25f, w.w[32 + j] = 0;
+  float scale[4];
+  int32_t zero[4];
+  double error;
+  const qcc_block_options o = {.dtype = QCC_U4, .block = 16};
+  assert_int_equal(qcc_block_scales(scale, zero, &error, &w, &o), QCC_OK);
+  assert_true(error < 1e-10 && scale[0] == .25f && zero[0] == 0 && scale[2] > 0 && isfinite(scale[2]));
+  qcc_weight_fini(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(pairs_are_safe_in_random_layers),
@@ -452,6 +535,8 @@ int main(void) {
       cmocka_unit_test(layouts_give_the_same),
       cmocka_unit_test(reconstruction_lowers_the_error),
       cmocka_unit_test(identity_gram_keeps_the_nearest),
+      cmocka_unit_test(blocks_beat_the_extremes),
+      cmocka_unit_test(blocks_keep_what_fits),
       cmocka_unit_test(bias_correction_centres_channels),
   };
   return cmocka_run_group_tests(tests, setup, teardown);

@@ -220,6 +220,20 @@ static void fake_run(const qcc_simd *simd, float *y, const float *x, int64_t n, 
     qcc_fake_quantize(y, x, (size_t)n, scale, (int32_t)zero, lo, hi);
 }
 
+/* Weights in blocks along the axis: computed once, when the constants are folded. */
+static qcc_status fake_blocks(qcc_kargs *k, float *y, const float *x, int axis, const float *scale, const int64_t *zero, uint32_t count) {
+  int32_t *zeros = qcc_kscratch(k, count * sizeof *zeros);
+  if (!zeros) return QCC_NOMEM;
+  for (uint32_t i = 0; i < count; ++i) zeros[i] = zero ? (int32_t)zero[i] : 0;
+  const qcc_qparams q = {.dtype = qcc_dtype_from_name(qcc_attr_str(k->node, "dtype", "u8")),
+                         .axis = axis,
+                         .block = qcc_attr_int(k->node, "block", 0),
+                         .count = count,
+                         .scale = scale,
+                         .zero = zeros};
+  return qcc_fake_quantize_tensor(k->node->graph->cx, y, x, &k->in[0]->type, &q);
+}
+
 static qcc_status fake_static(qcc_kargs *k, float *y, const float *x) {
   const float *scale;
   const int64_t *zero;
@@ -234,6 +248,7 @@ static qcc_status fake_static(qcc_kargs *k, float *y, const float *x) {
     return QCC_OK;
   }
   QCC_TRY(qcc_kx_axis(k, named, t->rank, &axis));
+  if (qcc_attr_int(k->node, "block", 0)) return fake_blocks(k, y, x, axis, scale, zero, count);
   const int64_t outer = qcc_kx_product(t->dim, 0, axis), channels = t->dim[axis], inner = qcc_kx_product(t->dim, axis + 1, t->rank);
   if (channels != (int64_t)count) return qcc_kx_fail(k, QCC_INVALID, "M-221", "%u scales for %lld channels", count, (long long)channels);
   for (int64_t o = 0; o < outer; ++o) {

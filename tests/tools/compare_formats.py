@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""compare_formats.py QCC MODELS [NAME...]: quantized models from one format to another and back.
+
+Compiles the models below the folder MODELS with qcc -O2 (random samples), writes them as operators on codes and as Q/DQ again: both Q/DQ files
+must be the same network up to names and order. Products on run-time ranges must come back as they went after the first turn. ONNX Runtime must load every file, and its outputs on
+a random sample must agree to 20 dB between forms of one model. Exits 1 on a difference, 77 without models or packages."""
+import collections
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+
+try:
+    import numpy as np
+    import onnx
+    import onnxruntime as ort
+    from onnx import helper, numpy_helper
+except ImportError as missing:
+    print(f"skipped: {missing}")
+    sys.exit(77)
+
+MODELS = ("resnet20_cifar/resnet20.onnx", "ml_kws/ds_cnn_s.onnx", "ml_kws/crnn_m.onnx", "kwt1/kwt1.onnx", "vww_mobilenet/vww_96.onnx",
+          "mobilenet_v1_025/mobilenet_v1_0.25_224.onnx", "mobilenet_v2/mobilenet_v2_1.0_224.onnx", "squeezenet11/squeezenet1.1.onnx",
+          "ultraface/version-RFB-320.onnx", "yolox_nano/yolox_nano.onnx", "ml_kws/gru_l.onnx", "ml_kws/basic_lstm_m.onnx",
+          "mobilenet_v2_qdq/mobilenetv2_qdq.onnx")
+DEFAULTS = {("Gemm", "alpha"): 1.0, ("Gemm", "beta"): 1.0, ("Gemm", "transA"): 0, ("Gemm", "transB"): 0}
+
+
+def digest(*parts):
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def attributes(node):
+    found = []
+    for a in node.attribute:
+        v = helper.get_attribute_value(a)
+        if DEFAULTS.get((node.op_type, a.name)) != v and not (node.op_type == "AveragePool" and a.name == "dilations" and set(v) == {1}):
+            found.append((a.name, v.SerializeToString() if hasattr(v, "SerializeToString") else v))
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def network(path):
+    """Every node by what it computes from what: names and order do not matter."""
+    graph = onnx.load(path).graph
+    known = {v.name: digest("input", i) for i, v in enumerate(graph.input)}
+    for t in graph.initializer:
+        a = numpy_helper.to_array(t)
+        known[t.name] = digest(str(a.dtype), a.shape, a.tobytes())
+    nodes = collections.Counter()
+    for n in graph.node:
+        node = digest(n.domain, n.op_type, attributes(n), [known.get(i) for i in n.input])
+        nodes[node] += 1
+        known.update((y, digest(node, k)) for k, y in enumerate(n.output))
+    return nodes, [known[o.name] for o in graph.output]
+
+
+def convert(qcc, path, form, to, *more):
+    subprocess.run([qcc, "-q", path, "-o", to, "--format", form, *more], check=True, stderr=subprocess.DEVNULL)
+    return to
+
+
+def outputs(path):
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(path, options)
+    rng = np.random.default_rng(5)
+    feeds = {v.name: rng.standard_normal([d if isinstance(d, int) and d > 0 else 1 for d in v.shape]).astype(np.float32)
+             for v in session.get_inputs()}
+    return session.run(None, feeds)
+
+
+def closeness(a, b):
+    power = min(float((y.astype(np.float64) ** 2).mean()) / max(float(((x - y).astype(np.float64) ** 2).mean()), 1e-30) for x, y in zip(a, b))
+    return 10 * np.log10(power)
+
+
+def check(qcc, path):
+    ok = True
+    with tempfile.TemporaryDirectory() as folder:
+        at = lambda name: os.path.join(folder, name + ".onnx")
+        first = convert(qcc, path, "qdq", at("qdq"), "-O2")
+        for form in ("qoperator", "integer"):
+            there = convert(qcc, first, form, at(form))
+            back = convert(qcc, there, "qdq", at("back"))
+            db = closeness(outputs(there), outputs(first))
+            again = convert(qcc, convert(qcc, back, form, at("again")), "qdq", at("last"))
+            same = network(again) == network(back)
+            if form == "qoperator" and not path.endswith("_qdq.onnx"):  # that one has a Relu in front of every QuantizeLinear
+                same = same and network(back) == network(first)
+            print(f"{os.path.basename(path):28} {form:10} {'the same again' if same else 'DIFFERS'}, {db:.1f} dB", flush=True)
+            ok = ok and same and db > 20
+    return ok
+
+
+def main():
+    qcc, models, names = sys.argv[1], sys.argv[2], sys.argv[3:]
+    paths = [os.path.join(models, m) for m in MODELS if not names or os.path.basename(m)[:-5] in names]
+    paths = [p for p in paths if os.path.exists(p)]
+    if not paths:
+        print("skipped: no models in", models)
+        return 77
+    results = [check(qcc, p) for p in paths]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

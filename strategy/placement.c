@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "strategy/select.h"
+
 static bool is_f32(const qcc_value *v) { return v && v->type.dtype == QCC_F32; }
 
 static bool is_activation(const qcc_value *v) { return v && !v->data; }
@@ -48,11 +50,17 @@ static qcc_mode weighted_mode(const qcc_placement *p, const qcc_node *n, const q
   return t->weight_only ? QCC_MODE_WEIGHT : QCC_MODE_FLOAT;
 }
 
-static void place_weighted(qcc_placement *p, const qcc_node *n, const bool *selected, const qcc_place_options *o) {
+static const char by_selector[] = "excluded by a selector";
+
+static void place_weighted(qcc_placement *p, const qcc_node *n, const qcc_marks *marks, const qcc_place_options *o) {
   qcc_role role = qcc_op_get(n->op)->role;
-  if (role != QCC_ROLE_WEIGHTED && role != QCC_ROLE_RECURRENT) return;
+  if (role != QCC_ROLE_WEIGHTED && role != QCC_ROLE_RECURRENT) {
+    /* --only chooses among weights, the others follow them; --exclude is a word to all */
+    p->reason[n->id] = marks->excluded[n->id] && can(p, n)->is_static ? by_selector : NULL;
+    return;
+  }
   const char *why = role == QCC_ROLE_WEIGHTED ? weight_obstacle(n) : qcc_is_const(qcc_in(n, 1)) ? NULL : "its weight is computed";
-  if (!why && !selected[n->id]) why = "excluded by a selector";
+  if (!why && !marks->selected[n->id]) why = by_selector;
   p->reason[n->id] = why;
   p->mode[n->id] = why ? QCC_MODE_FLOAT : weighted_mode(p, n, o);
   if (!why && p->mode[n->id] == QCC_MODE_FLOAT) p->reason[n->id] = "the target has no 8-bit kernel for it";
@@ -178,7 +186,7 @@ static void walk_static(qcc_placement *p) {
 
 typedef struct weighted_walk {
   qcc_placement *p;
-  const bool *selected;
+  const qcc_marks *marks;
   const qcc_place_options *options;
 } weighted_walk;
 
@@ -186,8 +194,22 @@ static qcc_status walk_weighted(qcc_graph *g, void *user) {
   weighted_walk *w = user;
   qcc_place_options inner = *w->options;
   if (g != g->root) inner.have_ranges = inner.dynamic = false; /* bodies: weights only, or run-time ranges */
-  QCC_FOR_NODES(n, g) place_weighted(w->p, n, w->selected, &inner);
+  QCC_FOR_NODES(n, g) place_weighted(w->p, n, w->marks, &inner);
   return QCC_OK;
+}
+
+/* Once with everything selected, to learn which operators selectors can count, then with what they leave. */
+static qcc_status place_selected(qcc_placement *p, const qcc_place_options *options) {
+  bool *room = qcc_arena_array(&p->arena, 3 * ((size_t)p->node_count + 1), sizeof *room);
+  if (!room) return QCC_NOMEM;
+  bool *able = room + 2 * ((size_t)p->node_count + 1);
+  qcc_marks marks = {.selected = room, .excluded = room + p->node_count + 1, .able = able};
+  weighted_walk walk = {p, &marks, options};
+  QCC_TRY(qcc_select_mark(&marks, p->g, NULL));
+  QCC_TRY(qcc_graph_walk((qcc_graph *)(uintptr_t)p->g, walk_weighted, &walk));
+  for (uint32_t i = 0; i < p->node_count; i++) able[i] = p->mode[i] != QCC_MODE_FLOAT;
+  QCC_TRY(qcc_select_mark(&marks, p->g, options->select));
+  return qcc_graph_walk((qcc_graph *)(uintptr_t)p->g, walk_weighted, &walk);
 }
 
 qcc_status qcc_place(qcc_placement *p, const qcc_graph *g, const qcc_target *target, const qcc_place_options *options) {
@@ -198,11 +220,8 @@ qcc_status qcc_place(qcc_placement *p, const qcc_graph *g, const qcc_target *tar
   p->fused = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *p->fused);
   p->quantized = qcc_arena_array(&p->arena, p->value_count + 1u, sizeof *p->quantized);
   p->group = qcc_arena_array(&p->arena, p->value_count + 1u, sizeof *p->group);
-  bool *selected = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *selected);
-  qcc_status st = p->mode && p->reason && p->fused && p->quantized && p->group && selected ? QCC_OK : QCC_NOMEM;
-  if (st == QCC_OK) st = qcc_select_mark(selected, g, options->select);
-  weighted_walk walk = {p, selected, options};
-  if (st == QCC_OK) st = qcc_graph_walk((qcc_graph *)(uintptr_t)g, walk_weighted, &walk);
+  qcc_status st = p->mode && p->reason && p->fused && p->quantized && p->group ? QCC_OK : QCC_NOMEM;
+  if (st == QCC_OK) st = place_selected(p, options);
   if (st == QCC_OK) walk_static(p);
   if (st != QCC_OK) qcc_placement_fini(p);
   return st;

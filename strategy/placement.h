@@ -48,7 +48,4 @@ void qcc_useful_range(const qcc_placement *p, const qcc_value *v, double *lo, do
 /* Constant weight of a node in 8-bit mode (slot 1; slots 1 and 2 of recurrent operators); its channel axis in `axis` (-1: per tensor). NULL: none. */
 qcc_value *qcc_weight_of(const qcc_placement *p, const qcc_node *n, uint32_t slot, int *axis);
 
-/* Selectors (select.c): does `n` belong to what --only/--exclude leave? Matches by type, and by glob or regular expression on name and origins. */
-qcc_status qcc_select_mark(bool *selected, const qcc_graph *g, const qcc_select *select) QCC_MUST_USE;
-
 #endif

@@ -15,11 +15,12 @@ typedef enum qcc_estimator {
   QCC_EST_COUNT
 } qcc_estimator;
 
-typedef struct qcc_select { /* --only / --exclude: "type:Conv", "name:glob", "re:regex"; names are origins of nodes */
+typedef struct qcc_select { /* --only / --exclude: see select.h */
   const char *const *only;
   uint32_t only_count;
   const char *const *exclude;
   uint32_t exclude_count;
+  const qcc_graph *source; /* the model before it was prepared: whose tensors "between:" names; NULL: the graph itself */
 } qcc_select;
 
 typedef struct qcc_tune_options {

@@ -69,7 +69,7 @@ static qcc_status tune_options(qcc_tune_options *t, const job *j) {
                           .seed = o->seed,
                           .target = &j->target,
                           .eval = j->passes.eval};
-  t->select = (qcc_select){o->only, o->only_count, o->exclude, o->exclude_count};
+  t->select = (qcc_select){o->only, o->only_count, o->exclude, o->exclude_count, j->original};
   if (!o->estimator) return QCC_OK;
 #define ESTIMATOR(id, name, doc) \
   if (strcmp(o->estimator, name) == 0) return t->estimator = QCC_EST_##id, QCC_OK;

@@ -303,7 +303,10 @@ typedef struct qcc_compile_options {
   bool nbits;            /* such products as com.microsoft::MatMulNBits, which older runtimes know, instead of DequantizeLinear in blocks */
   unsigned threads;      /* 0: as many as the machine has processors; at most 64 */
   uint64_t seed;
-  const char *const *only; /* selectors "type:Conv", "name:glob", "re:regex"; NULL: everything */
+  /* Selectors: a name or glob of nodes ("name:" before it is optional), "type:Conv", "re:regex", "first:N" and "last:N" (of the operators with
+   * weights that could compute in 8 bit), "between:A..B" (nodes on all paths between two tensors). Names are those of `in`, also of what was
+   * fused. `only` chooses among operators with weights, the others follow them; `exclude` is a word to all. NULL: everything. */
+  const char *const *only;
   uint32_t only_count;
   const char *const *exclude;
   uint32_t exclude_count;

@@ -88,5 +88,12 @@ t_selectors() {
   expect 2 qcc -O1 net.onnx -o out.onnx --exclude 'name:no/such/*'
   says 'no/such'
   expect 2 qcc -O1 net.onnx -o out.onnx --only 're:(['
+  says 'regular expression'
+  expect 2 qcc -O1 net.onnx -o out.onnx --only conv22
+  says 'did you mean "conv2"'
+  expect 2 qcc -O1 net.onnx -o out.onnx --only between:x..yy
+  says 'no tensor "yy"; did you mean "y"'
   expect 0 qcc -O1 net.onnx -o out.onnx --exclude type:Gemm --only type:Conv --only name:logits
+  expect 0 qcc -O1 net.onnx -o out.onnx --only conv1 --only 'log*' --exclude last:1
+  prints 'kept float .*logits.*selector'
 }

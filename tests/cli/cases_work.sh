@@ -116,6 +116,20 @@ t_run_and_diff() {
   prints 'worst tensors'
   prints '\(output\)'
 }
+# A real network whose BatchNormalizations are folded: names of the file select what became of them.
+t_selectors_after_fusion() {
+  file=${QCC_SHARED:-}/zoo/models/resnet20_cifar/resnet20.onnx
+  [ -f "$file" ] || exit 77
+  for selector in bn1 conv1 first:1 between:input..bn1 're:^bn1$'; do
+    expect 0 qcc -O1 "$file" -o out.onnx --exclude "$selector"
+    prints '^kept float +conv1: excluded by a selector'
+    [ "$(grep -c '^kept float' "$top/stdout")" = 1 ] || fail "$selector keeps more than one float"
+  done
+  expect 0 qcc -O1 "$file" -o out.onnx --only between:input..layer1.0.bn1 --save-plan plan.json
+  [ "$(grep -c '"mode": "weight"\|"mode": "static"\|"mode": "dynamic"' plan.json)" = 2 ] || fail "not two convolutions"
+  expect 2 qcc -O1 "$file" -o new.onnx --only layer1.0.bn9
+  says 'did you mean "layer1.0.bn[12]"'
+}
 t_lists() {
   for table in passes ops targets capability estimators levels limits tables; do
     expect 0 qcc list "$table"

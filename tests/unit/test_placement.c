@@ -230,7 +230,7 @@ static void expect_modes(const world *w, bool stem, bool body, bool head) {
 }
 
 static void select(world *w, const char *only, const char *exclude, bool stem, bool body, bool head) {
-  qcc_select s = {&only, only ? 1 : 0, &exclude, exclude ? 1 : 0};
+  qcc_select s = {&only, only ? 1 : 0, &exclude, exclude ? 1 : 0, NULL};
   assert_int_equal(place_with(w, &s), QCC_OK);
   expect_modes(w, stem, body, head);
 }
@@ -246,15 +246,22 @@ static void selectors_choose(void **state) {
   select(w, NULL, "name:*/conv", false, true, false);
   select(w, NULL, "re:/bn$", false, true, true);
   select(w, "type:Conv", "name:head/*", true, true, false);
+  select(w, "body/*", NULL, false, true, false);
+  select(w, "head/conv", NULL, false, false, true);
+  select(w, "first:1", NULL, true, false, false);
+  select(w, "last:2", NULL, false, true, true);
+  select(w, NULL, "first:9", false, false, false);
+  select(w, "between:x..b", NULL, true, true, false);
+  select(w, "between:r..y", "between:b..y", false, true, false);
   select(w, NULL, "type:Conv", false, false, false);
   assert_string_equal(w->p.reason[node_of(w, "head/conv")->id], "excluded by a selector");
   assert_int_equal(mode(w, "stem/relu"), QCC_MODE_FLOAT); /* nothing in 8 bit before it */
 }
 
 static void refused(world *w, const char *text, const char *message) {
-  qcc_select only = {&text, 1, NULL, 0}, exclude = {NULL, 0, &text, 1};
+  qcc_select only = {&text, 1, NULL, 0, NULL}, exclude = {NULL, 0, &text, 1, NULL};
   assert_int_equal(place_with(w, &only), QCC_ARG);
-  assert_non_null(strstr(qcc_last_error(w->cx), message));
+  if (!strstr(qcc_last_error(w->cx), message)) fail_msg("%s: %s", text, qcc_last_error(w->cx));
   qcc_clear_errors(w->cx);
   assert_int_equal(place_with(w, &exclude), QCC_ARG);
   assert_non_null(strstr(qcc_last_error(w->cx), message));
@@ -267,8 +274,80 @@ static void selectors_are_checked(void **state) {
   refused(w, "name:stem", "matches no node"); /* a glob matches whole names */
   refused(w, "re:^nothing$", "matches no node");
   refused(w, "re:(", "not a regular expression");
-  refused(w, "conv", "expected type:");
-  refused(w, "", "expected type:");
+  refused(w, "conv", "matches no node");
+  refused(w, "", "a name is missing");
+  refused(w, "type:Convv", "did you mean \"Conv\"?");
+  refused(w, "body/conv1", "did you mean \"body/conv_1\"?");
+  refused(w, "stem/bm", "did you mean \"stem/bn\"?");
+  refused(w, "first:0", "expected a number above 0");
+  refused(w, "last:two", "expected a number");
+  refused(w, "first:", "expected a number");
+  refused(w, "between:x", "expected between:TENSOR..TENSOR");
+  refused(w, "between:x..bee", "the model has no tensor \"bee\"; did you mean");
+  refused(w, "between:nothing alike..b", "the model has no tensor \"nothing alike\"");
+  refused(w, "between:b..x", "matches no node");
+}
+
+/* A diamond with a tail: what is beside the paths stays out. */
+static void paths_between_tensors(void **state) {
+  world *w = *state;
+  parse(w,
+        "graph @g(%in..put: f32[1,4,8,8]) -> (%y, %z) opset 13 {\n"
+        "  %w = const f32[4,4,1,1] rand(1)\n"
+        "  %a = Conv(%in..put, %w) \"a\"\n"
+        "  %b = Conv(%a, %w) \"b\"\n"
+        "  %c = Conv(%a, %w) \"c\"\n"
+        "  %side = Conv(%a, %w) \"side\"\n"
+        "  %d = Add(%b, %c) \"d\"\n"
+        "  %y = Conv(%d, %w) \"y\"\n"
+        "  %z = Conv(%side, %w) \"z\"\n}\n");
+  const char *text = "between:a..d";
+  assert_int_equal(place_with(w, &(qcc_select){.only = &text, .only_count = 1}), QCC_OK);
+  for (const char *const *n = (const char *const[]){"b", "c", NULL}; *n; n++) assert_int_equal(mode(w, *n), QCC_MODE_STATIC);
+  for (const char *const *n = (const char *const[]){"a", "side", "y", "z", NULL}; *n; n++) assert_int_equal(mode(w, *n), QCC_MODE_FLOAT);
+  text = "between:in..put..y"; /* dots in a name */
+  assert_int_equal(place_with(w, &(qcc_select){.exclude = &text, .exclude_count = 1}), QCC_OK);
+  for (const char *const *n = (const char *const[]){"a", "b", "c", "d", "y", NULL}; *n; n++) assert_int_equal(mode(w, *n), QCC_MODE_FLOAT);
+  assert_int_equal(mode(w, "side"), QCC_MODE_STATIC);
+}
+
+/* --exclude is a word to every operator, --only one to those with weights. */
+static void excluding_without_weights(void **state) {
+  world *w = *state;
+  parse(w, three);
+  const char *text = "type:Relu";
+  assert_int_equal(place_with(w, &(qcc_select){.exclude = &text, .exclude_count = 1}), QCC_OK);
+  expect_modes(w, true, true, true);
+  assert_int_equal(mode(w, "stem/relu"), QCC_MODE_FLOAT);
+  assert_string_equal(w->p.reason[node_of(w, "stem/relu")->id], "excluded by a selector");
+  text = "type:Conv";
+  assert_int_equal(place_with(w, &(qcc_select){.only = &text, .only_count = 1}), QCC_OK);
+  assert_int_equal(mode(w, "stem/relu"), QCC_MODE_STATIC);
+}
+
+/* Tensors and nodes of the source that preparing took in. */
+static void names_of_the_source(void **state) {
+  world *w = *state;
+  qcc_graph *source = NULL;
+  const char *text =
+      "graph @g(%x: f32[1,4,8,8]) -> (%y) opset 13 {\n"
+      "  %w = const f32[4,4,1,1] rand(1)\n"
+      "  %k = const f32[4] splat(1.5)\n"
+      "  %c = Conv(%x, %w) \"conv\"\n"
+      "  %n = BatchNormalization(%c, %k, %k, %k, %k) \"bn\"\n"
+      "  %r = Relu(%n) \"relu\"\n"
+      "  %y = Conv(%r, %w) \"head\"\n}\n";
+  assert_int_equal(qcc_parse_graph(&source, w->cx, text, strlen(text), "source.qir"), QCC_OK);
+  parse(w, text);
+  assert_int_equal(qcc_run_passes(w->g, "@prepare", &(qcc_pass_run_options){.eval = qcc_ref_eval()}), QCC_OK);
+  assert_null(qcc_find_value(w->g, qcc_intern(w->cx, "c"))); /* inside the fusion */
+  const char *forms[] = {"between:c..n", "between:x..c", "bn", "re:^bn$", "between:x..r"};
+  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+    assert_int_equal(place_with(w, &(qcc_select){.exclude = &forms[i], .exclude_count = 1, .source = source}), QCC_OK);
+    assert_int_equal(mode(w, "conv"), QCC_MODE_FLOAT);
+    assert_int_equal(mode(w, "head"), QCC_MODE_STATIC);
+  }
+  qcc_graph_free(source);
 }
 
 static void keeping_one_float_moves_its_neighbours(void **state) {
@@ -296,6 +375,9 @@ int main(void) {
       TEST(without_ranges),
       TEST(selectors_choose),
       TEST(selectors_are_checked),
+      TEST(paths_between_tensors),
+      TEST(excluding_without_weights),
+      TEST(names_of_the_source),
       TEST(keeping_one_float_moves_its_neighbours),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

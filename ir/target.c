@@ -12,6 +12,7 @@ void qcc_target_fini(qcc_target *t) {
   if (!t->cx) return;
   qcc_free(t->cx, t->ops);
   qcc_free(t->cx, t->patterns);
+  qcc_free(t->cx, t->costs.points);
   *t = (qcc_target){0};
 }
 

@@ -71,6 +71,25 @@ typedef struct qcc_target_pattern { /* operators that become one kernel: each th
   qcc_op op[QCC_FUSED_OPS];
 } qcc_target_pattern;
 
+/* What kernels cost on one processor, measured (qcc cost). */
+typedef enum qcc_cost_kind {
+#define COST(id, name, unit, a, b, c) QCC_COST_##id,
+#include "ir/costs.def"
+  QCC_COST_COUNT
+} qcc_cost_kind;
+
+typedef struct qcc_cost_point {
+  qcc_cost_kind kind;
+  double at[3];   /* coordinates by the kind; 1 where there are fewer */
+  double f32, q8; /* nanoseconds per unit; 0: there is no such form */
+} qcc_cost_point;
+
+typedef struct qcc_costs {
+  const char *measured; /* on what; "" when unknown */
+  qcc_cost_point *points;
+  uint32_t count;
+} qcc_costs;
+
 typedef struct qcc_target {
   qcc_context *cx;
   const char *name, *doc;
@@ -84,6 +103,9 @@ typedef struct qcc_target {
   qcc_target_op *ops;       /* indexed by qcc_op; zero: float */
   qcc_target_pattern *patterns;
   uint32_t pattern_count;
+  bool
+      folds_casts; /* weights of float kernels are stored as Cast and Mul, folded when the runtime loads them; it runs DequantizeLinear each time */
+  qcc_costs costs; /* count 0: not measured */
 } qcc_target;
 
 /* Memory for the tables of an empty target; qcc_target_fini gives it back. */

@@ -20,6 +20,8 @@ qcc_value *qcc_qdq_scale(qcc_qdq *s, qcc_graph *g, const qcc_qparams *q, const c
 qcc_value *qcc_qdq_zero(qcc_qdq *s, qcc_graph *g, const qcc_qparams *q, const char *base);
 /* DequantizeLinear of the value `codes` before `before`. */
 qcc_value *qcc_qdq_dequantize(qcc_qdq *s, qcc_graph *g, qcc_node *before, qcc_value *codes, const qcc_qparams *q, const char *base);
+/* Codes of a symmetric weight as floats without a DequantizeLinear: Cast, then Mul with the scales. */
+qcc_value *qcc_qdq_cast(qcc_graph *g, qcc_node *before, qcc_value *codes, const qcc_qparams *q, const char *base);
 /* Constant of the codes of `w`; `last`: its reader is about to go, so when it is the only one, `w` itself takes the codes and the floats
  * leave memory. */
 qcc_status qcc_qdq_codes(qcc_value **out, qcc_graph *g, qcc_value *w, bool last, const qcc_qparams *q) QCC_MUST_USE;

@@ -56,6 +56,30 @@ qcc_value *qcc_qdq_dequantize(qcc_qdq *s, qcc_graph *g, qcc_node *before, qcc_va
   return n->out[0];
 }
 
+/* Scales in a shape that broadcasts along the axis. */
+static qcc_value *spread_scale(qcc_graph *g, const qcc_qparams *q, int rank, const char *base) {
+  int64_t dims[QCC_MAX_RANK];
+  const char *name = qcc_internf(g->cx, "%s_scale", base);
+  if (q->axis < 0) return qcc_add_const_f32(g, name, 0, NULL, q->scale);
+  for (int i = 0; i < rank; i++) dims[i] = i == q->axis ? (int64_t)q->count : 1;
+  return qcc_add_const_f32(g, name, rank, dims, q->scale);
+}
+
+qcc_value *qcc_qdq_cast(qcc_graph *g, qcc_node *before, qcc_value *codes, const qcc_qparams *q, const char *base) {
+  if (!codes) return NULL;
+  qcc_type type = codes->type;
+  type.dtype = QCC_F32;
+  qcc_node *cast = qcc_add_node(g, before, QCC_OP_CAST, qcc_internf(g->cx, "%s_Cast", base), &codes, 1, 1);
+  if (!cast) return NULL;
+  qcc_attr_set_int(cast, "to", QCC_F32);
+  qcc_value *in[2] = {cast->out[0], spread_scale(g, q, type.rank, base)};
+  qcc_node *mul = qcc_add_node(g, before, QCC_OP_MUL, qcc_internf(g->cx, "%s_Mul", base), in, 2, 1);
+  if (!mul) return NULL;
+  qcc_set_type(cast->out[0], &type);
+  qcc_set_type(mul->out[0], &type);
+  return mul->out[0];
+}
+
 qcc_status qcc_qdq_codes(qcc_value **out, qcc_graph *g, qcc_value *w, bool last, const qcc_qparams *q) {
   qcc_tensor codes = {0};
   QCC_TRY(qcc_quantize(&codes, g->cx, w->data, q));

@@ -7,6 +7,8 @@
  *   %r  = Relu(%c)                          %c  = Conv(%xd, %wd, %bd)
  *   %y  = qcc.FakeQuant(%r)                 %y  = DequantizeLinear(QuantizeLinear(%c))
  *
+ * A weight whose readers compute in float becomes %wd = Mul(Cast(%codes), sw[]) where the target folds that when it loads the model.
+ *
  * Relu and Clip directly before a QuantizeLinear go when its codes cannot leave their window. Pairs are always explicit, a tensor has one
  * QuantizeLinear, a graph output has a DequantizeLinear of its own, and a bias is int32 at the product of the scales (see the placement
  * rules of ONNX Runtime's QDQ fusion). Dynamic forms are in qdq_dynamic.c, weights in blocks in qdq_blocks.c. Claim: exact but for the
@@ -19,11 +21,31 @@
 #include "passes/qdq.h"
 #include "passes/raise_opset.h"
 
+/* Does an integer kernel read the value as its weight? */
+static bool read_by_integers(const qcc_value *w) {
+  QCC_FOR_USES(u, w) {
+    const qcc_value *x = u->node ? qcc_in(u->node, 0) : NULL;
+    if (x && x->def && (x->def->op == QCC_OP_FAKE_QUANT || x->def->op == QCC_OP_DEQUANTIZE_LINEAR)) return true;
+  }
+  return false;
+}
+
+static bool is_symmetric(const qcc_qparams *q) {
+  for (uint32_t i = 0; q->zero && i < q->count; i++)
+    if (q->zero[i]) return false;
+  return true;
+}
+
+static bool stored_as_cast(const qcc_qdq *s, const qcc_node *fq, const qcc_qparams *q) {
+  const qcc_target *t = s->p->target;
+  return t && t->folds_casts && !q->block && is_symmetric(q) && !qcc_is_graph_output(fq->out[0]) && !read_by_integers(fq->out[0]);
+}
+
 static qcc_status rewrite_const(qcc_qdq *s, qcc_node *n, const qcc_qparams *q) {
   qcc_value *w = n->in[0].value, *codes = NULL;
   const char *name = w->name;
   QCC_TRY(qcc_qdq_codes(&codes, n->graph, w, true, q));
-  qcc_value *y = qcc_qdq_dequantize(s, n->graph, n, codes, q, name);
+  qcc_value *y = stored_as_cast(s, n, q) ? qcc_qdq_cast(n->graph, n, codes, q, name) : qcc_qdq_dequantize(s, n->graph, n, codes, q, name);
   QCC_TRY(qcc_graph_status(n->graph));
   qcc_replace_value(n->out[0], y);
   return qcc_erase_node(n);

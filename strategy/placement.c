@@ -4,8 +4,11 @@
  *   2. forward: operators without weights join where all their inputs are in 8 bit already;
  *   3. backward: those that feed no 8-bit operator leave again, so that tails (box decoding, final pools) stay float;
  *   4. parameters: which tensors carry them, which share them.
+ * Where the target's costs are known, what float computes faster then stays float (divide.c), and the walks are made again.
  * A float operator in the middle is an island: its inputs are dequantized, its output is quantized again where an 8-bit operator reads it. */
 #include "strategy/placement.h"
+
+#include "strategy/cost.h"
 
 #include <math.h>
 #include <string.h>
@@ -212,6 +215,57 @@ static qcc_status place_selected(qcc_placement *p, const qcc_place_options *opti
   return qcc_graph_walk((qcc_graph *)(uintptr_t)p->g, walk_weighted, &walk);
 }
 
+/* ---- what does not pay */
+
+/* Walks 2 to 4 again, after some modes were changed. */
+static void walk_again(qcc_placement *p) {
+  QCC_FOR_NODES(n, p->g) {
+    if (qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED || p->mode[n->id] != QCC_MODE_STATIC) continue;
+    p->mode[n->id] = QCC_MODE_FLOAT;
+    p->fused[n->id] = false;
+  }
+  walk_static(p);
+}
+
+static void leave(qcc_placement *p, const qcc_node *n, qcc_cost cost, qcc_prefer prefer) {
+  const bool weights = can(p, n)->weight_only && prefer == QCC_PREFER_SPEED && qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED;
+  p->mode[n->id] = weights ? QCC_MODE_WEIGHT : QCC_MODE_FLOAT;
+  p->reason[n->id] =
+      qcc_internf(p->cx, "float is faster here: %.1f us, in 8 bit %.1f us and what changes tensors", cost.f32 / 1e3, cost.q8 / 1e3);
+}
+
+/* A product with run-time ranges looks at its input twice more: for the range and for the codes. */
+static bool dynamic_pays(const qcc_placement *p, const qcc_node *n) {
+  const qcc_cost c = qcc_cost_of(p->target, n);
+  return c.q8 + 2 * qcc_cost_of_border(p->target, n->in[0].value, true) <= c.f32;
+}
+
+/* One division; false when it leaves everything as it is. */
+static qcc_status leave_slowest(qcc_placement *p, qcc_prefer prefer, bool *slow, bool *any) {
+  *any = false;
+  memset(slow, 0, p->node_count * sizeof *slow);
+  QCC_TRY(qcc_cost_divide(slow, p));
+  QCC_FOR_NODES(n, p->g) {
+    if (p->mode[n->id] == QCC_MODE_DYNAMIC) slow[n->id] = !dynamic_pays(p, n);
+    if (!slow[n->id] || p->fused[n->id]) continue;
+    leave(p, n, qcc_cost_of(p->target, n), prefer);
+    *any = true;
+  }
+  walk_again(p);
+  return QCC_OK;
+}
+
+/* The walks may take more out of 8 bit than the division did, so it is asked again. */
+static qcc_status leave_slow(qcc_placement *p, qcc_prefer prefer) {
+  bool *slow = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *slow), any = true;
+  if (!slow) return QCC_NOMEM;
+  while (any) QCC_TRY(leave_slowest(p, prefer, slow, &any));
+  QCC_FOR_NODES(n, p->g) {
+    if (prefer == QCC_PREFER_ACCURACY && p->mode[n->id] == QCC_MODE_WEIGHT) p->mode[n->id] = QCC_MODE_FLOAT;
+  }
+  return QCC_OK;
+}
+
 qcc_status qcc_place(qcc_placement *p, const qcc_graph *g, const qcc_target *target, const qcc_place_options *options) {
   *p = (qcc_placement){.cx = g->cx, .g = g, .target = target, .value_count = g->next_value_id, .node_count = g->next_node_id};
   qcc_arena_init(&p->arena, g->cx);
@@ -223,6 +277,7 @@ qcc_status qcc_place(qcc_placement *p, const qcc_graph *g, const qcc_target *tar
   qcc_status st = p->mode && p->reason && p->fused && p->quantized && p->group ? QCC_OK : QCC_NOMEM;
   if (st == QCC_OK) st = place_selected(p, options);
   if (st == QCC_OK) walk_static(p);
+  if (st == QCC_OK && target->costs.count && options->prefer != QCC_PREFER_SIZE) st = leave_slow(p, options->prefer);
   if (st != QCC_OK) qcc_placement_fini(p);
   return st;
 }
@@ -230,12 +285,7 @@ qcc_status qcc_place(qcc_placement *p, const qcc_graph *g, const qcc_target *tar
 qcc_status qcc_place_keep_float(qcc_placement *p, const qcc_node *n, const char *reason) {
   p->mode[n->id] = QCC_MODE_FLOAT;
   p->reason[n->id] = reason;
-  QCC_FOR_NODES(other, p->g) {
-    if (qcc_op_get(other->op)->role == QCC_ROLE_WEIGHTED || p->mode[other->id] != QCC_MODE_STATIC) continue;
-    p->mode[other->id] = QCC_MODE_FLOAT;
-    p->fused[other->id] = false;
-  }
-  walk_static(p);
+  walk_again(p);
   return QCC_OK;
 }
 

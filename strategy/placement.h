@@ -28,6 +28,7 @@ typedef struct qcc_place_options {
   bool have_ranges;         /* calibration data is there: static ranges can be known */
   bool dynamic;             /* prefer run-time ranges */
   bool blocks;              /* of matrix products only the weights, in blocks */
+  qcc_prefer prefer;        /* counts when the target has a table of costs */
   const qcc_select *select; /* may be NULL */
 } qcc_place_options;
 

@@ -15,6 +15,12 @@ typedef enum qcc_estimator {
   QCC_EST_COUNT
 } qcc_estimator;
 
+typedef enum qcc_prefer {
+  QCC_PREFER_SPEED,   /* 8 bit where the target's table of costs says that it pays, elsewhere for weights only */
+  QCC_PREFER_SIZE,    /* 8 bit wherever it is possible */
+  QCC_PREFER_ACCURACY /* 8 bit where it pays, elsewhere not even for weights */
+} qcc_prefer;
+
 typedef struct qcc_select { /* --only / --exclude: see select.h */
   const char *const *only;
   uint32_t only_count;
@@ -29,6 +35,7 @@ typedef struct qcc_tune_options {
   bool dynamic;          /* prefer run-time ranges */
   qcc_dtype block_dtype; /* weights of matrix products in blocks of this type, nothing else of these quantized; QCC_NONE: no blocks */
   uint32_t block;        /* elements of a block along K */
+  qcc_prefer prefer;
   unsigned workers;
   uint64_t seed;
   const qcc_samples *calib; /* NULL: none */
@@ -49,6 +56,7 @@ typedef struct qcc_tune_result {
   qcc_step *steps;
   uint32_t step_count; /* what was tried; owned */
   double sqnr_db;      /* on held-out samples, of the worst output (median over samples); NAN: not measured */
+  double speedup;      /* expected, by the target's table of costs; NAN: it has none */
   bool synthetic_data;
 } qcc_tune_result;
 

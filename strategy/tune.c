@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "strategy/cost.h"
 #include "strategy/tuner.h"
 
 static double now(void) {
@@ -187,7 +188,7 @@ static qcc_status fall_back(qcc_tuner *t) {
   if (t->score.median >= RUINED_DB) return QCC_OK;
   qcc_placement p;
   qcc_plan *plan = NULL;
-  QCC_TRY(qcc_place(&p, t->g, t->o->target, &(qcc_place_options){.blocks = t->o->block_dtype != QCC_NONE, .select = &t->o->select}));
+  QCC_TRY(qcc_place(&p, t->g, t->o->target, &(qcc_place_options){.blocks = t->o->block_dtype != QCC_NONE, .prefer = t->o->prefer, .select = &t->o->select}));
   qcc_placement_fini(&t->place);
   t->place = p;
   QCC_TRY(make_plan(&plan, t, QCC_EST_MINMAX, QCC_LAYER_ROUND, false));
@@ -211,7 +212,7 @@ static qcc_status improve(qcc_tuner *t, qcc_estimator how) {
 static qcc_status tune(qcc_tuner *t) {
   const qcc_tune_options *o = t->o;
   qcc_place_options place = {
-      .have_ranges = o->calib != NULL, .dynamic = o->dynamic, .blocks = o->block_dtype != QCC_NONE, .select = &o->select};
+      .have_ranges = o->calib != NULL, .dynamic = o->dynamic, .blocks = o->block_dtype != QCC_NONE, .prefer = o->prefer, .select = &o->select};
   QCC_TRY(qcc_place(&t->place, t->g, o->target, &place));
   QCC_TRY(index_values(t));
   QCC_TRY(qcc_tuner_check_weights(t));
@@ -238,13 +239,19 @@ static void fini(qcc_tuner *t) {
   qcc_plan_free(t->plan);
 }
 
+static double expected_speedup(const qcc_tuner *t) {
+  const qcc_cost cost = qcc_cost_of_placement(&t->place);
+  return t->o->target->costs.count && cost.q8 > 0 ? cost.f32 / cost.q8 : NAN;
+}
+
 qcc_status qcc_tune(qcc_tune_result *out, const qcc_graph *g, const qcc_tune_options *options) {
-  *out = (qcc_tune_result){.sqnr_db = NAN};
+  *out = (qcc_tune_result){.sqnr_db = NAN, .speedup = NAN};
   qcc_tuner t = {.cx = g->cx, .g = g, .o = options, .score = {NAN, NAN, NAN, 0}, .result = out};
   qcc_status st = tune(&t);
   if (st == QCC_OK) {
     out->plan = t.plan;
     out->sqnr_db = t.score.median;
+    out->speedup = expected_speedup(&t);
     t.plan = NULL;
   }
   fini(&t);
@@ -255,5 +262,5 @@ qcc_status qcc_tune(qcc_tune_result *out, const qcc_graph *g, const qcc_tune_opt
 void qcc_tune_result_fini(qcc_context *cx, qcc_tune_result *r) {
   qcc_plan_free(r->plan);
   qcc_free(cx, r->steps);
-  *r = (qcc_tune_result){.sqnr_db = NAN};
+  *r = (qcc_tune_result){.sqnr_db = NAN, .speedup = NAN};
 }

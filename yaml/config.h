@@ -18,7 +18,8 @@ typedef enum qcc_word_set {
   QCC_WORDS_SATURATION,
   QCC_WORDS_BIAS,
   QCC_WORDS_ZERO,
-  QCC_WORDS_LEVEL
+  QCC_WORDS_LEVEL,
+  QCC_WORDS_STORE
 } qcc_word_set;
 
 typedef enum qcc_word {

@@ -73,6 +73,7 @@ void qcc_words_of(qcc_word_set set, char *to, size_t n) {
 #define BLOCK_BIAS NULL
 #define BLOCK_ZERO NULL
 #define BLOCK_LEVEL NULL
+#define BLOCK_STORE NULL
 /* and blocks no sets of words */
 #define QCC_WORDS_SIDE QCC_WORDS_NONE
 #define QCC_WORDS_WAY QCC_WORDS_NONE

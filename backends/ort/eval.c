@@ -232,7 +232,7 @@ static qcc_status open_runner(qcc_runner **out, qcc_context *cx, const qcc_graph
   qcc_status st = qcc_ort_load(&r->lib, cx, how ? how->library : NULL);
   if (st == QCC_OK) r->stats.isa = qcc_internf(cx, "onnxruntime %s", r->lib.version);
   if (st == QCC_OK && !r->stats.isa) st = QCC_NOMEM;
-  if (st == QCC_OK) st = open_session(&r->plain);
+  if (st == QCC_OK && !r->profiled) st = open_session(&r->plain);
   if (st == QCC_OK)
     *out = r;
   else

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Finding the library and its table of functions. */
+#define _GNU_SOURCE /* RTLD_NODELETE */
 #include "backends/ort/library.h"
 
 #include <dlfcn.h>
@@ -13,11 +14,13 @@ typedef struct api_base {
   const char *(*get_version)(void);
 } api_base;
 
+/* Once loaded it stays: it keeps threads and tables of its own, and loading takes a while. */
 static void *open_library(const char *path) {
+  const int flags = RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE;
   static const char *const usual[] = {"libonnxruntime.so.1", "libonnxruntime.so"};
-  if (path && strcmp(path, "ort") != 0) return dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (path && strcmp(path, "ort") != 0) return dlopen(path, flags);
   void *handle = NULL;
-  for (size_t i = 0; !handle && i < sizeof usual / sizeof *usual; i++) handle = dlopen(usual[i], RTLD_NOW | RTLD_LOCAL);
+  for (size_t i = 0; !handle && i < sizeof usual / sizeof *usual; i++) handle = dlopen(usual[i], flags);
   return handle;
 }
 

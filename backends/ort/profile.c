@@ -50,8 +50,9 @@ static qcc_status add_node(qcc_ort_profile *p, const json_t *event) {
   name = qcc_intern_n(p->cx, name, n + 1 - sizeof suffix);
   qcc_profile_step *s = op && name ? step_of(p, op, name) : NULL;
   if (!s) return QCC_NOMEM;
-  s->runs++;
-  s->seconds += 1e-6 * json_number_value(json_object_get(event, "dur"));
+  const double seconds = 1e-6 * json_number_value(json_object_get(event, "dur"));
+  if (!s->runs++ || seconds < s->fastest) s->fastest = seconds;
+  s->seconds += seconds;
   s->bytes_read += number(args, "activation_size") + number(args, "parameter_size");
   s->bytes_written += number(args, "output_size");
   return QCC_OK;

@@ -13,7 +13,7 @@ enum { PEAK_TRIES = 100, PEAK_ROUNDS = 4096 };
 
 typedef struct cost {
   uint64_t runs;
-  double seconds, operations, read, written;
+  double seconds, operations, read, written, fastest;
 } cost;
 
 typedef struct qcc_profile_log {
@@ -243,7 +243,7 @@ qcc_status qcc_profile_took(qcc_worker *w, const qcc_shape_plan *p, size_t i, do
   qcc_profile_log *log = w->log;
   if (!has_line(w->cx, log, p->row[i])) return QCC_NOMEM;
   cost *c = &log->sum[p->row[i]];
-  c->runs++;
+  if (!c->runs++ || seconds < c->fastest) c->fastest = seconds;
   c->seconds += seconds;
   add_cost(w, &p->step.at[i], c);
   if (!w->runner->how.trace) return QCC_OK;
@@ -256,6 +256,7 @@ static qcc_status take(qcc_runner *r, qcc_profile_log *log) {
   qcc_profiler *p = r->profiler;
   for (size_t i = 0; i < log->count && i < p->step.n; ++i) {
     qcc_profile_step *s = &p->step.at[i];
+    if (log->sum[i].runs && (!s->runs || log->sum[i].fastest < s->fastest)) s->fastest = log->sum[i].fastest;
     s->runs += log->sum[i].runs;
     s->seconds += log->sum[i].seconds;
     s->operations += log->sum[i].operations;
@@ -285,7 +286,7 @@ void qcc_profile_reset(qcc_runner *r) {
   for (size_t i = 0; i < p->step.n; ++i) {
     qcc_profile_step *s = &p->step.at[i];
     s->runs = 0;
-    s->seconds = s->operations = s->bytes_read = s->bytes_written = 0;
+    s->seconds = s->operations = s->bytes_read = s->bytes_written = s->fastest = 0;
   }
   p->event.n = p->shown.event_count = 0;
 }

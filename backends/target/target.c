@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backends/target/chains.h"
+#include "backends/target/costs.h"
 #include "ir/support/nearest.h"
 #include "yaml/config.h"
 
@@ -23,6 +24,7 @@ static const uint8_t code_of[QCC_WORD_COUNT] = {
 #define CODE_BIAS(id) 0
 #define CODE_ZERO(id) 0
 #define CODE_LEVEL(id) 0
+#define CODE_STORE(id) 0
 #include "yaml/words.def"
 };
 
@@ -191,6 +193,7 @@ static qcc_status fill(qcc_target *t, qcc_capability *c) {
   t->optimization = level->count ? qcc_word_text((qcc_word)level->word[0]) : "";
   t->pair_saturation = says(&say->saturation, QCC_WORD_SATURATION_PAIRS16);
   t->float_bias = says(&say->bias, QCC_WORD_BIAS_FLOAT);
+  t->folds_casts = says(&say->float_weights, QCC_WORD_STORE_CAST);
   t->min_range = say->min_range.value;
   QCC_TRY(fill_range(t->cx, &t->min_opset, &t->max_opset, &say->opset));
   QCC_TRY(fill_range(t->cx, &t->min_ir, &t->max_ir, &say->ir));
@@ -204,6 +207,7 @@ static qcc_status fill(qcc_target *t, qcc_capability *c) {
   QCC_TRY(fill_names(t, c, &say->fp16, true));
   QCC_TRY(fill_names(t, c, &say->bf16, false));
   QCC_TRY(qcc_target_chains(t, c));
+  QCC_TRY(qcc_target_costs(t, say->costs.at));
   fill_grids(t);
   return t->doc ? QCC_OK : QCC_NOMEM;
 }

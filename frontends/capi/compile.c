@@ -58,6 +58,13 @@ static qcc_status check_options(const qcc_model *in, const qcc_compile_options *
 
 /* ---- data: -O2 without any makes its own, loudly */
 
+static qcc_status prefer_of(qcc_prefer *out, const job *j) {
+  static const char *const names[] = {[QCC_PREFER_SPEED] = "speed", [QCC_PREFER_SIZE] = "size", [QCC_PREFER_ACCURACY] = "accuracy"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp(j->o->prefer ? j->o->prefer : names[0], names[i]) == 0) return *out = (qcc_prefer)i, QCC_OK;
+  return qcc_error(j->cx, QCC_ARG, "A-117", NULL, "\"%-s\" cannot be preferred; it is speed, size or accuracy", j->o->prefer);
+}
+
 static qcc_status tune_options(qcc_tune_options *t, const job *j) {
   const qcc_compile_options *o = j->o;
   *t = (qcc_tune_options){.level = o->level,
@@ -69,6 +76,7 @@ static qcc_status tune_options(qcc_tune_options *t, const job *j) {
                           .seed = o->seed,
                           .target = &j->target,
                           .eval = j->passes.eval};
+  QCC_TRY(prefer_of(&t->prefer, j));
   t->select = (qcc_select){o->only, o->only_count, o->exclude, o->exclude_count, j->original};
   if (!o->estimator) return QCC_OK;
 #define ESTIMATOR(id, name, doc) \
@@ -142,6 +150,7 @@ static qcc_status finish(qcc_model **out, job *j) {
   m->plan = j->tuned.plan;
   j->tuned.plan = NULL;
   m->summary.sqnr_db = m->plan ? j->tuned.sqnr_db : NAN;
+  m->summary.speedup = m->plan ? j->tuned.speedup : NAN;
   m->summary.synthetic = j->tuned.synthetic_data;
   qcc_status st = note_steps(m, &j->tuned);
   if (st == QCC_OK) st = qcc_summarize_nodes(m);
@@ -182,7 +191,7 @@ static qcc_status compile(qcc_model **out, job *j, const qcc_plan *given) {
   QCC_TRY(prepare(j));
   if (given) {
     QCC_TRY(qcc_plan_clone(&j->tuned.plan, given));
-    j->tuned.sqnr_db = NAN;
+    j->tuned.sqnr_db = j->tuned.speedup = NAN;
   } else if (j->o->level > 0) {
     QCC_TRY(tune(j));
   }
@@ -211,7 +220,7 @@ static qcc_status take_quantized(qcc_model **out, const qcc_model *in, job *j) {
   QCC_TRY(qcc_clone(&m, in));
   m->summary.size = sizeof(qcc_summary);
   m->summary.was_quantized = true;
-  m->summary.sqnr_db = NAN;
+  m->summary.sqnr_db = m->summary.speedup = NAN;
   qcc_status st = j->format ? convert(m->g, j) : QCC_OK;
   if (st == QCC_OK)
     *out = m;

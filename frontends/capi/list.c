@@ -55,6 +55,14 @@ static void list_weights(row_fn each, void *user) {
 #undef WEIGHTS
 }
 
+static void list_costs(row_fn each, void *user) {
+  char text[160];
+#define COST(id, name, unit, a, b, c)                                                                       \
+  qcc_format(text, sizeof text, "nanoseconds for each %s, by %s, %s%s%s", unit, a, b, *(c) ? ", " : "", c); \
+  each(user, name, text);
+#include "ir/costs.def"
+}
+
 static void list_limits(row_fn each, void *user) {
   char text[160];
 #define LIMIT(name, value, option, doc)                                                 \
@@ -93,6 +101,7 @@ static const struct {
     {"formats", "how quantized operators are written, for --format", list_formats},
     {"weights", "what weights of matrix products are stored as, for --weights", list_weights},
     {"estimators", "from histograms to ranges, for --estimator", list_estimators},
+    {"costs", "kinds of kernels in the table of costs of a capability file", list_costs},
     {"levels", "how much to try", list_levels},
     {"limits", "bounds against hostile input, for --limit NAME=VALUE", list_limits},
     {"reasons", "why a node gets no integer kernel, as \"qcc check\" tells it", list_reasons},

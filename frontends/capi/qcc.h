@@ -158,8 +158,8 @@ QCC_API const char *qcc_message(const qcc_context *cx);
 QCC_API qcc_status qcc_set_limit(qcc_context *cx, const char *option, uint64_t value);
 /* Most bytes that the context's allocator had handed out at one time. */
 QCC_API size_t qcc_peak_bytes(const qcc_context *cx);
-/* Call `each` for every row of a table: "passes", "ops", "targets", "capability", "formats", "weights", "estimators", "levels", "limits",
- * "tables". QCC_ARG: no such table. */
+/* Call `each` for every row of a table: "passes", "ops", "targets", "capability", "formats", "weights", "estimators", "costs", "levels",
+ * "limits", "tables". QCC_ARG: no such table. */
 QCC_API qcc_status qcc_list(qcc_context *cx, const char *table, void (*each)(void *user, const char *name, const char *doc), void *user);
 
 /* ------------------------------------------------------------------ Model */
@@ -312,9 +312,12 @@ typedef struct qcc_compile_options {
   uint32_t exclude_count;
   const qcc_pass_options *passes; /* printing, bisecting; NULL: none */
   const char *options_text;       /* recorded in the model's metadata; NULL: none */
+  /* Where the target's costs are known. "speed" (NULL): 8 bit where it pays, elsewhere for weights only. "size": 8 bit wherever it is
+   * possible. "accuracy": 8 bit where it pays, elsewhere not even for weights. */
+  const char *prefer;
 } qcc_compile_options;
 #define QCC_COMPILE_OPTIONS_INIT \
-  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Compile into a new model; `in` stays as it is. An already quantized model comes back unchanged, or in another format when one is given,
  * with a note.
@@ -328,12 +331,14 @@ typedef struct qcc_summary { /* what a compiled model is made of */
   uint64_t bytes_before, bytes_after;                                        /* of the constants */
   double sqnr_db; /* at the outputs, held-out samples, worst output; NAN: not measured */
   double seconds;
+  double speedup;     /* expected of the target's kernels, by its table of costs: float time over that of this model; NAN: no table */
   bool synthetic;     /* calibrated on random samples */
   bool was_quantized; /* the input model was already quantized and was left as it is, or took another format */
 } qcc_summary;
 /* Zero where a model was not made by qcc_compile. */
 QCC_API qcc_status qcc_summary_of(const qcc_model *model, qcc_summary *out);
-/* What was tried and why nodes stayed float: `each` gets kind ("step", "float"), subject, text. */
+/* What was tried and why nodes stayed float: `each` gets kind ("step"; "float"; "weights": only these are in 8
+ * bit), subject, text. */
 QCC_API void qcc_explain(const qcc_model *model, void (*each)(void *user, const char *kind, const char *subject, const char *text),
                          void *user);
 /* The plan (tune config) a compiled model came from, as JSON; give back with qcc_bytes_free. QCC_ARG: not a compiled model. */
@@ -399,12 +404,18 @@ typedef struct qcc_step_cost {   /* one step of the runtime; all figures are sum
   const char *fused_ops, *fused; /* operators ("BatchNormalization+Relu") and names ("bn1, relu1") of nodes that run inside it; "" */
   uint64_t runs;
   double seconds, operations;       /* a multiply-add counts as two operations */
+  double fastest;                   /* seconds of the fastest execution */
   double bytes_read, bytes_written; /* tensors and weights, each once per run */
 } qcc_step_cost;
 /* Call `each` for every step that ran, in the order of the model. QCC_ARG: the session has no profile. */
 QCC_API qcc_status qcc_session_steps(const qcc_session *session, void (*each)(void *user, const qcc_step_cost *step), void *user);
 /* Every execution as Chrome trace events (JSON, for chrome://tracing and Perfetto); give back with qcc_bytes_free. QCC_ARG: no trace. */
 QCC_API qcc_status qcc_session_trace(const qcc_session *session, char **out, size_t *n);
+
+/* Measure what the kernels of ONNX Runtime cost on this machine, in float and in 8 bit, one thread: about a minute during which nothing else
+ * should run. `library`: as in qcc_run_settings.runtime. The result is the text of a capability file `name` that extends `target` (NULL:
+ * the default) with the table by which 8 bit is placed; give back with qcc_bytes_free. QCC_ARG: no such library; QCC_CANCELLED. */
+QCC_API qcc_status qcc_measure_costs(qcc_context *cx, const char *target, const char *name, const char *library, char **out, size_t *n);
 
 typedef struct qcc_diff_row {
   const char *tensor; /* name in the first model */

@@ -161,6 +161,7 @@ qcc_status qcc_session_steps(const qcc_session *session, void (*each)(void *user
                                 .fused = s->fused,
                                 .runs = s->runs,
                                 .seconds = s->seconds,
+                                .fastest = s->fastest,
                                 .operations = s->operations,
                                 .bytes_read = s->bytes_read,
                                 .bytes_written = s->bytes_written};

@@ -69,6 +69,7 @@ static qcc_status count_node(counting *c, const qcc_node *n) {
   double macs = qcc_node_macs(n);
   c->macs += macs;
   if (mode == QCC_MODE_STATIC || mode == QCC_MODE_DYNAMIC) c->int8_macs += macs;
+  if (weighted && mode == QCC_MODE_WEIGHT && reason) return qcc_model_note(c->m, "weights", n->name, reason);
   if (!weighted || mode != QCC_MODE_FLOAT || !c->m->plan) return QCC_OK;
   return qcc_model_note(c->m, "float", n->name, reason ? reason : "not chosen");
 }

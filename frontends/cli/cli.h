@@ -7,7 +7,18 @@
 
 #include "frontends/capi/qcc.h"
 
-enum { COMPILE = 1, RUN = 2, DIFF = 4, DUMP = 8, OPT = 16, LIST = 32, INFO = 64, CHECK = 128, ANY = 255 };
+/* Commands by number, then as bits for options.def. */
+enum {
+#define COMMAND(id, name, args, least, most, doc, example) command_##id,
+#include "frontends/cli/commands.def"
+#undef COMMAND
+};
+enum {
+#define COMMAND(id, name, args, least, most, doc, example) id = 1 << command_##id,
+#include "frontends/cli/commands.def"
+#undef COMMAND
+  ANY = INT32_MAX
+};
 
 typedef struct text_list {
   const char **at;
@@ -83,5 +94,6 @@ qcc_status cmd_dump(qcc_context *cx, const args *a);
 qcc_status cmd_opt(qcc_context *cx, const args *a);
 qcc_status cmd_list(qcc_context *cx, const args *a);
 qcc_status cmd_info(qcc_context *cx, const args *a);
+qcc_status cmd_cost(qcc_context *cx, const args *a);
 
 #endif

@@ -23,6 +23,7 @@ static void print_summary(const qcc_summary *s, int level) {
   printf("nodes             %u: %u in int8, %u on run-time ranges, %u with small weights, %u weighted ones float\n", s->nodes,
          s->int8_nodes, s->dynamic_nodes, s->weight_only_nodes, s->float_nodes);
   printf("multiply-adds     %.1f %% in int8\n", 100 * s->int8_macs);
+  if (s->speedup > 0) printf("expected          %.2f times as fast as float on the target\n", s->speedup);
   printf("weights           %s -> %s (%.2fx)\n", before, after, s->bytes_after ? (double)s->bytes_before / (double)s->bytes_after : 0);
   if (isnan(s->sqnr_db)) {
     printf("output SQNR       not measured\n");
@@ -42,7 +43,7 @@ static void explain(void *user, const char *kind, const char *subject, const cha
   bool is_step = strcmp(kind, "step") == 0;
   if (is_step && !e->verbose) return;
   if (!is_step && !e->verbose && e->hidden++ >= 8) return;
-  printf("%-17s ", is_step ? "step" : "kept float");
+  printf("%-17s ", is_step ? "step" : strcmp(kind, "weights") == 0 ? "only weights" : "kept float");
   print_safe(stdout, subject);
   printf(": ");
   print_safe(stdout, text);
@@ -106,6 +107,7 @@ qcc_status cmd_compile(qcc_context *cx, const args *a) {
   o.level = a->level;
   o.target = a->target;
   o.estimator = a->estimator;
+  o.prefer = a->prefer;
   o.dynamic = a->dynamic;
   o.format = a->format;
   o.weights = a->weights;

@@ -3,6 +3,7 @@
 #ifndef QCC_ISIMD_NEON_H
 #define QCC_ISIMD_NEON_H
 
+#if defined(__aarch64__)
 #include <arm_neon.h>
 #include <string.h>
 
@@ -52,4 +53,5 @@ static inline void put_bytes(uint8_t *to, int32x4_t a, int32x4_t b) {
 }
 #define put_turned put_bytes
 
+#endif /* __aarch64__ */
 #endif

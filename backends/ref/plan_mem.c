@@ -8,7 +8,7 @@
 
 #include "backends/ref/plan.h"
 
-enum { MANY = 4096, LEAST_WEIGHTS = 256 * 1024, WEIGHTS_PER_ROOM = 16 };
+enum { MANY = 4096, LEAST_WEIGHTS = 1024 * 1024, WEIGHTS_PER_ROOM = 16 };
 
 typedef struct life {
   uint32_t id, from, to;

@@ -28,7 +28,7 @@ static bool is_candidate(const qcc_tuner *t, const qcc_node *n) {
 /* The placement with the accepted nodes, and `extra_count` further ones, kept float. */
 static qcc_status place(qcc_placement *out, const islands *s, const qcc_node *const *extra, size_t extra_count) {
   const qcc_tune_options *o = s->t->o;
-  qcc_place_options options = {.have_ranges = true, .dynamic = o->dynamic, .prefer = o->prefer, .select = &o->select};
+  qcc_place_options options = qcc_tuner_placing(o, true);
   QCC_TRY(qcc_place(out, s->t->g, o->target, &options));
   for (size_t i = 0; i < s->count; i++) QCC_TRY(qcc_place_keep_float(out, s->accepted[i], NULL));
   for (size_t i = 0; i < extra_count; i++) QCC_TRY(qcc_place_keep_float(out, extra[i], NULL));

@@ -19,6 +19,11 @@ static double now(void) {
 /* A vote must win by more than the held-out samples waver: squared error is the better guess where they cannot tell. */
 static const double TRIAL_MACS = 3e9, RUINED_DB = 12, VOTE_MARGIN_DB = 1;
 
+qcc_place_options qcc_tuner_placing(const qcc_tune_options *o, bool have_ranges) {
+  return (qcc_place_options){
+      .have_ranges = have_ranges, .dynamic = o->dynamic, .blocks = o->block_dtype != QCC_NONE, .prefer = o->prefer, .select = &o->select};
+}
+
 /* ---- bookkeeping */
 
 static qcc_status add_step(qcc_tuner *t, const char *name, double before, double after, bool kept, double seconds) {
@@ -188,7 +193,9 @@ static qcc_status fall_back(qcc_tuner *t) {
   if (t->score.median >= RUINED_DB) return QCC_OK;
   qcc_placement p;
   qcc_plan *plan = NULL;
-  QCC_TRY(qcc_place(&p, t->g, t->o->target, &(qcc_place_options){.blocks = t->o->block_dtype != QCC_NONE, .prefer = t->o->prefer, .select = &t->o->select}));
+  qcc_place_options options = qcc_tuner_placing(t->o, false);
+  options.dynamic = false;
+  QCC_TRY(qcc_place(&p, t->g, t->o->target, &options));
   qcc_placement_fini(&t->place);
   t->place = p;
   QCC_TRY(make_plan(&plan, t, QCC_EST_MINMAX, QCC_LAYER_ROUND, false));
@@ -211,8 +218,7 @@ static qcc_status improve(qcc_tuner *t, qcc_estimator how) {
 
 static qcc_status tune(qcc_tuner *t) {
   const qcc_tune_options *o = t->o;
-  qcc_place_options place = {
-      .have_ranges = o->calib != NULL, .dynamic = o->dynamic, .blocks = o->block_dtype != QCC_NONE, .prefer = o->prefer, .select = &o->select};
+  qcc_place_options place = qcc_tuner_placing(o, o->calib != NULL);
   QCC_TRY(qcc_place(&t->place, t->g, o->target, &place));
   QCC_TRY(index_values(t));
   QCC_TRY(qcc_tuner_check_weights(t));

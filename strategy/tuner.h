@@ -47,6 +47,8 @@ qcc_status qcc_tuner_grams(qcc_tuner *t) QCC_MUST_USE;
 qcc_status qcc_tuner_islands(qcc_tuner *t) QCC_MUST_USE;
 
 /* ---- tune.c */
+/* What the options say about placement. */
+qcc_place_options qcc_tuner_placing(const qcc_tune_options *o, bool have_ranges);
 /* Judge `plan`; keep it (and take it over) when it is better by `margin` dB - and, where a margin is asked, by two standard errors of the paired
  * difference -, else free it. */
 qcc_status qcc_tuner_try(qcc_tuner *t, qcc_plan *plan, const char *name, double margin) QCC_MUST_USE;

@@ -44,7 +44,10 @@ static qcc_status each_graph(qcc_graph *g, void *user) {
   return qcc_graph_status(g);
 }
 
-static qcc_status run(qcc_pass_cx *p) { return qcc_graph_walk(p->g, each_graph, p); }
+static qcc_status run(qcc_pass_cx *p) {
+  bool int32 = !p->target || !p->target->float_bias;
+  return int32 ? qcc_graph_walk(p->g, each_graph, p) : QCC_OK;
+}
 
 const qcc_pass qcc_pass_guard_bias = {
     .name = "guard-bias",

@@ -10,9 +10,9 @@
  * A weight whose readers compute in float becomes %wd = Mul(Cast(%codes), sw[]) where the target folds that when it loads the model.
  *
  * Relu and Clip directly before a QuantizeLinear go when its codes cannot leave their window. Pairs are always explicit, a tensor has one
- * QuantizeLinear, a graph output has a DequantizeLinear of its own, and a bias is int32 at the product of the scales (see the placement
- * rules of ONNX Runtime's QDQ fusion). Dynamic forms are in qdq_dynamic.c, weights in blocks in qdq_blocks.c. Claim: exact but for the
- * rounding of the int32 bias. */
+ * QuantizeLinear, a graph output has a DequantizeLinear of its own, and a bias is int32 at the product of the scales unless the target
+ * wants it in float (see the placement rules of ONNX Runtime's QDQ fusion). Dynamic forms are in qdq_dynamic.c, weights in blocks in
+ * qdq_blocks.c. Claim: exact but for the rounding of the int32 bias. */
 #include <float.h>
 #include <string.h>
 
@@ -109,6 +109,9 @@ static qcc_status bias_codes(qcc_tensor *codes, float *scale, const qcc_value *b
   return QCC_OK;
 }
 
+/* Does the target want biases in int32? Nobody having said, yes. */
+static bool int32_bias(const qcc_pass_cx *p) { return !p->target || !p->target->float_bias; }
+
 static bool integer_unit(const qcc_node *n, qcc_qparams *x, qcc_qparams *w) {
   const qcc_value *bias = qcc_in(n, 2);
   if ((n->op != QCC_OP_CONV && n->op != QCC_OP_GEMM) || !bias || !bias->data || bias->type.dtype != QCC_F32) return false;
@@ -165,7 +168,7 @@ static qcc_status each_graph(qcc_graph *g, void *user) {
   qcc_qdq *s = user;
   QCC_TRY(qcc_qdq_dynamic(s, g));
   QCC_TRY(rewrite_blocks(s, g));
-  QCC_FOR_NODES(n, g) QCC_TRY(rewrite_bias(s, n));
+  for (qcc_node *n = int32_bias(s->p) ? g->first : NULL; n; n = n->next) QCC_TRY(rewrite_bias(s, n));
   QCC_FOR_NODES_SAFE(n, next, g) {
     if (n->op != QCC_OP_FAKE_QUANT) continue;
     (void)qcc_rewrite_ok(s->p, n, "rewrite-qdq"); /* all or nothing: half a rewrite cannot be exported */

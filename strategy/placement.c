@@ -160,7 +160,7 @@ static bool feeds_fused(const qcc_placement *p, const qcc_value *v) {
 
 static void mark_parameters(qcc_placement *p, const qcc_node *n) {
   qcc_role role = qcc_op_get(n->op)->role;
-  bool shares = role == QCC_ROLE_PASS || role == QCC_ROLE_SAME_SCALE;
+  bool shares = can(p, n)->same_q;
   uint32_t data_inputs = role == QCC_ROLE_ARITH || role == QCC_ROLE_SAME_SCALE ? n->in_count : 1;
   for (uint32_t k = 0; k < data_inputs && !p->fused[n->id]; k++) p->quantized[n->in[k].value->id] = true;
   for (uint32_t k = 0; k < n->out_count; k++) {
@@ -299,8 +299,7 @@ uint32_t qcc_group_of(const qcc_placement *p, const qcc_value *v) { return find(
 bool qcc_is_range_source(const qcc_placement *p, const qcc_value *v) {
   if (!p->quantized[v->id]) return false;
   if (!v->def || !is_static(p, v->def)) return true;
-  qcc_role role = qcc_op_get(v->def->op)->role;
-  return role != QCC_ROLE_PASS && role != QCC_ROLE_SAME_SCALE;
+  return !can(p, v->def)->same_q;
 }
 
 void qcc_known_range(const qcc_value *v, double *lo, double *hi) {

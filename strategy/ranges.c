@@ -86,6 +86,12 @@ static qcc_status set_entry(qcc_plan *plan, const qcc_value *v, qcc_range r, con
   return qcc_plan_set_qparams(plan, e, &(qcc_qparams){.dtype = grid->dtype, .axis = -1, .count = 1, .scale = &scale, .zero = &zero});
 }
 
+/* The target may want ranges, zero included, to have some width. */
+static void keep_width(qcc_range *r, double width) {
+  double lo = fmin(r->lo, 0), hi = fmax(r->hi, 0);
+  if (hi - lo < width) *r = (qcc_range){lo, lo + width};
+}
+
 /* Ids of quantized values ordered by group: heads[] starts per representative. */
 static qcc_status one_group(const qcc_tuner *t, qcc_plan *plan, const qcc_value *const *members, size_t count, qcc_estimator how,
                             const qcc_hist **room) {
@@ -94,6 +100,7 @@ static qcc_status one_group(const qcc_tuner *t, qcc_plan *plan, const qcc_value 
   for (size_t i = 0; i < count; i++) add_member(t, &gr, members[i]);
   qcc_range r;
   QCC_TRY(group_range(t, &r, &gr, how, grid));
+  keep_width(&r, t->o->target->min_range);
   for (size_t i = 0; i < count; i++) QCC_TRY(set_entry(plan, members[i], r, grid, qcc_estimator_name(how)));
   return QCC_OK;
 }

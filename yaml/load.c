@@ -149,6 +149,8 @@ static const qcc_yaml_CAPABILITY *choose_newest(const items *all, const char *ru
 
 static qcc_status chosen(loader *l, const qcc_yaml_CAPABILITY *item) {
   const char *version = newest(&item->version.name, l->runtime);
+  bool older = version && qcc_version_valid(l->c->runtime) && qcc_version_compare(version, l->c->runtime) < 0;
+  if (older && !l->runtime) return QCC_OK; /* what is extended speaks of a newer one */
   l->c->runtime = qcc_intern(l->cx, l->runtime ? l->runtime : version ? version : "");
   return l->c->runtime ? QCC_OK : QCC_NOMEM;
 }

@@ -7,26 +7,9 @@
 
 #include "backends/target/chains.h"
 #include "backends/target/costs.h"
-#include "ir/support/nearest.h"
-#include "yaml/config.h"
+#include "backends/target/words.h"
 
-/* ---- words to codes */
-
-static const uint8_t code_of[QCC_WORD_COUNT] = {
-#define WORD(set, id, text, doc) [QCC_WORD_##set##_##id] = CODE_##set(id),
-#define CODE_DTYPE(id) QCC_##id
-#define CODE_SCHEME(id) QCC_SCHEME_##id
-#define CODE_GRANULARITY(id) QCC_GRANULARITY_##id
-#define CODE_ALGORITHM(id) QCC_ALGORITHM_##id
-#define CODE_FORMAT(id) QCC_FORMAT_##id
-#define CODE_UNIT(id) 0
-#define CODE_SATURATION(id) 0
-#define CODE_BIAS(id) 0
-#define CODE_ZERO(id) 0
-#define CODE_LEVEL(id) 0
-#define CODE_STORE(id) 0
-#include "yaml/words.def"
-};
+/* ---- words */
 
 static bool says(const qcc_yaml_words *w, qcc_word word) {
   for (uint8_t i = 0; i < w->count; i++) {
@@ -36,7 +19,7 @@ static bool says(const qcc_yaml_words *w, qcc_word word) {
 }
 
 static void add_words(qcc_choices *to, const qcc_yaml_words *from, unsigned fallback) {
-  for (uint8_t i = 0; i < from->count; i++) qcc_choices_add(to, code_of[from->word[i]]);
+  for (uint8_t i = 0; i < from->count; i++) qcc_choices_add(to, qcc_target_code((qcc_word)from->word[i]));
   if (!to->count) qcc_choices_add(to, fallback);
 }
 
@@ -49,7 +32,7 @@ static void add_dtypes(qcc_choices *to, const qcc_yaml_SIDE *side, unsigned fall
   bool sym = !side->scheme.count || says(&side->scheme, QCC_WORD_SCHEME_SYM), asym = says(&side->scheme, QCC_WORD_SCHEME_ASYM);
   for (uint8_t i = 0; i < side->dtype.count; i++) {
     if (side->dtype.word[i] != QCC_WORD_DTYPE_NONE) {
-      qcc_choices_add(to, code_of[side->dtype.word[i]]);
+      qcc_choices_add(to, qcc_target_code((qcc_word)side->dtype.word[i]));
       continue;
     }
     for (uint32_t k = 0; k < side->bits.count; k++) {

@@ -288,6 +288,17 @@ QCC_API void qcc_data_free(qcc_data *data);
 QCC_API qcc_status qcc_array_read(qcc_array *out, qcc_context *cx, const char *path);
 QCC_API qcc_status qcc_array_write(qcc_context *cx, const qcc_array *array, const char *path);
 
+/* ------------------------------------------------------------------ Targets */
+
+/* What a target can do, as JSON; give back with qcc_bytes_free. `target` as in qcc_compile_options; `model` may be NULL. "optypewise" lists
+ * for each operator the ways to quantize it, each with what activations and weights may be, how it may be written and what must be
+ * quantized together; of each list the first is the default. With a model "opwise" lists its nodes, prepared as for compiling ("from" names
+ * the nodes that each was made of): what happens to them by default, which ways are open, and why they stay float. QCC_ARG, located: what
+ * is wrong with a capability file; QCC_IO, QCC_LIMIT, QCC_NOMEM, and what qcc_compile says of models that cannot be prepared. */
+QCC_API qcc_status qcc_query_capability(qcc_context *cx, const qcc_model *model, const char *target, char **out, size_t *n);
+/* Chains of operators that become one kernel, as JSON: "patterns" of the target and, with a model, "matches" among its prepared nodes. */
+QCC_API qcc_status qcc_query_fused_patterns(qcc_context *cx, const qcc_model *model, const char *target, char **out, size_t *n);
+
 /* ------------------------------------------------------------------ Compile */
 
 typedef struct qcc_compile_options {

@@ -95,5 +95,6 @@ qcc_status cmd_opt(qcc_context *cx, const args *a);
 qcc_status cmd_list(qcc_context *cx, const args *a);
 qcc_status cmd_info(qcc_context *cx, const args *a);
 qcc_status cmd_cost(qcc_context *cx, const args *a);
+qcc_status cmd_capability(qcc_context *cx, const args *a);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * qcc dump, qcc opt, qcc list: text out. */
+ * qcc dump, qcc opt, qcc list, qcc capability: text out. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,3 +46,15 @@ static void print_row(void *user, const char *name, const char *doc) {
 }
 
 qcc_status cmd_list(qcc_context *cx, const args *a) { return qcc_list(cx, a->pos_count ? a->pos[0] : "tables", print_row, NULL); }
+
+qcc_status cmd_capability(qcc_context *cx, const args *a) {
+  qcc_model *m = NULL;
+  char *text = NULL;
+  size_t n = 0;
+  qcc_status st = a->pos_count ? load_model(&m, cx, a->pos[0]) : QCC_OK;
+  if (st == QCC_OK) st = (a->patterns ? qcc_query_fused_patterns : qcc_query_capability)(cx, m, a->target, &text, &n);
+  if (st == QCC_OK && fwrite(text, 1, n, stdout) != n) st = QCC_IO;
+  qcc_bytes_free(cx, text);
+  qcc_model_free(m);
+  return st;
+}

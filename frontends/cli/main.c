@@ -41,7 +41,7 @@ static qcc_status run_command(qcc_context *cx, const args *a) {
     unsigned id;
     qcc_status (*run)(qcc_context *cx, const args *a);
   } table[] = {{COMPILE, cmd_compile}, {RUN, cmd_run},   {DIFF, cmd_diff},   {DUMP, cmd_dump}, {OPT, cmd_opt},
-               {LIST, cmd_list},       {INFO, cmd_info}, {CHECK, cmd_check}, {COST, cmd_cost}};
+               {LIST, cmd_list},       {INFO, cmd_info}, {CHECK, cmd_check}, {COST, cmd_cost}, {CAPABILITY, cmd_capability}};
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     if (table[i].id == a->command) return table[i].run(cx, a);
   }

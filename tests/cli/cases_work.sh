@@ -150,6 +150,26 @@ t_capability_reference() {
   [ -z "${QCC_BLESS:-}" ] || cp "$top/made" "$reference"
   diff -u "$reference" "$top/made" || fail "yaml/capability.md is not what the schema says"
 }
+# every shipped target as the library understands it (QCC_BLESS=1 writes expected/targets)
+t_shipped_targets() {
+  expect 0 qcc list targets
+  cut -d ' ' -f 1 "$top/stdout" >"$top/names"
+  [ "$(wc -l <"$top/names")" = "$(ls "$here/../../yaml"/*.yaml | wc -l)" ] || fail "a file of yaml/ is not shipped"
+  while read -r target; do
+    expect 0 qcc capability --target "$target"
+    [ -z "${QCC_BLESS:-}" ] || cp "$top/stdout" "$here/expected/targets/$target.json"
+    diff "$here/expected/targets/$target.json" "$top/stdout" || fail "$target is not expected/targets/$target.json"
+  done <"$top/names"
+}
+t_capability_model() {
+  net
+  expect 0 qcc capability net.onnx --target generic
+  prints '"name": "conv1", "type": "Conv", "default": "static", "ways": \["static", "weight_only", "float"\]'
+  expect 0 qcc capability net.onnx --patterns
+  prints '"kernel": "int8", "ops": \["Conv", "Relu"\], "nodes": \["conv1", "relu1"\]'
+  expect 2 qcc capability net.onnx --target genric
+  says 'did you mean "generic"'
+}
 t_target_files() {
   net
   printf 'extends: ort-cpu\nint8: {static: {Conv: null}, weight_only: {Conv: null}}\n' >mine.yaml
@@ -157,6 +177,13 @@ t_target_files() {
   expect 0 qcc -O2 net.onnx -o out.onnx --calib x.npy --target mine.yaml
   prints '^kept float .*no 8-bit kernel'
   expect 0 qcc -O2 net.onnx -o out.onnx --calib x.npy --target ort-cpu@1.20
+  expect 0 qcc dump out.onnx
+  prints 'b1.*_quantized = const s32'
+  printf 'extends: ort-cpu\nbias: float\n' >mine.yaml
+  expect 0 qcc -O2 net.onnx -o out.onnx --calib x.npy --target mine.yaml
+  expect 0 qcc dump out.onnx
+  prints 'b1.* = const f32'
+  grep -q 'const s32' "$top/stdout" && fail "a bias is int32 although the target wants float"
   printf 'extends: ort-cpu\nint8:\n  static:\n    Convv: {}\n' >mine.yaml
   expect 2 qcc -O2 net.onnx -o new.onnx --target mine.yaml
   says '^qcc: mine.yaml:4:5: error\[A-205\]: operator "Convv" is not known; did you mean "Conv"'

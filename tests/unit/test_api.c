@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "frontends/capi/qcc.h"
 #include "tests/oom.h"
@@ -510,6 +511,95 @@ static void two_contexts_never_meet(void **state) {
   qcc_close(cx);
 }
 
+/* ---- what targets can do */
+
+static json_t *query(world *w, qcc_status (*ask)(qcc_context *, const qcc_model *, const char *, char **, size_t *), const qcc_model *m,
+                     const char *target) {
+  char *text = NULL;
+  size_t n = 0;
+  assert_int_equal(ask(w->cx, m, target, &text, &n), QCC_OK);
+  json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL);
+  assert_non_null(j);
+  qcc_bytes_free(w->cx, text);
+  return j;
+}
+
+static const char *text_of(const json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
+
+static void capability_by_type(void **state) {
+  world *w = *state;
+  json_t *j = query(w, qcc_query_capability, NULL, "tensorrt");
+  assert_string_equal(text_of(j, "target"), "tensorrt");
+  assert_string_equal(text_of(j, "bias"), "float");
+  assert_null(json_object_get(j, "opwise"));
+  const json_t *conv = json_object_get(json_object_get(j, "optypewise"), "Conv"), *first = json_array_get(conv, 0);
+  assert_int_equal(json_array_size(conv), 3); /* static, weights only, float */
+  assert_string_equal(text_of(first, "quant_mode"), "static");
+  const json_t *a = json_object_get(first, "activation");
+  assert_string_equal(json_string_value(json_array_get(json_object_get(a, "dtype"), 0)), "int8");
+  assert_string_equal(json_string_value(json_array_get(json_object_get(a, "scheme"), 0)), "sym");
+  assert_string_equal(text_of(a, "zero_point"), "zero");
+  assert_string_equal(json_string_value(json_array_get(json_object_get(json_array_get(conv, 2), "dtype"), 1)), "fp16");
+  json_decref(j);
+}
+
+static void capability_by_node(void **state) {
+  world *w = *state;
+  static const char *const type[] = {"Conv", "Relu", "Flatten", "Gemm"}, *const by_default[] = {"static", "static", "static", "static"};
+  static const size_t open_ways[] = {4, 2, 2, 4}; /* float among them */
+  json_t *j = query(w, qcc_query_capability, w->model, NULL), *nodes = json_object_get(j, "opwise");
+  assert_string_equal(text_of(j, "target"), "ort-cpu-avx2");
+  assert_int_equal(json_array_size(nodes), 4);
+  for (size_t i = 0; i < 4; i++) {
+    const json_t *n = json_array_get(nodes, i);
+    assert_string_equal(text_of(n, "type"), type[i]);
+    assert_string_equal(text_of(n, "default"), by_default[i]);
+    assert_int_equal(json_array_size(json_object_get(n, "ways")), open_ways[i]);
+  }
+  assert_true(json_is_true(json_object_get(json_array_get(nodes, 1), "fused")));
+  json_decref(j);
+  j = query(w, qcc_query_capability, w->pair, "generic"); /* nothing in 8 bit comes before the sum */
+  assert_string_equal(text_of(json_array_get(json_object_get(j, "opwise"), 0), "default"), "float");
+  json_decref(j);
+}
+
+static void fused_patterns(void **state) {
+  world *w = *state;
+  json_t *j = query(w, qcc_query_fused_patterns, w->model, "generic"), *matches = json_object_get(j, "matches");
+  assert_int_equal(json_array_size(json_object_get(j, "patterns")), 14);
+  assert_int_equal(json_array_size(matches), 1);
+  const json_t *nodes = json_object_get(json_array_get(matches, 0), "nodes");
+  assert_string_equal(json_string_value(json_array_get(nodes, 0)), "conv");
+  assert_string_equal(json_string_value(json_array_get(nodes, 1)), "relu");
+  json_decref(j);
+}
+
+static void capability_misuse(void **state) {
+  world *w = *state;
+  char *text = NULL;
+  size_t n = 0;
+  FAILS(w, QCC_ARG, qcc_query_capability(w->cx, w->model, "abacus", &text, &n));
+  FAILS(w, QCC_IO, qcc_query_fused_patterns(w->cx, NULL, "/nowhere/x.yaml", &text, &n));
+  assert_null(text);
+  assert_int_equal(qcc_query_capability(NULL, NULL, NULL, &text, &n), QCC_ARG);
+  assert_int_equal(qcc_query_capability(w->cx, NULL, NULL, NULL, &n), QCC_ARG);
+  assert_int_equal(qcc_query_fused_patterns(w->cx, NULL, NULL, &text, NULL), QCC_ARG);
+}
+
+static qcc_status query_all(qcc_context *cx, void *user) {
+  (void)user;
+  qcc_model *m = NULL;
+  char *text = NULL;
+  size_t n = 0;
+  qcc_status st = qcc_parse(&m, cx, two_layers, strlen(two_layers), NULL);
+  if (st == QCC_OK) st = qcc_query_capability(cx, m, "ort-dnnl", &text, &n);
+  qcc_bytes_free(cx, text);
+  qcc_model_free(m);
+  return st;
+}
+
+static void query_without_memory(void **state) { assert_true(oom_sweep(query_all, *state, 7, 0) > 10); }
+
 static void reading_arrays(void **state) {
   world *w = *state;
   qcc_array a = {.data = w, .bytes = 9};
@@ -523,15 +613,17 @@ static void reading_arrays(void **state) {
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      CASE(null_context),      CASE(null_model),
-      CASE(null_work),         CASE(bad_hosts),
-      CASE(garbage_models),    CASE(past_the_end),
-      CASE(wrong_tensors),     CASE(building_out_of_order),
-      CASE(building_nonsense), CASE(pass_misuse),
-      CASE(compile_options),   CASE(compile_with_bad_data),
-      CASE(cancelled),         CASE(compile_without_memory),
-      CASE(run_misuse),        CASE(two_contexts_never_meet),
-      CASE(reading_arrays),
+      CASE(null_context),       CASE(null_model),
+      CASE(null_work),          CASE(bad_hosts),
+      CASE(garbage_models),     CASE(past_the_end),
+      CASE(wrong_tensors),      CASE(building_out_of_order),
+      CASE(building_nonsense),  CASE(pass_misuse),
+      CASE(compile_options),    CASE(compile_with_bad_data),
+      CASE(cancelled),          CASE(compile_without_memory),
+      CASE(run_misuse),         CASE(two_contexts_never_meet),
+      CASE(reading_arrays),     CASE(capability_by_type),
+      CASE(capability_by_node), CASE(fused_patterns),
+      CASE(capability_misuse),  CASE(query_without_memory),
   };
   return cmocka_run_group_tests_name("api", tests, NULL, NULL);
 }

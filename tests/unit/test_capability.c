@@ -155,7 +155,28 @@ static void t_all_shipped(void **state) {
     assert_true(*w->t.doc != 0);
     assert_true(op(w, "", "Conv")->is_static);
   }
-  assert_true(i >= 2);
+  assert_int_equal(i, 10);
+}
+
+static void t_shipped_versions(void **state) {
+  world *w = *state;
+  load(w, "ort-cpu@1.19.2");
+  assert_string_equal(w->t.name, "ort-cpu");
+  assert_string_equal(w->t.runtime, "1.19.2");
+  assert_false(op(w, "", "Flatten")->is_static);
+  assert_true(op(w, "", "Reshape")->is_static);
+  load(w, "ort-cpu-avx2@1.20"); /* in what it extends */
+  assert_true(op(w, "", "Flatten")->is_static);
+  load(w, "ort-dnnl");
+  assert_string_equal(w->t.runtime, "1.20"); /* the newest, though its own list ends before */
+  assert_true(op(w, "", "Erf")->bf16);
+  load(w, "ort-dnnl@1.13");
+  assert_false(op(w, "", "Erf")->bf16);
+  load(w, "tensorrt");
+  assert_int_equal(w->t.activation.dtype, QCC_S8);
+  assert_true(w->t.activation.symmetric && w->t.float_bias);
+  load(w, "qnn");
+  assert_true(w->t.min_range == 1e-4);
 }
 
 /* ---- layouts of the predecessor */
@@ -423,9 +444,11 @@ static void t_schema_is_told(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(t_default_target), TEST(t_order_is_kept), TEST(t_all_shipped), TEST(t_first_layout),   TEST(t_first_layout_at_run_time),
-      TEST(t_second_layout),  TEST(t_own_layout),    TEST(t_extends),     TEST(t_circles),        TEST(t_messages),
-      TEST(t_limits),         TEST(t_alias_bomb),    TEST(t_long_chain),  TEST(t_schema_is_told),
+      TEST(t_default_target),   TEST(t_order_is_kept), TEST(t_all_shipped),
+      TEST(t_shipped_versions), TEST(t_first_layout),  TEST(t_first_layout_at_run_time),
+      TEST(t_second_layout),    TEST(t_own_layout),    TEST(t_extends),
+      TEST(t_circles),          TEST(t_messages),      TEST(t_limits),
+      TEST(t_alias_bomb),       TEST(t_long_chain),    TEST(t_schema_is_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,6 +129,49 @@ static void concat_shares(void **state) {
   assert_true(group(w, "x") != group(w, "c"));
 }
 
+/* Whether input and output share is for the target to say, not for the operator. */
+static void concat_shares_where_the_target_wants_it(void **state) {
+  world *w = *state;
+  w->target.ops[QCC_OP_CONCAT].same_q = false;
+  place(w, "graph @f(%x: f32[1,4,8,8]) -> (%y) opset 13 {\n" WEIGHTS
+           "  %u = const f32[4,8,1,1] rand(3)\n"
+           "  %a = Conv(%x, %w) \"a\"\n"
+           "  %b = Conv(%x, %v) \"b\"\n"
+           "  %c = Concat(%a, %b) {axis=1} \"cat\"\n"
+           "  %y = Conv(%c, %u) \"last\"\n}\n");
+  assert_int_equal(mode(w, "cat"), QCC_MODE_STATIC);
+  assert_true(group(w, "a") != group(w, "c") && group(w, "b") != group(w, "c"));
+  assert_true(quantized(w, "a") && quantized(w, "b") && quantized(w, "c"));
+  assert_true(qcc_is_range_source(&w->p, value(w, "c")));
+}
+
+static void relu_fuses_where_the_target_has_the_kernel(void **state) {
+  world *w = *state;
+  w->target.pattern_count = 0;
+  place(w, "graph @f(%x: f32[1,4,8,8]) -> (%y) opset 13 {\n" WEIGHTS
+           "  %a = Conv(%x, %w) \"conv\"\n"
+           "  %r = Relu(%a) \"relu\"\n"
+           "  %y = Conv(%r, %v) \"last\"\n}\n");
+  assert_int_equal(mode(w, "relu"), QCC_MODE_FLOAT);
+}
+
+static void channels_by_operator(void **state) {
+  world *w = *state;
+  qcc_target_fini(&w->target);
+  assert_int_equal(qcc_target_find(&w->target, w->cx, "qnn"), QCC_OK);
+  place(w, "graph @f(%x: f32[1,4,1,1]) -> (%y) opset 13 {\n" WEIGHTS
+           "  %m = const f32[4,3] rand(3)\n"
+           "  %a = Conv(%x, %w) \"conv\"\n"
+           "  %f = Flatten(%a) \"flat\"\n"
+           "  %y = Gemm(%f, %m) \"gemm\"\n}\n");
+  int axis = 7;
+  assert_non_null(qcc_weight_of(&w->p, node_of(w, "conv"), 1, &axis));
+  assert_int_equal(axis, 0);
+  assert_non_null(qcc_weight_of(&w->p, node_of(w, "gemm"), 1, &axis));
+  assert_int_equal(axis, -1);
+  assert_true(quantized(w, "y")); /* no kernel of this target ends in float */
+}
+
 static void relu_fuses(void **state) {
   world *w = *state;
   place(w, "graph @f(%x: f32[1,4,8,8]) -> (%y) opset 13 {\n" WEIGHTS
@@ -367,6 +410,9 @@ int main(void) {
       TEST(tail_stays_float),
       TEST(middle_joins),
       TEST(concat_shares),
+      TEST(concat_shares_where_the_target_wants_it),
+      TEST(relu_fuses_where_the_target_has_the_kernel),
+      TEST(channels_by_operator),
       TEST(relu_fuses),
       TEST(relu_with_company_does_not_fuse),
       TEST(silu_has_a_useful_range),

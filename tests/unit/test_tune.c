@@ -160,6 +160,18 @@ static void level1_without_data(void **state) {
   check_result(w);
 }
 
+static void ranges_have_the_width_of_the_target(void **state) {
+  world *w = *state;
+  parse(w, network);
+  w->o.level = 1;
+  w->target.min_range = 1000;
+  assert_int_equal(tune(w), QCC_OK);
+  const qcc_plan_tensor *x = qcc_plan_tensor_of(w->r.plan, "x");
+  assert_non_null(x);
+  assert_true(x->hi - x->lo >= 999.9f);
+  assert_true(fabsf(x->q.scale[0] - 1000.0f / 255) < 1e-3f);
+}
+
 static void level1_with_data(void **state) {
   world *w = *state;
   parse(w, network);
@@ -309,6 +321,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(level1_without_data),
       TEST(level1_with_data),
+      TEST(ranges_have_the_width_of_the_target),
       TEST(level2_is_no_worse),
       TEST(estimators_are_obeyed),
       TEST(workers_make_no_difference),

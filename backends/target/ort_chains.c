@@ -29,7 +29,7 @@ static bool is_bias(const qcc_value *v) {
 static qcc_node *bias_behind(const qcc_pred_sim *s, const qcc_node *n) {
   qcc_node *add = qcc_pred_feeds(n, 1) ? qcc_pred_only_reader(n) : NULL;
   if (!add || add->op != QCC_OP_ADD || !is_bias(beside(add, n))) return NULL;
-  return qcc_in(add, 0) == n->out[0] || qcc_pred_holds(s, 121, 0) ? add : NULL;
+  return qcc_in(add, 0) == n->out[0] || qcc_pred_holds(s, 123, 0) ? add : NULL;
 }
 
 static qcc_status join_product(qcc_pred_sim *s, qcc_node *mul, qcc_node *cast, qcc_node *product, qcc_node *scales) {

@@ -19,9 +19,17 @@ const qcc_pred_reason_text *qcc_pred_reason_of(qcc_pred_reason r) { return &text
 enum { TURNS = 10 }; /* a level is repeated until nothing changes, at most so often */
 
 static const qcc_pred_step before[] = {qcc_pred_unique_dq, NULL};
-static const qcc_pred_step first[] = {
-    qcc_pred_remove_idle, qcc_pred_double_pairs,     qcc_pred_join_equal,     qcc_pred_fold,      qcc_pred_products,
-    qcc_pred_propagate,   qcc_pred_quantize_weights, qcc_pred_where_constant, qcc_pred_unique_dq, NULL};
+static const qcc_pred_step first[] = {qcc_pred_remove_idle,
+                                      qcc_pred_double_pairs,
+                                      qcc_pred_join_equal,
+                                      qcc_pred_fold,
+                                      qcc_pred_inline,
+                                      qcc_pred_products,
+                                      qcc_pred_propagate,
+                                      qcc_pred_quantize_weights,
+                                      qcc_pred_where_constant,
+                                      qcc_pred_unique_dq,
+                                      NULL};
 static const qcc_pred_step assign[] = {qcc_pred_expand, NULL};
 static const qcc_pred_step second[] = {qcc_pred_remove_clamps,    qcc_pred_unsigned_codes,  qcc_pred_select,
                                        qcc_pred_integer_to_float, qcc_pred_dynamic_product, qcc_pred_activations,
@@ -73,7 +81,9 @@ static qcc_status mark_sources(qcc_pred_sim *s) {
   s->sources = (uint32_t)l.nodes.n;
   s->facts = st == QCC_OK ? qcc_zalloc_array(s->cx, l.nodes.n + 1, sizeof *s->facts) : NULL;
   qcc_vec_free(s->cx, &l.nodes);
-  return st == QCC_OK && !s->facts ? QCC_NOMEM : st;
+  if (st == QCC_OK && !s->facts) return QCC_NOMEM;
+  for (uint32_t k = 0; k < s->sources && s->facts; k++) s->facts[k].fate = QCC_PRED_REMOVED;
+  return st;
 }
 
 /* Constant nodes are initializers from the beginning. */

@@ -102,13 +102,34 @@ static qcc_pred_reason bias_is_codes(const unit *u, uint32_t k) {
   return qcc_in(u->n, k) && codes_of(u, k) != QCC_S32 ? QCC_PRED_BIAS_NOT_INT32 : QCC_PRED_NONE;
 }
 
+/* The kernel takes its bias at the scale x * w; false: the model says something else, beyond these tolerances, or has a zero point. */
+static bool bias_scale_fits(const unit *u, double absolute, double relative) {
+  const qcc_node *x = qcc_pred_dq_input(u->n, 0), *w = qcc_pred_dq_input(u->n, 1), *b = qcc_pred_dq_input(u->n, 2);
+  if (!x || !w || !b) return true;
+  if (!qcc_is_const(qcc_in(x, 1)) || !qcc_is_const(qcc_in(w, 1)) || !qcc_is_const(qcc_in(b, 1))) return false;
+  const qcc_tensor *sw = qcc_in(w, 1)->data, *sb = qcc_in(b, 1)->data;
+  const qcc_value *zero = qcc_in(b, 2);
+  const int64_t weights = qcc_tensor_count(sw), biases = qcc_tensor_count(sb);
+  const double sx = qcc_tensor_get(qcc_in(x, 1)->data, 0);
+  for (int64_t k = 0; k < weights || k < biases; k++) {
+    if ((k >= weights && weights != 1) || (k >= biases && biases != 1)) return false;
+    const double wanted = sx * qcc_tensor_get(sw, weights == 1 ? 0 : k), found = qcc_tensor_get(sb, biases == 1 ? 0 : k);
+    if (fabs(found - wanted) > absolute + relative * fabs(wanted)) return false;
+  }
+  for (int64_t k = 0; qcc_is_const(zero) && k < qcc_tensor_count(zero->data); k++)
+    if (qcc_tensor_get(zero->data, k) != 0) return false;
+  return true;
+}
+
 /* ---- one function per kind */
 static qcc_pred_reason fits_conv(unit *u) {
   qcc_pred_reason why = inputs_dequantized(u, u->inputs);
   if (why == QCC_PRED_NONE) why = result_quantized(u);
   if (why == QCC_PRED_NONE && codes_of(u, 0) != qcc_pred_q_type(u->q)) why = QCC_PRED_DTYPE_MISMATCH;
   if (why == QCC_PRED_NONE) why = data_allowed(u, codes_of(u, 0), codes_of(u, 1));
-  return why == QCC_PRED_NONE ? bias_is_codes(u, 2) : why;
+  if (why == QCC_PRED_NONE) why = bias_is_codes(u, 2);
+  if (why != QCC_PRED_NONE || !qcc_pred_holds(u->s, 127, 0)) return why;
+  return bias_scale_fits(u, 1e-6, 1e-2) ? QCC_PRED_NONE : QCC_PRED_BIAS_SCALE_MISMATCH;
 }
 
 static qcc_pred_reason fits_product(unit *u) {
@@ -132,7 +153,7 @@ static qcc_pred_reason fits_gemm(unit *u) {
   if (why == QCC_PRED_NONE) why = data_allowed(u, codes_of(u, 0), codes_of(u, 1));
   if (why == QCC_PRED_NONE && u->qs && codes_of(u, 0) != qcc_pred_q_type(u->q)) why = QCC_PRED_DTYPE_MISMATCH;
   if (why != QCC_PRED_NONE || u->inputs < 3) return why;
-  if (qcc_attr_float(u->n, "alpha", 1) != 1 && qcc_pred_holds(u->s, 121, 0)) return QCC_PRED_ALPHA_NOT_ONE;
+  if (qcc_attr_float(u->n, "alpha", 1) != 1 && qcc_pred_holds(u->s, 128, 0)) return QCC_PRED_ALPHA_NOT_ONE;
   return qcc_attr_float(u->n, "beta", 1) == 1 ? bias_is_codes(u, 2) : QCC_PRED_BETA_NOT_ONE;
 }
 
@@ -190,7 +211,7 @@ static qcc_pred_reason block_weights(const unit *u, const qcc_node *dq) {
   const qcc_value *w = qcc_in(dq, 0), *scale = qcc_in(dq, 1), *zero = qcc_in(dq, 2);
   if (!qcc_is_const(w) || !qcc_is_const(scale) || (zero && !qcc_is_const(zero))) return QCC_PRED_NOT_CONSTANT;
   const qcc_dtype t = w->type.dtype;
-  const bool four = t == QCC_S4 || t == QCC_U4, newer = qcc_pred_holds(u->s, 121, 0);
+  const bool four = t == QCC_S4 || t == QCC_U4, newer = qcc_pred_holds(u->s, 125, 0);
   const int64_t block = qcc_attr_int(dq, "block_size", 0);
   if (!four && !(newer && (t == QCC_S8 || t == QCC_U8 || qcc_dtype_bits(t) == 2))) return QCC_PRED_WIDE_TYPE;
   if ((scale->type.dtype != QCC_F32 && scale->type.dtype != QCC_F16) || w->type.rank != 2) return QCC_PRED_BLOCK_FORM;
@@ -227,7 +248,7 @@ static qcc_pred_reason fits_blocks(unit *u) {
   const qcc_pred_reason why = block_weights(u, dq);
   if (why != QCC_PRED_NONE) return why;
   if (gemm && !is_plain_gemm(u, dq)) return QCC_PRED_BLOCK_FORM;
-  return qcc_in(dq, 0)->use_count > 1 && qcc_pred_holds(u->s, 121, 0) ? QCC_PRED_WEIGHT_SHARED : QCC_PRED_NONE;
+  return qcc_in(dq, 0)->use_count > 1 && qcc_pred_holds(u->s, 127, 0) ? QCC_PRED_WEIGHT_SHARED : QCC_PRED_NONE;
 }
 
 static qcc_pred_reason fits(unit *u) {
@@ -290,21 +311,6 @@ static qcc_status drop_pairs(qcc_pred_sim *s, qcc_node *n, const qcc_node *into)
   return QCC_OK;
 }
 
-/* The kernel takes its bias at the scale x * w and does not look at what the model says. */
-static bool bias_differs(const unit *u) {
-  const qcc_node *x = qcc_pred_dq_input(u->n, 0), *w = qcc_pred_dq_input(u->n, 1), *b = qcc_pred_dq_input(u->n, 2);
-  if (!x || !w || !b || !qcc_is_const(qcc_in(x, 1)) || !qcc_is_const(qcc_in(w, 1)) || !qcc_is_const(qcc_in(b, 1))) return false;
-  const qcc_tensor *sw = qcc_in(w, 1)->data, *sb = qcc_in(b, 1)->data;
-  const int64_t weights = qcc_tensor_count(sw), biases = qcc_tensor_count(sb);
-  const double sx = qcc_tensor_get(qcc_in(x, 1)->data, 0);
-  for (int64_t k = 0; k < weights || k < biases; k++) {
-    if ((k >= weights && weights != 1) || (k >= biases && biases != 1)) return true;
-    const double wanted = sx * qcc_tensor_get(sw, weights == 1 ? 0 : k), found = qcc_tensor_get(sb, biases == 1 ? 0 : k);
-    if (fabs(found - wanted) > 1e-5 * wanted) return true;
-  }
-  return false;
-}
-
 /* The kernel takes the place of the QuantizeLinear, or of the node when there is none. */
 static qcc_status replace(unit *u) {
   qcc_pred_sim *s = u->s;
@@ -316,7 +322,7 @@ static qcc_status replace(unit *u) {
   qcc_free(s->cx, o.at);
   if (!kernel) return QCC_NOMEM;
   qcc_attr_copy(kernel, n);
-  const bool amiss = (u->row->kind == CONV || u->row->kind == GEMM) && bias_differs(u);
+  const bool amiss = (u->row->kind == CONV || u->row->kind == GEMM) && !bias_scale_fits(u, 0, 1e-5);
   if (amiss && qcc_pred_mark_of(s, kernel)) qcc_pred_mark_of(s, kernel)->warning = QCC_PRED_BIAS_SCALE_MISMATCH;
   qcc_value *y = u->q ? u->q->out[0] : n->out[0];
   qcc_set_type(kernel->out[0], &y->type);

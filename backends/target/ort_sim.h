@@ -70,6 +70,7 @@ qcc_status qcc_pred_remove_idle(qcc_pred_sim *s, qcc_graph *g); /* Identity, Dro
 qcc_status qcc_pred_double_pairs(qcc_pred_sim *s, qcc_graph *g);
 qcc_status qcc_pred_join_equal(qcc_pred_sim *s, qcc_graph *g);
 qcc_status qcc_pred_fold(qcc_pred_sim *s, qcc_graph *g);
+qcc_status qcc_pred_inline(qcc_pred_sim *s, qcc_graph *g); /* ort_inline.c: a known If */
 qcc_status qcc_pred_final_cleanup(qcc_pred_sim *s, qcc_graph *g);
 qcc_status qcc_pred_products(qcc_pred_sim *s, qcc_graph *g); /* ort_spread.c: MatMul + Add to Gemm */
 qcc_status qcc_pred_propagate(qcc_pred_sim *s, qcc_graph *g);

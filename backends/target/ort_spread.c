@@ -238,13 +238,14 @@ static float scale_of(const qcc_tensor *w) {
   return most > 0 ? (float)(most / 127) : 1;
 }
 
-static bool weight_axis_fits(const qcc_node *n, const qcc_node *dq, int64_t bias) {
+static bool weight_axis_fits(const qcc_pred_sim *s, const qcc_node *n, const qcc_node *dq, int64_t bias) {
   const qcc_value *scale = qcc_in(dq, 1);
   if (qcc_pred_is_scalar(scale)) return true;
   if (scale->type.rank != 1 || scale->type.dim[0] != bias || qcc_attr_int(dq, "block_size", 0)) return false;
   int64_t axis = qcc_attr_int(dq, "axis", 1);
   if (axis < 0) axis += qcc_in(dq, 0)->type.rank;
-  const bool second = n->op == QCC_OP_CONV_TRANSPOSE || (n->op == QCC_OP_GEMM && !qcc_attr_int(n, "transB", 0));
+  const bool second =
+      (n->op == QCC_OP_CONV_TRANSPOSE && qcc_pred_holds(s, 124, 0)) || (n->op == QCC_OP_GEMM && !qcc_attr_int(n, "transB", 0));
   return axis == second;
 }
 
@@ -271,18 +272,39 @@ static qcc_status quantize_weight(qcc_pred_sim *s, qcc_node *n) {
   return give_codes(s, n, 1, c, qcc_add_const_f32(n->graph, NULL, 0, NULL, &step), zeros(n->graph, &one, QCC_S8));
 }
 
+static qcc_value *made(qcc_pred_sim *s, qcc_node *before, qcc_op op, qcc_value *a, qcc_value *b, const qcc_type *like, qcc_dtype dtype) {
+  qcc_node *n = qcc_pred_add(s, NULL, before, op, (qcc_value *[]){a, b}, b ? 2 : 1, 1);
+  qcc_type t = *like;
+  if (!n) return NULL;
+  t.dtype = dtype;
+  qcc_set_type(n->out[0], &t);
+  return n->out[0];
+}
+
+/* Codes of a float bias, as nodes that fold when all scales are constants: Cast(Round(b / (sx * sw))). */
+static qcc_status quantize_bias(qcc_pred_sim *s, qcc_node *n, const qcc_node *x, const qcc_node *w) {
+  qcc_value *sx = qcc_in(x, 1), *sw = qcc_in(w, 1), *b = qcc_in(n, 2);
+  qcc_value *scale = made(s, n, QCC_OP_MUL, sx, sw, &sw->type, QCC_F32);
+  qcc_value *quotient = scale ? made(s, n, QCC_OP_DIV, b, scale, &b->type, QCC_F32) : NULL;
+  qcc_value *rounded = quotient ? made(s, n, QCC_OP_ROUND, quotient, NULL, &b->type, QCC_F32) : NULL;
+  qcc_value *codes = rounded ? made(s, n, QCC_OP_CAST, rounded, NULL, &b->type, QCC_S32) : NULL;
+  if (!codes) return QCC_NOMEM;
+  qcc_attr_set_int(codes->def, "to", QCC_S32);
+  return give_codes(s, n, 2, codes, scale, NULL);
+}
+
 static qcc_status quantize_node(qcc_pred_sim *s, qcc_node *n) {
   const qcc_node *x = qcc_pred_dq_input(n, 0);
   qcc_node *w = qcc_pred_dq_input(n, 1);
   const qcc_value *b = qcc_in(n, 2), *weight = qcc_in(n, 1);
-  if (!x || !weight || !qcc_pred_is_scalar(qcc_in(x, 1)) || !leads_to_q(n)) return QCC_OK;
+  if (!x || !weight || !qcc_pred_is_scalar(qcc_in(x, 1))) return QCC_OK;
+  if (qcc_pred_holds(s, 122, 0) && !leads_to_q(n)) return QCC_OK;
   if (!w && (!qcc_is_const(weight) || weight->type.dtype != QCC_F32)) return QCC_OK;
   if (b && (!qcc_is_const(b) || b->type.rank != 1)) return QCC_OK;
-  if ((w && !b) || (w && !weight_axis_fits(n, w, b->type.dim[0]))) return QCC_OK;
+  if ((w && !b) || (w && !weight_axis_fits(s, n, w, b->type.dim[0]))) return QCC_OK;
   if (!w) QCC_TRY(quantize_weight(s, n));
   if (!b) return QCC_OK;
-  w = qcc_pred_dq_input(n, 1);
-  return give_codes(s, n, 2, zeros(n->graph, &b->type, QCC_S32), qcc_in(w, 1), NULL);
+  return quantize_bias(s, n, x, qcc_pred_dq_input(n, 1));
 }
 
 qcc_status qcc_pred_quantize_weights(qcc_pred_sim *s, qcc_graph *g) {
@@ -295,7 +317,7 @@ qcc_status qcc_pred_quantize_weights(qcc_pred_sim *s, qcc_graph *g) {
 
 /* ---- the scalar branch of a Where between codes */
 qcc_status qcc_pred_where_constant(qcc_pred_sim *s, qcc_graph *g) {
-  if (!qcc_pred_holds(s, 121, 0)) return QCC_OK;
+  if (!qcc_pred_holds(s, 124, 0)) return QCC_OK;
   QCC_FOR_NODES_SAFE(n, next, g) {
     const qcc_node *q = n->op == QCC_OP_WHERE && qcc_pred_feeds(n, 1) ? qcc_pred_only_reader(n) : NULL;
     if (!qcc_pred_is_q(q)) continue;

@@ -79,7 +79,8 @@ static qcc_value *scalar(qcc_graph *g, qcc_dtype t, double x) {
   return qcc_add_const(g, NULL, &fresh);
 }
 
-static void merge_ranges(qcc_graph *g, qcc_node *first, const qcc_node *second, qcc_node *last) {
+/* The first QuantizeLinear and all that dequantize behind the second take the overlap. */
+static void merge_ranges(qcc_graph *g, qcc_node *first, const qcc_node *second) {
   const range a = range_of(first), b = range_of(second);
   const qcc_dtype t = qcc_in(first, 2)->type.dtype;
   if (a.zero == b.zero && a.scale == b.scale) return;
@@ -88,8 +89,20 @@ static void merge_ranges(qcc_graph *g, qcc_node *first, const qcc_node *second, 
   qcc_value *s = scalar(g, QCC_F32, scale), *z = scalar(g, t, round((double)qcc_dtype_min(t) - lo / scale));
   qcc_set_input(first, 1, s);
   qcc_set_input(first, 2, z);
-  qcc_set_input(last, 1, s);
-  qcc_set_input(last, 2, z);
+  QCC_FOR_USES(u, second->out[0]) {
+    qcc_set_input(u->node, 1, s);
+    qcc_set_input(u->node, 2, z);
+  }
+}
+
+/* Does every reader dequantize with the parameters of `q`? */
+static bool all_dequantize(const qcc_pred_sim *s, const qcc_node *q) {
+  const qcc_value *v = q->out[0];
+  if (v->output_uses || !v->use_count) return false;
+  QCC_FOR_USES(u, v) {
+    if (u->graph != q->graph || u->index || !qcc_pred_is_dq(u->node) || qcc_pred_pair(s, q, u->node) != QCC_PRED_NONE) return false;
+  }
+  return true;
 }
 
 qcc_status qcc_pred_double_pairs(qcc_pred_sim *s, qcc_graph *g) {
@@ -97,12 +110,11 @@ qcc_status qcc_pred_double_pairs(qcc_pred_sim *s, qcc_graph *g) {
     qcc_node *q = qcc_pred_is_dq(dq) ? qcc_in(dq, 0)->def : NULL;
     if (!qcc_pred_is_q(q) || !qcc_pred_feeds(q, 1) || !qcc_pred_feeds(dq, 1)) continue;
     qcc_node *q2 = qcc_pred_only_reader(dq);
-    qcc_node *dq2 = qcc_pred_is_q(q2) && qcc_pred_feeds(q2, 1) ? qcc_pred_only_reader(q2) : NULL;
-    if (!qcc_pred_is_dq(dq2) || qcc_pred_pair(s, q, dq) != QCC_PRED_NONE || qcc_pred_pair(s, q2, dq2) != QCC_PRED_NONE) continue;
+    if (!qcc_pred_is_q(q2) || !all_dequantize(s, q2) || qcc_pred_pair(s, q, dq) != QCC_PRED_NONE) continue;
     const qcc_dtype t = qcc_pred_q_type(q);
     if ((t != QCC_U8 && t != QCC_S8) || qcc_pred_q_type(q2) != t || qcc_in(q, 1)->type.dtype != QCC_F32) continue;
-    merge_ranges(g, q, q2, dq2);
-    qcc_set_input(dq2, 0, q->out[0]);
+    merge_ranges(g, q, q2);
+    qcc_replace_uses(q2->out[0], q->out[0]);
     if (next == q2) next = q2->next;
     QCC_TRY(qcc_pred_drop(s, q2, QCC_PRED_REMOVED, NULL));
     QCC_TRY(qcc_pred_drop(s, dq, QCC_PRED_REMOVED, NULL));

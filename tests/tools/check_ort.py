@@ -4,7 +4,7 @@
 
 Without models: the one-operator models of ort_models.py. Operators that run must be the same in number: all of them at the level "extended";
 at the level "all", where layouts change as well, those that compute on codes or convert. The prediction is asked for the version that is
-installed. Models that this version refuses count as refused, which only the newest known one must not. Exits 77 without the packages."""
+installed. Models that this version refuses, because their opset is newer, are counted and passed over. Exits 77 without the packages."""
 import argparse
 import collections
 import json
@@ -66,6 +66,8 @@ def actual(path, level, folder):
 def predicted(qcc, path):
     version = ".".join(ort.__version__.split(".")[:2])
     done = subprocess.run([qcc, "check", path, "--json", "--ort-version", version], capture_output=True, text=True, check=False)
+    if done.returncode == 2:  # newer than what is known: it must be as the newest known one
+        done = subprocess.run([qcc, "check", path, "--json"], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.strip())
     found = collections.Counter()
@@ -125,7 +127,7 @@ def main():
             elif differences:
                 print(f"FAIL {name}: {differences}")
     print(f"{equal} models as predicted, {wrong} not, {refused} refused by ONNX Runtime {ort.__version__}")
-    sys.exit(bool(wrong or refused or equal < args.least))
+    sys.exit(bool(wrong or not equal or equal < args.least))
 
 
 if __name__ == "__main__":

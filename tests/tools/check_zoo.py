@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""check_zoo.py QCC FOLDER [-k WORD] [--keep DIR]: `qcc check` against what ONNX Runtime makes of real networks in every quantized form.
+"""check_zoo.py QCC FOLDER [-k PATTERN] [--keep DIR]: `qcc check` against what ONNX Runtime makes of real networks in every quantized form.
 
 Each model below FOLDER is quantized by qcc (static Q/DQ, operators on codes, run-time ranges, weights only) and by the tools of ONNX Runtime
 (Q/DQ u8s8 and s8s8, per channel and per tensor, operators on codes, dynamic), and compared as check_ort.py does. Compared are operators that
@@ -8,6 +8,7 @@ compute on codes or convert, and the float ones with weights; at the level "all"
 import argparse
 import glob
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -55,6 +56,7 @@ def by_qcc(qcc, path, folder):
     np.savez(calib, **{n: x[None] for n, x in sample_of(model).items()})
     static, weights = os.path.join(folder, "static.onnx"), os.path.join(folder, "O1.onnx")
     for name, out, arguments in (("qcc -O1", weights, [path, "-O1"]), ("qcc static", static, [path, "-O1", "--calib", calib]),
+                                 ("qcc -O2", os.path.join(folder, "O2.onnx"), [path, "-O2", "--calib", calib]),
                                  ("qcc dynamic", os.path.join(folder, "dynamic.onnx"), [path, "-O1", "--dynamic"])):
         done = subprocess.run([qcc, "-q", *arguments, "-o", out], capture_output=True, text=True, check=False)
         if done.returncode == 0:
@@ -104,10 +106,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("qcc")
     parser.add_argument("folder")
-    parser.add_argument("-k", default="", help="only models with this word in their path")
+    parser.add_argument("-k", default="", help="only models whose path matches this expression")
     parser.add_argument("--keep", help="leave the quantized models below this folder")
     args = parser.parse_args()
-    models = [p for p in sorted(glob.glob(os.path.join(args.folder, "**", "*.onnx"), recursive=True)) if args.k in p]
+    models = [p for p in sorted(glob.glob(os.path.join(args.folder, "**", "*.onnx"), recursive=True)) if re.search(args.k, p)]
     if not models:
         print("skipped: no models")
         sys.exit(77)

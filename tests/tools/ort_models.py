@@ -62,9 +62,9 @@ class Net:
             return self.dq(codes, 0.05, zero, dtype, zp, **attributes)
         return self.dq(codes, np.full(shape[axis], 0.05), zero, dtype, zp, axis=axis, **attributes)
 
-    def bias(self, n, dtype=S32, per_channel=True):
+    def bias(self, n, dtype=S32, per_channel=True, scale=0.005, **how):
         codes = self.const(np.arange(n).astype(dtype))
-        return self.dq(codes, np.full(n, 0.005), 0, dtype, axis=0) if per_channel else self.dq(codes, 0.005, 0, dtype)
+        return self.dq(codes, np.full(n, scale), dtype=dtype, axis=0, **how) if per_channel else self.dq(codes, scale, dtype=dtype, **how)
 
     def output(self, name, dtype=TensorProto.FLOAT):
         self.outputs.append(helper.make_tensor_value_info(name, dtype, None))
@@ -145,6 +145,12 @@ def conv_models():
     yield "C1 s8 data, u8 weights", conv(x={"dtype": S8}, w={"dtype": U8, "axis": None})
     yield "C1 quantized bias", conv(bias={})
     yield "C1 quantized bias per tensor", conv(bias={"per_channel": False}, w={"axis": None})
+    for factor in (1.009, 1.011, 0.989, 2):
+        yield f"2.6 bias at {factor} of its scale", conv(bias={"scale": 0.005 * factor})
+        yield f"2.6 bias of Gemm at {factor} of its scale", gemm(scale=0.005 * factor)
+    yield "2.6 small bias scale", conv(x={"scale": 0.001}, bias={"scale": 0.0000514})
+    yield "2.6 bias with a zero point", conv(bias={"zero": 3})
+    yield "2.6 bias per tensor, weights per channel", conv(bias={"per_channel": False})
     yield "C1 bias s8", conv(bias={"dtype": S8})
     yield "C1 float bias", conv(bias="float")
     yield "C1 float weights", conv(w={"form": "float"})
@@ -196,11 +202,13 @@ def conv_inputs():
     x = net.act()
     net.output(x)
     yield "U4 DQ is an output", end(net, net.node("Conv", [x, net.weight((4, 4, 1, 1), 0)]))
-    net = Net()
-    x, scale = net.input([1, 4, 8, 8]), net.input([])
-    zero = net.const(U8(0))
-    x = net.node("DequantizeLinear", [net.node("QuantizeLinear", [x, scale, zero]), scale, zero])
-    yield "U5 scale is an input", end(net, net.node("Conv", [x, net.weight((4, 4, 1, 1), 0)]))
+    for bias in ("", ", quantized bias", ", float bias"):
+        net = Net()
+        x, scale = net.input([1, 4, 8, 8]), net.input([])
+        zero = net.const(U8(0))
+        x = net.node("DequantizeLinear", [net.node("QuantizeLinear", [x, scale, zero]), scale, zero])
+        more = {"": lambda: [], ", quantized bias": lambda: [net.bias(4)], ", float bias": lambda: [net.const(np.ones(4, F32))]}[bias]()
+        yield f"U5 scale is an input{bias}", end(net, net.node("Conv", [x, net.weight((4, 4, 1, 1), 0), *more]))
     net = Net()
     x, scale = net.input([1, 4, 8, 8]), net.input([])
     zero = net.const(U8(0))
@@ -388,13 +396,13 @@ def matmul(b="codes", opset=13, a=None, w=None, ending="pair", behind=None, shap
     return end(net, result, ending, behind, **(y if y is not None else (a or {})))
 
 
-def gemm(bias="codes", opset=13, a=None, w=None, ending="pair", behind=None, y=None, **attributes):
+def gemm(bias="codes", opset=13, a=None, w=None, ending="pair", behind=None, y=None, scale=0.005, **attributes):
     net = Net(opset)
     inputs = [net.act((3, 16), **(a or {})), net.weight((16, 8), **{"axis": 1, **(w or {})})]
     if attributes.get("transB"):
         inputs[1] = net.weight((8, 16), axis=0)
     if bias == "codes":
-        inputs.append(net.bias(8))
+        inputs.append(net.bias(8, scale=scale))
     elif bias == "float":
         inputs.append(net.const(np.ones(8, F32)))
     return end(net, net.node("Gemm", inputs, **attributes), ending, behind, **(y if y is not None else (a or {})))
@@ -520,6 +528,17 @@ def pair_models():
     yield "2.1 pair behind pair", net.output(net.qdq(net.qdq(net.input([1, 8]))))
     net = Net()
     yield "2.1 pair behind another pair", net.output(net.node("Softsign", [net.qdq(net.qdq(net.node("Tanh", [net.input([1, 8])]), 0.1, 3), 0.05, 9)]))
+    net = Net()
+    for bias in (False, True):
+        net = Net()
+        x = net.qdq(net.qdq(net.node("Conv", [net.act(), net.weight((4, 4, 1, 1), 0)]), 0.1, 3), 0.05, 9)
+        y = net.node("Conv", [x, net.weight((4, 4, 1, 1), 0)] + ([net.bias(4, scale=0.0025)] if bias else []))
+        yield f"2.1 pair behind another pair, Conv{' with bias' if bias else ''}", net.output(net.qdq(y))
+    net = Net()
+    codes = net.q(net.qdq(net.node("Tanh", [net.input([1, 8])]), 0.1, 3), 0.05, 9)
+    for op in ("Softsign", "Tanh"):
+        net.output(net.node(op, [net.dq(codes, 0.05, 9)]))
+    yield "2.1 pair behind another pair, two readers", net
     net = Net()
     yield "2.1 DQ, Q with equal parameters", net.output(net.q(net.dq(net.input([1, 8], TensorProto.UINT8))), TensorProto.UINT8)
     net = Net()

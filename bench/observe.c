@@ -102,7 +102,8 @@ static qcc_status keep_sample(side *s) {
 }
 
 static qcc_status start(side *s, const char *model, char **sources, int count) {
-  const qcc_host host = {.log = say};
+  const char *folder = getenv("TMPDIR");
+  const qcc_host host = {.log = say, .spill_folder = folder && *folder ? folder : "/var/tmp"}; /* as the command line does */
   const qcc_pass_run_options options = {.eval = qcc_ref_eval()};
   QCC_TRY(qcc_context_new(&s->cx, &host));
   QCC_TRY(qcc_onnx_load(&s->g, s->cx, model));

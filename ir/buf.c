@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Reference-counted bytes. A buffer owns heap bytes (behind its header, in one block), or borrows bytes with a release
- * function, or is a window of another buffer. Only owned bytes with one reference may be written. */
+ * function (mapped files, spilled bytes), or is a window of another buffer. Only owned bytes with one reference may be written. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -75,6 +75,42 @@ void qcc_buf_cold(qcc_buf *b) {
   const qcc_buf *root = b && b->parent ? b->parent : b;
   if (root && root->cold) root->cold(root->user, b->data, b->n);
 }
+
+/* ---- spilling */
+
+enum { SPILL_BYTES = 256 << 10 }; /* below, it costs more calls than it gives back memory */
+
+static void unspill(void *user) {
+  const qcc_buf *b = user;
+  const qcc_io *io = &qcc_context_host(b->cx)->io;
+  io->unmap(io->user, b->data, b->n);
+}
+
+static void forget(void *user, const void *bytes, size_t n) {
+  const qcc_buf *b = user;
+  const qcc_io *io = &qcc_context_host(b->cx)->io;
+  if (io->forget) io->forget(io->user, bytes, n);
+}
+
+bool qcc_buf_spill(qcc_buf **b) {
+  qcc_buf *old = *b;
+  bool own = old->data == old + 1 && atomic_load_explicit(&old->refs, memory_order_acquire) == 1;
+  const void *kept = own && old->n >= SPILL_BYTES ? qcc_spill(old->cx, old->data, old->n) : NULL;
+  if (!kept) return true;
+  qcc_buf *made = qcc_buf_wrap(old->cx, kept, old->n, unspill, NULL);
+  if (!made) {
+    const qcc_io *io = &qcc_context_host(old->cx)->io;
+    io->unmap(io->user, kept, old->n);
+    return false;
+  }
+  made->user = made;
+  qcc_buf_on_cold(made, forget);
+  qcc_buf_release(old);
+  *b = made;
+  return true;
+}
+
+/* ---- references */
 
 static bool drop(qcc_buf *b) { return atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1; }
 

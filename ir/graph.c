@@ -102,6 +102,10 @@ qcc_tensor *qcc_graph_own(qcc_graph *g, qcc_tensor *t) {
     t->data = qcc_buf_data(t->buf);
     if (!t->buf) qcc_graph_fail(g);
   }
+  if (t->buf && t->data == qcc_buf_data(t->buf)) {
+    if (!qcc_buf_spill(&t->buf)) qcc_graph_fail(g);
+    t->data = qcc_buf_data(t->buf);
+  }
   void *owned = (void *)root->owned;
   qcc_tensor *kept = NULL;
   if (t->buf && qcc_graph_grow(root, &owned, root->owned_count, &root->owned_cap, sizeof root->owned[0])) {

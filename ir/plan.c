@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The plan: entries in order of first setting, found by interned name.
- * Entries stand in arrays that grow; what they point at (parameters, codes) is in the plan's arena or interned, so an entry can be
- * copied as a struct within one plan. */
+ * Entries stand in arrays that grow; what they point at is in the plan's arena or interned, but for codes, which are references. */
 #include "ir/plan.h"
 
 #include <string.h>
@@ -41,6 +40,7 @@ void qcc_plan_free(qcc_plan *p) {
   free_index(p->cx, p->op_index);
   free_index(p->cx, p->tensor_index);
   qcc_arena_fini(&p->arena);
+  for (uint32_t k = 0; k < p->tensor_count; k++) qcc_buf_release(p->tensors[k].codes);
   qcc_free(p->cx, p->ops);
   qcc_free(p->cx, p->tensors);
   qcc_free(p->cx, p);
@@ -127,6 +127,11 @@ qcc_status qcc_plan_set_qparams(qcc_plan *p, qcc_plan_tensor *t, const qcc_qpara
   return QCC_OK;
 }
 
+void qcc_plan_set_codes(qcc_plan_tensor *t, qcc_buf *codes) {
+  qcc_buf_release(t->codes);
+  t->codes = codes;
+}
+
 /* ---- clone */
 static qcc_status clone_op(qcc_plan *to, const qcc_plan_op *from) {
   qcc_plan_op *op = qcc_plan_set_op(to, from->node);
@@ -139,8 +144,8 @@ static qcc_status clone_tensor(qcc_plan *to, const qcc_plan_tensor *from) {
   qcc_plan_tensor *t = qcc_plan_set_tensor(to, from->tensor);
   if (!t) return QCC_NOMEM;
   *t = *from;
-  QCC_TRY(qcc_plan_set_qparams(to, t, &from->q));
-  return keep(to, &t->codes, from->codes, from->code_count, sizeof *from->codes);
+  qcc_buf_retain(t->codes);
+  return qcc_plan_set_qparams(to, t, &from->q);
 }
 
 static qcc_status clone_entries(qcc_plan *to, const qcc_plan *from) {

@@ -31,8 +31,7 @@ typedef struct qcc_plan_tensor {
   qcc_qparams q;
   float lo, hi;          /* range the parameters came from (activations) */
   const char *algorithm; /* "minmax", "mse", ...; NULL: none */
-  const int8_t *codes;   /* weights rounded otherwise than to nearest: one code per element; NULL: nearest */
-  size_t code_count;
+  qcc_buf *codes;        /* weights rounded otherwise than to nearest: one byte per element; NULL: nearest. Clones and graphs share them */
 } qcc_plan_tensor;
 
 typedef struct qcc_plan {
@@ -55,6 +54,8 @@ qcc_plan_tensor *qcc_plan_set_tensor(qcc_plan *p, const char *tensor);
 void qcc_plan_drop_tensor(qcc_plan *p, const char *tensor);                       /* q.dtype becomes QCC_NONE */
 const qcc_plan_op *qcc_plan_op_of(const qcc_plan *p, const char *node);           /* NULL: absent */
 const qcc_plan_tensor *qcc_plan_tensor_of(const qcc_plan *p, const char *tensor); /* NULL: absent or dropped */
+/* Takes over the reference. */
+void qcc_plan_set_codes(qcc_plan_tensor *t, qcc_buf *codes);
 /* Copy parameters into the plan's arena. */
 qcc_status qcc_plan_set_qparams(qcc_plan *p, qcc_plan_tensor *t, const qcc_qparams *q) QCC_MUST_USE;
 

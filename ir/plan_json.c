@@ -54,12 +54,14 @@ static json_t *integers(const int32_t *x, size_t count) {
   return list;
 }
 
-static json_t *encode(qcc_context *cx, const int8_t *codes, size_t n, qcc_status *st) {
+static json_t *encode(qcc_context *cx, const qcc_buf *buf, qcc_status *st) {
+  const uint8_t *codes = qcc_buf_data(buf);
+  const size_t n = qcc_buf_size(buf);
   qcc_text text = {.cx = cx};
   for (size_t i = 0; i < n; i += 3) {
     uint32_t bits = 0;
     size_t left = n - i < 3 ? n - i : 3;
-    for (size_t k = 0; k < 3; k++) bits = bits << 8 | (k < left ? (uint8_t)codes[i + k] : 0);
+    for (size_t k = 0; k < 3; k++) bits = bits << 8 | (k < left ? codes[i + k] : 0);
     char quad[4];
     for (int k = 0; k < 4; k++) quad[k] = base64[bits >> (18 - 6 * k) & 63];
     if (left < 3) quad[3] = '=';
@@ -95,7 +97,7 @@ static json_t *tensor_to_json(qcc_context *cx, const qcc_plan_tensor *t, qcc_sta
     put(j, "hi", number(t->hi), st);
   }
   if (t->algorithm) put(j, "algorithm", json_string(t->algorithm), st);
-  if (t->codes) put(j, "codes", encode(cx, t->codes, t->code_count, st), st);
+  if (t->codes) put(j, "codes", encode(cx, t->codes, st), st);
   return j;
 }
 
@@ -220,6 +222,20 @@ static int digit64(char c) {
   return at ? (int)(at - base64) : -1;
 }
 
+/* Base64 to the bytes that it stands for; false: it is something else. */
+static bool decode(uint8_t *to, const char *text, size_t n, size_t count) {
+  for (size_t i = 0, at = 0; i < n; i += 4) {
+    uint32_t bits = 0;
+    for (size_t k = 0; k < 4; k++) {
+      int d = i + k >= n - (n / 4 * 3 - count) ? 0 : digit64(text[i + k]);
+      if (d < 0) return false;
+      bits = bits << 6 | (uint32_t)d;
+    }
+    for (size_t k = 0; k < 3 && at < count; k++) to[at++] = (uint8_t)(bits >> (16 - 8 * k) & 255);
+  }
+  return true;
+}
+
 static qcc_status read_codes(reader *r, const json_t *object, qcc_plan_tensor *t) {
   const json_t *j = json_object_get(object, "codes");
   if (!j) return QCC_OK;
@@ -227,20 +243,11 @@ static qcc_status read_codes(reader *r, const json_t *object, qcc_plan_tensor *t
   size_t n = json_string_length(j);
   if (!text || n % 4) return wrong(r, "codes", "base64");
   size_t pad = n && text[n - 1] == '=' ? (text[n - 2] == '=' ? 2 : 1) : 0;
-  int8_t *codes = qcc_arena_alloc(&r->p->arena, n / 4 * 3 + 1);
+  qcc_buf *codes = qcc_buf_new(r->cx, n / 4 * 3 - pad);
   if (!codes) return QCC_NOMEM;
-  for (size_t i = 0; i < n; i += 4) {
-    uint32_t bits = 0;
-    for (size_t k = 0; k < 4; k++) {
-      int d = i + k >= n - pad ? 0 : digit64(text[i + k]);
-      if (d < 0) return wrong(r, "codes", "base64");
-      bits = bits << 6 | (uint32_t)d;
-    }
-    for (size_t k = 0; k < 3; k++) codes[i / 4 * 3 + k] = (int8_t)(uint8_t)(bits >> (16 - 8 * k) & 255);
-  }
-  t->codes = codes;
-  t->code_count = n / 4 * 3 - pad;
-  return QCC_OK;
+  qcc_plan_set_codes(t, codes);
+  if (!decode(qcc_buf_unique(&t->codes), text, n, n / 4 * 3 - pad)) return wrong(r, "codes", "base64");
+  return qcc_buf_spill(&t->codes) ? QCC_OK : QCC_NOMEM;
 }
 
 static const char *const op_keys[] = {"node", "mode", "reason", "gain_db", "bias_delta", NULL};

@@ -84,6 +84,14 @@ qcc_status qcc_shape_dequantize(qcc_infer *f) {
   return QCC_OK;
 }
 
+/* Codes become floats. */
+qcc_status qcc_shape_fake_quant(qcc_infer *f) {
+  qcc_type t = *f->in[0];
+  if (qcc_dtype_is_int(t.dtype)) t.dtype = QCC_F32;
+  qcc_shape_set(f, 0, &t);
+  return QCC_OK;
+}
+
 qcc_status qcc_shape_dynamic_quantize(qcc_infer *f) {
   qcc_type t = *f->in[0], scalar = qcc_shape_type(QCC_F32, 0);
   t.dtype = QCC_U8;

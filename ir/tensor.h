@@ -62,7 +62,9 @@ qcc_buf *qcc_buf_copy(qcc_context *cx, const void *bytes, size_t n);
 qcc_buf *qcc_buf_wrap(qcc_context *cx, const void *bytes, size_t n, void (*release)(void *user), void *user);
 /* For wrapped bytes that can be had again, like a mapped file: told which part nobody holds or needs for now. */
 void qcc_buf_on_cold(qcc_buf *b, void (*cold)(void *user, const void *bytes, size_t n));
-void qcc_buf_cold(qcc_buf *b);                                    /* the bytes of this buffer or window will hardly be read again */
+void qcc_buf_cold(qcc_buf *b); /* the bytes of this buffer or window will hardly be read again */
+/* Large owned bytes that only *b refers to move out of memory, when the host can do that. False: no memory, *b is as before. */
+bool qcc_buf_spill(qcc_buf **b) QCC_MUST_USE;
 qcc_buf *qcc_buf_slice(qcc_buf *parent, size_t offset, size_t n); /* keeps the parent alive */
 qcc_buf *qcc_buf_retain(qcc_buf *b);
 void qcc_buf_release(qcc_buf *b); /* NULL is fine; atomic */

@@ -33,7 +33,9 @@ qcc_value *qcc_fakequant_add(qcc_graph *g, qcc_node *before, qcc_value *x, const
     qcc_attr_set_int(n, "dynamic", 1);
   }
   if (x->def) qcc_add_origin(n, x->def);
-  qcc_set_type(n->out[0], &x->type);
+  qcc_type type = x->type;
+  if (qcc_dtype_is_int(type.dtype)) type.dtype = QCC_F32;
+  qcc_set_type(n->out[0], &type);
   return n->out[0];
 }
 
@@ -70,4 +72,26 @@ bool qcc_fakequant_by_output(const qcc_node *n, const qcc_qparams *w) {
   return !w->block && (w->count == 1 || w->axis == qcc_fakequant_output_axis(n));
 }
 
-void qcc_fakequant_set_scale(qcc_node *n, const float *scale, uint32_t count) { qcc_attr_set_floats(n, "scale", scale, count); }
+/* The same values as codes of other parameters. */
+static qcc_status requantize(qcc_tensor *to, qcc_context *cx, const qcc_tensor *codes, const qcc_qparams *from, const qcc_qparams *q) {
+  qcc_tensor values;
+  QCC_TRY(qcc_dequantize(&values, cx, codes, from));
+  qcc_status st = qcc_quantize(to, cx, &values, q);
+  qcc_tensor_release(&values);
+  return st;
+}
+
+qcc_status qcc_fakequant_rescale(qcc_node *n, const qcc_qparams *from, const float *scale) {
+  qcc_value *x = n->in[0].value;
+  qcc_attr_set_floats(n, "scale", scale, from->count);
+  if (!x->data || !qcc_dtype_is_int(x->type.dtype)) return QCC_OK;
+  qcc_qparams q = *from;
+  q.scale = scale;
+  qcc_tensor codes;
+  QCC_TRY(requantize(&codes, n->graph->cx, x->data, from, &q));
+  if (x->use_count > 1)
+    qcc_set_input(n, 0, qcc_add_const(n->graph, x->name, &codes));
+  else
+    qcc_set_const(x, &codes);
+  return QCC_OK;
+}

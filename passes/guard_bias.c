@@ -31,8 +31,7 @@ static qcc_status guard(qcc_pass_cx *p, qcc_node *n, const qcc_value *bias) {
     *s = nextafterf((float)least, INFINITY);
     changed = true;
   }
-  if (changed && qcc_rewrite_ok(p, n, "guard-bias")) qcc_fakequant_set_scale(weight, scale, w.count);
-  return QCC_OK;
+  return changed && qcc_rewrite_ok(p, n, "guard-bias") ? qcc_fakequant_rescale(weight, &w, scale) : QCC_OK;
 }
 
 static qcc_status each_graph(qcc_graph *g, void *user) {

@@ -6,8 +6,12 @@
  *                                    %y = qcc.FakeQuant(%y0)
  *
  * The rules are those of ir/plan.h: a tensor that a STATIC operator makes is quantized for everybody, another tensor only for its STATIC
- * users; the interface of the graph keeps its names. Weights that the plan rounds otherwise than to nearest are replaced by the values of
- * their codes, so FakeQuant reproduces the codes exactly. Claim: quantizes. */
+ * users; the interface of the graph keeps its names. Weights that the plan rounds otherwise than to nearest become its codes, which
+ * FakeQuant dequantizes:
+ *
+ *   %c = Conv(%x, %w)          =>    %wq = qcc.FakeQuant(%codes)
+ *
+ * Claim: quantizes. */
 #include <string.h>
 
 #include "passes/fakequant.h"
@@ -55,25 +59,25 @@ static qcc_status check_entry(const state *s, const qcc_value *v, const qcc_plan
     return misfit(s, v, "the number of scales must be the size of the axis");
   if (!t->codes) return QCC_OK;
   if (t->q.dtype != QCC_S8 && t->q.dtype != QCC_U8) return misfit(s, v, "codes are s8 or u8");
-  if (!v->data || !qcc_type_count(type, &count) || (size_t)count != t->code_count) return misfit(s, v, "one code per element is needed");
+  if (!v->data || !qcc_type_count(type, &count) || (size_t)count != qcc_buf_size(t->codes))
+    return misfit(s, v, "one code per element is needed");
   return QCC_OK;
 }
 
-/* The weight's constant becomes the values of the plan's codes. */
-static qcc_status apply_codes(state *s, qcc_value *w, const qcc_plan_tensor *t) {
-  qcc_type code_type = w->type;
-  code_type.dtype = t->q.dtype;
-  qcc_tensor codes = {.type = code_type, .data = t->codes, .bytes = t->code_count}, values = {0};
-  QCC_TRY(qcc_dequantize(&values, s->p->cx, &codes, &t->q));
-  qcc_set_const(w, &values);
-  return QCC_OK;
+/* The plan's codes in place of the weight; other users keep the floats. */
+static qcc_value *take_codes(const qcc_use *u, const qcc_plan_tensor *t) {
+  qcc_value *w = u->value;
+  qcc_tensor codes = {.type = w->type, .data = qcc_buf_data(t->codes), .bytes = qcc_buf_size(t->codes), .buf = qcc_buf_retain(t->codes)};
+  codes.type.dtype = t->q.dtype;
+  if (w->use_count > 1 || w->is_input) return qcc_add_const(w->graph, w->name, &codes);
+  qcc_set_const(w, &codes);
+  return w;
 }
 
-static qcc_status quantize_const(state *s, qcc_use *u, const qcc_plan_tensor *t) {
-  if (t->codes) QCC_TRY(apply_codes(s, u->value, t));
-  qcc_value *fq = qcc_fakequant_add(u->graph, u->node, u->value, &t->q);
+static void quantize_const(qcc_use *u, const qcc_plan_tensor *t) {
+  qcc_value *w = t->codes ? take_codes(u, t) : u->value;
+  qcc_value *fq = qcc_fakequant_add(u->graph, u->node, w, &t->q);
   if (fq) qcc_set_use(u, fq);
-  return QCC_OK;
 }
 
 static void quantize_for(qcc_use *u, const qcc_plan_tensor *t, qcc_value **made) {
@@ -92,19 +96,18 @@ static void quantize_output(state *s, qcc_value *v, const qcc_plan_tensor *t) {
   qcc_set_input(n, 0, v); /* replace_value moved this edge as well */
 }
 
-static qcc_status quantize_inputs(state *s, qcc_node *n, qcc_mode mode) {
+static void quantize_inputs(state *s, qcc_node *n, qcc_mode mode) {
   for (uint32_t k = 0; k < n->in_count; k++) {
     qcc_value *v = n->in[k].value;
     const qcc_plan_tensor *t = entry_of(s, v);
     if (mode == QCC_MODE_DYNAMIC && k == 0 && v && !v->data) {
       quantize_for(&n->in[k], NULL, s->made_dynamic);
     } else if (t && v->data) {
-      QCC_TRY(quantize_const(s, &n->in[k], t));
+      quantize_const(&n->in[k], t);
     } else if (t && mode == QCC_MODE_STATIC) {
       quantize_for(&n->in[k], t, s->made);
     }
   }
-  return QCC_OK;
 }
 
 static qcc_status each_graph(qcc_graph *g, void *user) {
@@ -112,7 +115,7 @@ static qcc_status each_graph(qcc_graph *g, void *user) {
   QCC_FOR_NODES_SAFE(n, next, g) {
     qcc_mode mode = n->op == QCC_OP_FAKE_QUANT ? QCC_MODE_FLOAT : mode_of(s, n);
     if (mode == QCC_MODE_FLOAT || !qcc_rewrite_ok(s->p, n, "insert-fakequant")) continue;
-    QCC_TRY(quantize_inputs(s, n, mode));
+    quantize_inputs(s, n, mode);
     for (uint32_t k = 0; k < n->out_count && mode == QCC_MODE_STATIC; k++) {
       const qcc_plan_tensor *t = entry_of(s, n->out[k]);
       if (t) quantize_output(s, n->out[k], t);

@@ -82,7 +82,10 @@ qcc_value *qcc_qdq_cast(qcc_graph *g, qcc_node *before, qcc_value *codes, const 
 
 qcc_status qcc_qdq_codes(qcc_value **out, qcc_graph *g, qcc_value *w, bool last, const qcc_qparams *q) {
   qcc_tensor codes = {0};
-  QCC_TRY(qcc_quantize(&codes, g->cx, w->data, q));
+  if (w->type.dtype == q->dtype)
+    codes = qcc_tensor_retain(w->data);
+  else
+    QCC_TRY(qcc_quantize(&codes, g->cx, w->data, q));
   const char *name = qcc_internf(g->cx, "%s_quantized", w->name);
   if (last && w->use_count == 1 && !w->is_input) {
     qcc_set_const(w, &codes);

@@ -14,6 +14,7 @@ typedef struct layer {
   qcc_weight w;
   qcc_weight_options options;
   float *scale, *bias;
+  qcc_buf *kept; /* of the codes */
   int8_t *codes;
   int32_t *code_max;
   const qcc_channels *input; /* statistics of the input channels; NULL: none */
@@ -23,7 +24,7 @@ static void layer_fini(qcc_tuner *t, layer *l) {
   qcc_weight_fini(&l->w);
   qcc_free(t->cx, l->scale);
   qcc_free(t->cx, l->bias);
-  qcc_free(t->cx, l->codes);
+  qcc_buf_release(l->kept);
   qcc_free(t->cx, l->code_max);
 }
 
@@ -66,24 +67,26 @@ static qcc_status layer_open(qcc_tuner *t, layer *l, const qcc_plan *plan, const
   l->options.per_tensor = axis < 0 || (!weighted && data->type.dim[0] > 1);
   l->options.pairs = t->o->target->pair_saturation && t->place.mode[n->id] != QCC_MODE_WEIGHT;
   l->scale = qcc_zalloc_array(t->cx, l->w.rows, sizeof *l->scale);
-  l->codes = qcc_zalloc_array(t->cx, l->w.count, sizeof *l->codes);
-  if (!l->scale || !l->codes) return QCC_NOMEM;
+  l->kept = qcc_buf_new(t->cx, l->w.count);
+  if (!l->scale || !l->kept) return QCC_NOMEM;
+  l->codes = memset(qcc_buf_unique(&l->kept), 0, l->w.count);
   if (weighted) QCC_TRY(read_bias(t, l));
   return weighted ? read_input(t, plan, l) : QCC_OK;
 }
 
-static qcc_status store_weight(qcc_plan *plan, const layer *l, uint32_t slot, const char *algorithm) {
+/* Ends the layer's hold on its codes: they may leave memory. */
+static qcc_status store_weight(qcc_plan *plan, layer *l, uint32_t slot, const char *algorithm) {
   const qcc_value *v = l->n->in[slot].value;
   qcc_plan_tensor *e = qcc_plan_set_tensor(plan, v->name);
-  int8_t *codes = e ? qcc_arena_copy(&plan->arena, l->codes, l->w.count) : NULL;
-  if (!codes) return QCC_NOMEM;
+  l->codes = NULL;
+  if (!e || !qcc_buf_spill(&l->kept)) return QCC_NOMEM;
   bool per_tensor = l->options.per_tensor;
   qcc_qparams q = {.dtype = l->options.grid.dtype,
                    .axis = per_tensor ? -1 : l->w.axis,
                    .count = per_tensor ? 1 : (uint32_t)l->w.rows,
                    .scale = l->scale};
-  e->codes = codes;
-  e->code_count = l->w.count;
+  qcc_plan_set_codes(e, l->kept);
+  l->kept = NULL;
   e->algorithm = algorithm;
   return qcc_plan_set_qparams(plan, e, &q);
 }
@@ -139,9 +142,10 @@ static qcc_status one_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n, ui
   const qcc_gram *gram = t->gram ? t->gram[n->id] : NULL;
   bool reconstruct = step == QCC_LAYER_RECONSTRUCT && gram && qcc_gram_rows(gram) > 0;
   if (st == QCC_OK && reconstruct) st = qcc_weight_reconstruct(l.codes, l.scale, NULL, NULL, &l.w, &l.options, gram, correct);
-  if (st == QCC_OK) st = store_weight(plan, &l, slot, reconstruct ? "reconstructed" : "searched");
   if (st == QCC_OK && correct) st = correct_bias(t, plan, &l);
+  if (st == QCC_OK) st = store_weight(plan, &l, slot, reconstruct ? "reconstructed" : "searched");
   layer_fini(t, &l);
+  qcc_buf_cold(n->in[slot].value->data->buf);
   return st;
 }
 

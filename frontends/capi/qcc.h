@@ -102,9 +102,12 @@ typedef struct qcc_io {
   int (*read)(void *user, void *file, uint64_t offset, void *to, size_t n, size_t *got);
   /* Optional (may be NULL, may fail with ENOTSUP): map the whole file read-only. */
   int (*map)(void *user, void *file, const void **bytes, size_t *n);
-  void (*unmap)(void *user, const void *bytes, size_t n);
+  void (*unmap)(void *user, const void *bytes, size_t n); /* from any thread */
   /* Optional: this part of a mapping was read and will hardly be again; its memory may go, the bytes must stay readable. */
   void (*forget)(void *user, const void *bytes, size_t n);
+  /* Optional, goes with `unmap`: put a copy of `n` bytes where it costs no memory while nobody reads it, such as an unlinked file, and map it
+   * read-only at `*kept`, until `unmap`. After the first failure a context keeps all its bytes in memory and asks no more. */
+  int (*spill)(void *user, const void *bytes, size_t n, const void **kept);
   void (*close)(void *user, void *file);
   /* Create a temporary file beside `path`, exclusively; nothing named `path` is touched before `commit`. */
   int (*create)(void *user, const char *path, void **file);
@@ -127,6 +130,7 @@ typedef struct qcc_host {
   void *log_user;
   qcc_progress_fn progress;
   void *progress_user;
+  const char *spill_folder; /* of POSIX files: folder on a disk for `spill`, which there makes unlinked files; NULL: no spilling */
 } qcc_host;
 
 #endif /* QCC_HOST_DEFINED */

@@ -2,6 +2,7 @@
  * qcc: parse, make a context, run one command, turn its status into an exit code. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "frontends/cli/cli.h"
 
@@ -53,6 +54,8 @@ static qcc_status with_context(const args *a) {
   qcc_host host;
   qcc_context *cx = NULL;
   terminal_host(&host, &t, a);
+  if (a->spill && host.spill_folder && access(host.spill_folder, W_OK | X_OK) != 0)
+    return file_error(host.spill_folder, "cannot spill to it");
   qcc_status st = qcc_open(&cx, &host);
   if (st != QCC_OK) {
     fprintf(stderr, "qcc: error[N-001]: no memory to begin with\n");

@@ -54,9 +54,16 @@ static bool progress(void *user, const char *stage, uint64_t done, uint64_t tota
   return true;
 }
 
+/* A folder that nobody asked for may be missing; memory then does. */
+static const char *spill_folder(const args *a) {
+  const char *folder = getenv("TMPDIR");
+  if (a->spill) return strcmp(a->spill, "off") == 0 ? NULL : a->spill;
+  return folder && *folder ? folder : "/var/tmp";
+}
+
 void terminal_host(qcc_host *host, terminal *t, const args *a) {
   *t = (terminal){.quiet = a->quiet, .verbose = a->verbose, .is_tty = isatty(STDERR_FILENO) == 1};
-  *host = (qcc_host){.log = log_line, .log_user = t, .progress = progress, .progress_user = t};
+  *host = (qcc_host){.log = log_line, .log_user = t, .progress = progress, .progress_user = t, .spill_folder = spill_folder(a)};
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);

@@ -100,16 +100,29 @@ void qcc_free(qcc_context *cx, void *p) {
   resize(cx, (char *)p - b.pad, b.size + EXTRA, 0);
 }
 
+/* ---- spilling */
+
+const void *qcc_spill(qcc_context *cx, const void *bytes, size_t n) {
+  const qcc_io *io = &cx->host.io;
+  const void *kept = NULL;
+  if (!io->spill || cx->spill_failed) return NULL;
+  int code = io->spill(io->user, bytes, n, &kept);
+  if (!code) return kept;
+  cx->spill_failed = true;
+  qcc_info(cx, "large constants stay in memory: they cannot be spilled (error %d)", code);
+  return NULL;
+}
+
 /* ---- life */
 
 static bool io_is_whole(const qcc_io *io) {
   return io->open && io->read && io->close && io->create && io->write && io->reread && io->commit && io->abandon && io->list &&
-         (!io->map == !io->unmap);
+         !io->unmap == !(io->map || io->spill);
 }
 
 static bool io_is_empty(const qcc_io *io) {
   return !io->open && !io->read && !io->close && !io->create && !io->write && !io->reread && !io->commit && !io->abandon && !io->list &&
-         !io->map && !io->unmap;
+         !io->map && !io->unmap && !io->spill;
 }
 
 static bool fill_host(qcc_host *h) {
@@ -140,6 +153,7 @@ qcc_status qcc_context_new(qcc_context **out, const qcc_host *host) {
   memset(cx, 0, sizeof *cx);
   cx->host = h;
   if (!host || io_is_empty(&host->io)) cx->host.io.user = cx;
+  if (cx->host.io.spill == qcc_posix_spill && !h.spill_folder) cx->host.io.spill = NULL;
 #define LIMIT(name, value, option, doc) cx->limits.name = value;
 #include "ir/support/limits.def"
 #undef LIMIT
@@ -150,6 +164,11 @@ qcc_status qcc_context_new(qcc_context **out, const qcc_host *host) {
     return QCC_NOMEM;
   }
   qcc_intern_init(cx);
+  cx->host.spill_folder = qcc_intern(cx, h.spill_folder); /* the caller's text need not stay */
+  if (h.spill_folder && !cx->host.spill_folder) {
+    qcc_context_free(cx);
+    return QCC_NOMEM;
+  }
   *out = cx;
   return QCC_OK;
 }

@@ -45,6 +45,8 @@ void *qcc_alloc_array(qcc_context *cx, size_t count, size_t size);  /* overflow-
 void *qcc_zalloc_array(qcc_context *cx, size_t count, size_t size); /* zeroed */
 void *qcc_realloc_array(qcc_context *cx, void *p, size_t count, size_t size);
 void qcc_free(qcc_context *cx, void *p);
+/* A copy of the bytes outside memory, given back with the host's `unmap`; NULL when the host cannot: nothing has failed then. */
+const void *qcc_spill(qcc_context *cx, const void *bytes, size_t n);
 
 /* ---- names. Equal text gives the same pointer, so names compare with ==; they live as long as the context.
  * qcc_intern(NULL) is NULL. Returns NULL when out of memory. */

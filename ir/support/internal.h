@@ -25,6 +25,7 @@ struct qcc_context {
   atomic_size_t live, peak;
   pthread_mutex_t lock;
   bool in_log;               /* the log function is running: a nested message is stored, not shown */
+  bool spill_failed;         /* keep constants in memory from now on */
   bool nomem_told;           /* the newest error is "out of memory": do not repeat it */
   char last[QCC_LINE_BYTES]; /* newest error */
   qcc_arena names;           /* bytes of interned text */
@@ -38,6 +39,7 @@ struct qcc_context {
 
 /* The default file access (posix_io.c); its memory comes from `cx`. */
 qcc_io qcc_posix_io(qcc_context *cx);
+int qcc_posix_spill(void *user, const void *bytes, size_t n, const void **kept);
 /* intern.c */
 void qcc_intern_init(qcc_context *cx);
 void qcc_intern_fini(qcc_context *cx);

@@ -357,6 +357,7 @@ qcc_io qcc_posix_io(qcc_context *cx) {
       .map = io_map,
       .unmap = io_unmap,
       .forget = io_forget,
+      .spill = qcc_posix_spill,
       .close = io_close,
       .create = io_create,
       .write = io_write,

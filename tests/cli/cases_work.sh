@@ -38,6 +38,25 @@ t_deterministic() {
   expect 0 qcc -q -O2 net.onnx -o moved.onnx --calib elsewhere.npy
   cmp one.onnx moved.onnx || fail "the result depends on where the samples lie"
 }
+t_spill() {
+  cat >large.qir <<END
+graph @large(%x: f32[2,1024]) -> (%y) opset 13 {
+  %w = const f32[1024,600] rand(1)
+  %k = const f32[600] rand(2)
+  %p = MatMul(%x, %w) "product"
+  %y = Mul(%p, %k) "scale"
+}
+END
+  mkdir folder
+  expect 0 qcc -q -O1 large.qir -o memory.onnx --spill off
+  expect 0 qcc -q -O1 large.qir -o spilled.onnx --spill folder
+  TMPDIR=$PWD/missing expect 0 qcc -v -O1 large.qir -o fallen.onnx
+  says 'large constants stay in memory'
+  cmp memory.onnx spilled.onnx && cmp memory.onnx fallen.onnx || fail "spilling changes the model"
+  [ -z "$(ls -A folder)" ] || fail "something was left in the folder"
+  expect 6 qcc -q -O1 large.qir -o out.onnx --spill missing
+  says 'missing.*cannot spill'
+}
 t_quantized_stays() {
   net
   samples calib.npy 6

@@ -49,8 +49,16 @@ static bool same(const qcc_target *a, const qcc_target *b) {
 }
 
 static qcc_status check_bytes(const bytes *b) {
-  qcc_host host = {.io = {(void *)(uintptr_t)b, open_file, read_bytes, NULL, NULL, NULL, close_file, no_create, no_write, read_bytes,
-                          no_commit, close_file, no_list}};
+  qcc_host host = {.io = {.user = (void *)(uintptr_t)b,
+                          .open = open_file,
+                          .read = read_bytes,
+                          .close = close_file,
+                          .create = no_create,
+                          .write = no_write,
+                          .reread = read_bytes,
+                          .commit = no_commit,
+                          .abandon = close_file,
+                          .list = no_list}};
   qcc_context *cx = NULL;
   qcc_target t, again;
   MUST(qcc_context_new(&cx, &host) == QCC_OK);

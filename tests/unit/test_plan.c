@@ -43,8 +43,8 @@ static qcc_plan *sample(qcc_context *cx) {
   static const int8_t codes[] = {-128, 127, 0, 5};
   assert_int_equal(qcc_plan_set_qparams(p, t, &(qcc_qparams){.dtype = QCC_S8, .axis = -1, .block = 32, .count = 1, .scale = scale}),
                    QCC_OK);
-  t->codes = codes;
-  t->code_count = 4;
+  qcc_plan_set_codes(t, qcc_buf_copy(cx, codes, sizeof codes));
+  assert_non_null(t->codes);
   qcc_plan_set_tensor(p, "gone")->q.dtype = QCC_U8;
   qcc_plan_drop_tensor(p, "gone");
   return p;
@@ -72,8 +72,9 @@ static void same_entries(const qcc_plan *a, const qcc_plan *b) {
     assert_true(qcc_qparams_equal(&x->q, &y->q));
     assert_memory_equal(&x->lo, &y->lo, sizeof x->lo);
     assert_memory_equal(&x->hi, &y->hi, sizeof x->hi);
-    assert_int_equal(x->code_count, y->code_count);
-    if (x->code_count) assert_memory_equal(x->codes, y->codes, x->code_count);
+    assert_int_equal(qcc_buf_size(x->codes), qcc_buf_size(y->codes));
+    assert_true(!x->codes == !y->codes);
+    if (x->codes) assert_memory_equal(qcc_buf_data(x->codes), qcc_buf_data(y->codes), qcc_buf_size(x->codes));
   }
 }
 

@@ -234,7 +234,11 @@ static qcc_status fake_blocks(qcc_kargs *k, float *y, const float *x, int axis, 
   return qcc_fake_quantize_tensor(k->node->graph->cx, y, x, &k->in[0]->type, &q);
 }
 
-static qcc_status fake_static(qcc_kargs *k, float *y, const float *x) {
+static void codes_run(float *y, const float *x, int64_t n, float scale, int64_t zero) {
+  for (int64_t i = 0; i < n; ++i) y[i] = (x[i] - (float)zero) * scale;
+}
+
+static qcc_status fake_static(qcc_kargs *k, float *y, const float *x, bool codes) {
   const float *scale;
   const int64_t *zero;
   uint32_t count;
@@ -244,7 +248,10 @@ static qcc_status fake_static(qcc_kargs *k, float *y, const float *x) {
   const qcc_type *t = &k->in[0]->type;
   const int64_t named = qcc_attr_int(k->node, "axis", -1);
   if (count == 1 && named < 0) {
-    fake_run(k->worker->simd, y, x, qcc_tensor_count(k->in[0]), scale[0], zero ? zero[0] : 0, lo, hi);
+    if (codes)
+      codes_run(y, x, qcc_tensor_count(k->in[0]), scale[0], zero ? zero[0] : 0);
+    else
+      fake_run(k->worker->simd, y, x, qcc_tensor_count(k->in[0]), scale[0], zero ? zero[0] : 0, lo, hi);
     return QCC_OK;
   }
   QCC_TRY(qcc_kx_axis(k, named, t->rank, &axis));
@@ -254,15 +261,31 @@ static qcc_status fake_static(qcc_kargs *k, float *y, const float *x) {
   for (int64_t o = 0; o < outer; ++o) {
     for (int64_t c = 0; c < channels; ++c) {
       const int64_t at = (o * channels + c) * inner;
-      fake_run(k->worker->simd, y + at, x + at, inner, scale[c], zero ? zero[c] : 0, lo, hi);
+      if (codes)
+        codes_run(y + at, x + at, inner, scale[c], zero ? zero[c] : 0);
+      else
+        fake_run(k->worker->simd, y + at, x + at, inner, scale[c], zero ? zero[c] : 0, lo, hi);
     }
   }
   return QCC_OK;
 }
 
+/* An input of codes is dequantized in place, behind its values as floats. */
+static qcc_status fake_codes(qcc_kargs *k) {
+  qcc_type t = k->in[0]->type;
+  float *y;
+  if (qcc_attr_int(k->node, "block", 0)) return qcc_kx_fail(k, QCC_INVALID, "M-223", "codes have one scale, or one for each channel");
+  t.dtype = QCC_F32;
+  QCC_TRY(qcc_kx_out_f32(k, 0, &t, &y));
+  if (!y) return QCC_OK;
+  qcc_tensor_read_f32(k->in[0], y);
+  return fake_static(k, y, y, true);
+}
+
 qcc_status qcc_kernel_fake_quant(qcc_kargs *k) {
   const qcc_type t = k->in[0]->type;
   float *y;
+  if (qcc_dtype_is_int(t.dtype) && !qcc_attr_int(k->node, "dynamic", 0)) return fake_codes(k);
   if (!qcc_kx_is_float(t.dtype)) return qcc_kx_no_type(k, t.dtype);
   QCC_TRY(qcc_kx_out_f32(k, 0, &t, &y));
   const float *x = qcc_kx_f32(k, 0);
@@ -274,7 +297,7 @@ qcc_status qcc_kernel_fake_quant(qcc_kargs *k) {
     qcc_dynamic_params(k->worker->simd, x, n, &scale, &zero);
     k->worker->simd->fake_quant(y, x, n, scale, (float)-zero, (float)(255 - zero));
   } else {
-    QCC_TRY(fake_static(k, y, x));
+    QCC_TRY(fake_static(k, y, x, false));
   }
   qcc_kx_store_f32(k, 0, y);
   return QCC_OK;

@@ -6,10 +6,9 @@
  *   %wd = DequantizeLinear(%w, %sw, %zw){axis=1}                     %f = Cast(%i){to=1}     %t = Mul(%s, %sw)
  *   %y  = MatMul(%xd, %wd)                                           %y = Mul(%f, %t)
  *
- * MatMul, and Gemm with alpha = beta = 1 and transA = 0, with a constant matrix of 8-bit weights; LSTM with 8-bit weights becomes
- * DynamicQuantizeLSTM. With the option ranges=runtime also where the
- * data is quantized with constant parameters: these are measured again in every run, behind a Clip to the window that they stood for (a Relu may
- * have gone into it). Claim: quantizes. */
+ * MatMul, and Gemm with alpha = beta = 1 and transA = 0, with a constant matrix of 8-bit weights. With the option ranges=runtime also where the
+ * data is quantized with constant parameters: these are measured again in every run, behind a Clip to the window that they stood for (a Relu
+ * may have gone into it); and LSTM with 8-bit weights becomes DynamicQuantizeLSTM. Claim: quantizes. */
 #include <string.h>
 
 #include "ir/check.h"
@@ -145,7 +144,7 @@ static qcc_status each_graph(qcc_graph *g, void *user) {
   qcc_pass_cx *p = user;
   const bool anew = strcmp(qcc_pass_option_get(p, "ranges", ""), "runtime") == 0;
   QCC_FOR_NODES_SAFE(n, next, g) {
-    if (n->op == QCC_OP_LSTM) QCC_TRY(fuse_lstm(p, n));
+    if (n->op == QCC_OP_LSTM && anew) QCC_TRY(fuse_lstm(p, n));
     if ((n->op != QCC_OP_MATMUL && n->op != QCC_OP_GEMM) || !dequantize_of(qcc_in(n, 1))) continue;
     unit u = {.n = n};
     const char *why = qcc_qdq_plain(n) ? read_weight(&u) : "alpha, beta or transA is set";

@@ -8,6 +8,7 @@
 #include "backends/ref/ref.h"
 #include "backends/target/target.h"
 #include "frontends/capi/format.h"
+#include "strategy/float_range.h"
 
 typedef struct job {
   qcc_context *cx;
@@ -19,6 +20,7 @@ typedef struct job {
   const qcc_format_row *format; /* NULL: each operator in the form that suits it best */
   qcc_pass_run_options passes;
   qcc_dtype blocks; /* type of weights in blocks; QCC_NONE: none */
+  qcc_dtype floats; /* what float parts compute in; QCC_NONE: f32 */
   qcc_tune_result tuned;
   double start;
 } job;
@@ -141,6 +143,21 @@ static qcc_status quantize(const job *j, const qcc_model *m) {
   return j->format ? qcc_run_passes(m->g, j->format->pipeline, &options) : QCC_OK;
 }
 
+static qcc_status convert_floats(const job *j, qcc_graph *g) {
+  if (j->floats == QCC_NONE) return QCC_OK;
+  char pipeline[80];
+  qcc_plan *ranges = NULL;
+  qcc_pass_run_options options = j->passes;
+  qcc_format(pipeline, sizeof pipeline, "infer-shapes,convert-float{to=%s%s},dce", qcc_dtype_name(j->floats),
+             j->o->float_interface ? ",io=convert" : "");
+  if (j->floats == QCC_F16 && j->o->calib)
+    QCC_TRY(qcc_float_ranges(&ranges, g, j->passes.eval, &j->o->calib->samples, qcc_threads_of(j->o->threads)));
+  options.plan = ranges;
+  qcc_status st = qcc_run_passes(g, pipeline, &options);
+  qcc_plan_free(ranges);
+  return st;
+}
+
 /* From the prepared graph and its plan to the model. */
 static qcc_status finish(qcc_model **out, job *j) {
   qcc_model *m = NULL;
@@ -157,6 +174,7 @@ static qcc_status finish(qcc_model **out, job *j) {
   qcc_graph_free(j->prepared); /* or its weights would stay beside those that replace them */
   j->prepared = NULL;
   if (st == QCC_OK && m->plan) st = quantize(j, m);
+  if (st == QCC_OK) st = convert_floats(j, m->g);
   if (st == QCC_OK) st = record(j, m->g);
   if (st == QCC_OK) st = qcc_summarize_bytes(m, j->original);
   m->summary.seconds = now() - j->start;
@@ -201,11 +219,12 @@ static qcc_status compile(qcc_model **out, job *j, const qcc_plan *given) {
 /* The model is quantized already: it may take another form, but nothing of it is decided again. */
 static qcc_status convert(qcc_graph *g, job *j) {
   QCC_TRY(qcc_target_find(&j->target, j->cx, j->o->target ? j->o->target : QCC_TARGET_DEFAULT));
-  QCC_TRY(qcc_format_check(j->format, &j->target));
+  if (j->format) QCC_TRY(qcc_format_check(j->format, &j->target));
   QCC_TRY(qcc_pass_run_options_of(&j->passes, j->cx, j->o->passes));
   j->passes.eval = qcc_ref_eval();
   j->passes.target = &j->target;
-  QCC_TRY(qcc_run_passes(g, j->format->pipeline, &j->passes));
+  if (j->format) QCC_TRY(qcc_run_passes(g, j->format->pipeline, &j->passes));
+  QCC_TRY(convert_floats(j, g));
   QCC_TRY(qcc_graph_set_metadata(g, "qcc.version", qcc_version()));
   return j->o->options_text ? qcc_graph_set_metadata(g, "qcc.options", j->o->options_text) : QCC_OK;
 }
@@ -214,6 +233,8 @@ static qcc_status take_quantized(qcc_model **out, const qcc_model *in, job *j) {
   const qcc_loc loc = {.file = in->g->file};
   if (j->format)
     qcc_note(in->cx, &loc, "the model is quantized already; it is written in the format \"%s\"", j->format->name);
+  else if (j->floats != QCC_NONE)
+    qcc_note(in->cx, &loc, "the model is quantized already; its float parts are converted to %s", qcc_dtype_name(j->floats));
   else
     qcc_note(in->cx, &loc, "the model is quantized already; it is left as it is");
   qcc_model *m = NULL;
@@ -221,7 +242,7 @@ static qcc_status take_quantized(qcc_model **out, const qcc_model *in, job *j) {
   m->summary.size = sizeof(qcc_summary);
   m->summary.was_quantized = true;
   m->summary.sqnr_db = m->summary.speedup = NAN;
-  qcc_status st = j->format ? convert(m->g, j) : QCC_OK;
+  qcc_status st = j->format || j->floats != QCC_NONE ? convert(m->g, j) : QCC_OK;
   if (st == QCC_OK)
     *out = m;
   else
@@ -234,6 +255,7 @@ static qcc_status run_job(qcc_model **out, const qcc_model *in, const qcc_plan *
   QCC_TRY(check_options(in, o));
   job j = {.cx = in->cx, .o = o, .original = in->g, .start = now()};
   QCC_TRY(qcc_format_find(&j.format, j.cx, o->format));
+  QCC_TRY(qcc_floats_find(&j.floats, j.cx, o->floats));
   QCC_TRY(qcc_weights_find(&j.blocks, j.cx, o->weights, o->block));
   qcc_status st = qcc_is_quantized(in->g) ? take_quantized(out, in, &j) : compile(out, &j, plan);
   qcc_tune_result_fini(in->cx, &j.tuned);

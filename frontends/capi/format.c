@@ -47,6 +47,16 @@ qcc_status qcc_weights_find(qcc_dtype *out, qcc_context *cx, const char *name, u
   return qcc_error(cx, QCC_ARG, "A-116", NULL, "unknown type of weights \"%s\"; \"qcc list weights\" names them", name);
 }
 
+qcc_status qcc_floats_find(qcc_dtype *out, qcc_context *cx, const char *name) {
+  *out = QCC_NONE;
+  if (!name) return QCC_OK;
+#define FLOATS(dtype, text, doc) \
+  if (strcmp(name, text) == 0) return *out = QCC_##dtype == QCC_F32 ? QCC_NONE : QCC_##dtype, QCC_OK;
+#include "frontends/capi/floats.def"
+#undef FLOATS
+  return qcc_error(cx, QCC_ARG, "A-118", NULL, "unknown type of floats \"%s\"; \"qcc list floats\" names them", name);
+}
+
 qcc_status qcc_weights_check(qcc_dtype dtype, const qcc_target *target) {
   for (qcc_op op = QCC_OP_OPAQUE; op < QCC_OP_COUNT; op++) {
     const qcc_target_side *w = &target->ops[op].way[QCC_MODE_WEIGHT].weight;

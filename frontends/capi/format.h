@@ -19,6 +19,8 @@ qcc_status qcc_format_check(const qcc_format_row *f, const qcc_target *target) Q
 
 /* Type of weights in blocks, QCC_NONE for NULL and "int8". QCC_ARG: no such type, or `block` is no power of two from 16. */
 qcc_status qcc_weights_find(qcc_dtype *out, qcc_context *cx, const char *name, uint32_t block) QCC_MUST_USE;
+/* QCC_NONE for NULL and "f32". QCC_ARG: no such type. */
+qcc_status qcc_floats_find(qcc_dtype *out, qcc_context *cx, const char *name) QCC_MUST_USE;
 /* QCC_ARG when the target stores no weights so. */
 qcc_status qcc_weights_check(qcc_dtype dtype, const qcc_target *target) QCC_MUST_USE;
 

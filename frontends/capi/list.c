@@ -55,6 +55,12 @@ static void list_weights(row_fn each, void *user) {
 #undef WEIGHTS
 }
 
+static void list_floats(row_fn each, void *user) {
+#define FLOATS(dtype, name, doc) each(user, name, doc);
+#include "frontends/capi/floats.def"
+#undef FLOATS
+}
+
 static void list_costs(row_fn each, void *user) {
   char text[160];
 #define COST(id, name, unit, a, b, c)                                                                       \
@@ -100,6 +106,7 @@ static const struct {
     {"capability", "what capability files may say, for --target FILE", qcc_capability_schema},
     {"formats", "how quantized operators are written, for --format", list_formats},
     {"weights", "what weights of matrix products are stored as, for --weights", list_weights},
+    {"floats", "what float parts compute in, for --float", list_floats},
     {"estimators", "from histograms to ranges, for --estimator", list_estimators},
     {"costs", "kinds of kernels in the table of costs of a capability file", list_costs},
     {"levels", "how much to try", list_levels},

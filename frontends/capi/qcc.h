@@ -162,8 +162,8 @@ QCC_API const char *qcc_message(const qcc_context *cx);
 QCC_API qcc_status qcc_set_limit(qcc_context *cx, const char *option, uint64_t value);
 /* Most bytes that the context's allocator had handed out at one time. */
 QCC_API size_t qcc_peak_bytes(const qcc_context *cx);
-/* Call `each` for every row of a table: "passes", "ops", "targets", "capability", "formats", "weights", "estimators", "costs", "levels",
- * "limits", "tables". QCC_ARG: no such table. */
+/* Call `each` for every row of a table: "passes", "ops", "targets", "capability", "formats", "weights", "floats", "estimators", "costs",
+ * "levels", "limits", "tables". QCC_ARG: no such table. */
 QCC_API qcc_status qcc_list(qcc_context *cx, const char *table, void (*each)(void *user, const char *name, const char *doc), void *user);
 
 /* ------------------------------------------------------------------ Model */
@@ -316,6 +316,8 @@ typedef struct qcc_compile_options {
   const char *weights;   /* of matrix products: a name of the table "weights"; NULL: "int8" */
   unsigned block;        /* weights that share a scale where they come in blocks, a power of two from 16; 0: 32 */
   bool nbits;            /* such products as com.microsoft::MatMulNBits, which older runtimes know, instead of DequantizeLinear in blocks */
+  const char *floats;    /* what float parts compute in: a name of the table "floats"; NULL: "f32". Samples tell where that stays f32 */
+  bool float_interface;  /* inputs and outputs of the model in that type, too */
   unsigned threads;      /* 0: as many as the machine has processors; at most 64 */
   uint64_t seed;
   /* Selectors: a name or glob of nodes ("name:" before it is optional), "type:Conv", "re:regex", "first:N" and "last:N" (of the operators with
@@ -332,7 +334,7 @@ typedef struct qcc_compile_options {
   const char *prefer;
 } qcc_compile_options;
 #define QCC_COMPILE_OPTIONS_INIT \
-  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Compile into a new model; `in` stays as it is. An already quantized model comes back unchanged, or in another format when one is given,
  * with a note.

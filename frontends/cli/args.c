@@ -135,7 +135,7 @@ static qcc_status remember(args *a) {
   size_t n = 64;
   for (uint32_t i = 0; i < a->only.count; i++) n += strlen(a->only.at[i]) + 8;
   for (uint32_t i = 0; i < a->exclude.count; i++) n += strlen(a->exclude.at[i]) + 12;
-  n += 192 + (a->format ? strlen(a->format) : 0) + (a->weights ? strlen(a->weights) : 0);
+  n += 256 + (a->floats ? strlen(a->floats) : 0) + (a->format ? strlen(a->format) : 0) + (a->weights ? strlen(a->weights) : 0);
   a->line = calloc(1, n);
   if (!a->line) return no_memory();
   int at = snprintf(a->line, n, "-O%d%s", a->level, a->dynamic ? " --dynamic" : "");
@@ -143,6 +143,7 @@ static qcc_status remember(args *a) {
   if (a->weights) at += snprintf(a->line + at, n - (size_t)at, " --weights %s", a->weights);
   if (a->block.given) at += snprintf(a->line + at, n - (size_t)at, " --block %llu", (unsigned long long)a->block.value);
   if (a->nbits) at += snprintf(a->line + at, n - (size_t)at, " --nbits-contrib");
+  if (a->floats) at += snprintf(a->line + at, n - (size_t)at, " --float %s%s", a->floats, a->float_io ? " --float-io" : "");
   for (uint32_t i = 0; i < a->only.count; i++) at += snprintf(a->line + at, n - (size_t)at, " --only %s", a->only.at[i]);
   for (uint32_t i = 0; i < a->exclude.count; i++) at += snprintf(a->line + at, n - (size_t)at, " --exclude %s", a->exclude.at[i]);
   return QCC_OK;

@@ -113,6 +113,8 @@ qcc_status cmd_compile(qcc_context *cx, const args *a) {
   o.weights = a->weights;
   o.block = a->block.value > UINT32_MAX ? UINT32_MAX : (unsigned)a->block.value;
   o.nbits = a->nbits;
+  o.floats = a->floats;
+  o.float_interface = a->float_io;
   o.threads = (unsigned)a->threads.value;
   o.seed = a->seed.value;
   o.only = a->only.at, o.only_count = a->only.count;

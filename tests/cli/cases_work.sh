@@ -90,6 +90,26 @@ t_formats() {
   expect 2 qcc net.onnx -o no.onnx --format qop
   says 'unknown format "qop"'
 }
+t_floats() {
+  net
+  samples calib.npy 6
+  expect 0 qcc -q -O0 net.onnx -o half.onnx --float f16 --calib calib.npy
+  expect 0 qcc info half.onnx
+  prints 'input +x f32'
+  prints '2 Cast'
+  expect 0 qcc -q -O0 net.onnx -o all.onnx --float f16 --float-io
+  expect 0 qcc info all.onnx
+  prints 'input +x f16'
+  prints 'output +y f16'
+  grep -q Cast "$top/stdout" && fail "a Cast where everything is f16"
+  expect 0 qcc diff net.onnx half.onnx --calib calib.npy
+  prints '^ *[5-9][0-9]\.[0-9]+ .*\(output\)'
+  expect 0 qcc -q -O2 net.onnx -o small.onnx --calib calib.npy
+  expect 0 qcc small.onnx -o mixed.onnx --float bf16
+  says 'float parts are converted to bf16'
+  expect 2 qcc net.onnx -o no.onnx --float f8
+  says 'unknown type of floats'
+}
 t_blocks() {
   net
   expect 0 qcc -q -O1 net.onnx -o out.onnx --weights int4 --save-plan plan.json

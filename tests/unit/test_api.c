@@ -398,6 +398,12 @@ static void compile_options(void **state) {
   FAILS(w, QCC_ARG, qcc_compile(&m, w->model, &o));
   o.estimator = NULL, o.format = "pairs";
   FAILS(w, QCC_ARG, qcc_compile(&m, w->model, &o));
+  o.format = NULL, o.weights = "int3";
+  FAILS(w, QCC_ARG, qcc_compile(&m, w->model, &o));
+  o.weights = "int4", o.block = 48;
+  FAILS(w, QCC_ARG, qcc_compile(&m, w->model, &o));
+  o.weights = NULL, o.block = 0, o.floats = "f64";
+  FAILS(w, QCC_ARG, qcc_compile(&m, w->model, &o));
   char *text = (char *)&o;
   size_t n = 0;
   FAILS(w, QCC_ARG, qcc_plan_json(w->model, &text, &n));

@@ -35,6 +35,13 @@ static qcc_status place(qcc_placement *out, const islands *s, const qcc_node *co
   return QCC_OK;
 }
 
+static bool is_weight_of_some(const qcc_placement *p, const qcc_value *v) {
+  QCC_FOR_USES(u, v) {
+    if (v->data && u->node && p->mode[u->node->id] != QCC_MODE_FLOAT) return true;
+  }
+  return false;
+}
+
 /* The best plan so far, reduced to a placement that quantizes less. */
 static qcc_status reduce(qcc_plan **out, const islands *s, const qcc_placement *p) {
   QCC_TRY(qcc_plan_clone(out, s->t->plan));
@@ -48,7 +55,7 @@ static qcc_status reduce(qcc_plan **out, const islands *s, const qcc_placement *
   }
   for (uint32_t i = 0; i < p->value_count; i++) {
     const qcc_value *v = s->t->values[i];
-    if (v && !v->data && !p->quantized[v->id]) qcc_plan_drop_tensor(plan, v->name);
+    if (v && !p->quantized[v->id] && !is_weight_of_some(p, v)) qcc_plan_drop_tensor(plan, v->name);
   }
   return QCC_OK;
 }

@@ -130,12 +130,34 @@ static bool is_positive(const qcc_value *v) {
   return lo >= 0;
 }
 
+/* Grid and scales that the user gave. A bias that does not fit int32 at a given scale cannot be helped. */
+static qcc_status take_given(qcc_tuner *t, layer *l, const qcc_given_tensor *given, int axis) {
+  qcc_weight_options *o = &l->options;
+  QCC_TRY(qcc_given_weight(l->scale, &o->grid, l->w.rows, o->per_tensor ? -1 : axis, t->cx, given));
+  o->per_tensor = o->per_tensor || given->axis < 0;
+  o->fixed = qcc_given_fixed(given);
+  for (size_t r = 0; r < l->w.rows && o->fixed && o->bias && o->x_scale > 0; r++) {
+    if ((double)l->scale[r] < fabs((double)o->bias[r]) / (o->x_scale * 0x1p30))
+      return qcc_error(t->cx, QCC_ARG, "A-154", NULL, "%s: the scale of channel %zu is too small for its bias to fit 32 bits", given->place,
+                       r);
+  }
+  return QCC_OK;
+}
+
+/* Scales and nearest safe codes. */
+static qcc_status first_codes(qcc_tuner *t, layer *l, uint32_t slot, int axis) {
+  const qcc_given_tensor *given = qcc_given_of(t->o->given, l->n->in[slot].value);
+  if (given) QCC_TRY(take_given(t, l, given, axis));
+  if (l->options.fixed) return qcc_weight_round(l->codes, NULL, &l->w, l->scale, &l->options);
+  return qcc_weight_scales(l->scale, l->codes, NULL, &l->w, &l->options);
+}
+
 static qcc_status one_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n, uint32_t slot, qcc_layer_step step, bool correct) {
   int axis;
   if (!qcc_weight_of(&t->place, n, slot, &axis)) return QCC_OK;
   layer l;
   qcc_status st = layer_open(t, &l, plan, n, slot, axis);
-  if (st == QCC_OK) st = qcc_weight_scales(l.scale, l.codes, NULL, &l.w, &l.options);
+  if (st == QCC_OK) st = first_codes(t, &l, slot, axis);
   bool balance = st == QCC_OK && t->place.mode[n->id] == QCC_MODE_WEIGHT && qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED &&
                  is_positive(n->in[0].value);
   if (balance) qcc_weight_balance(l.codes, l.scale, &l.w, &l.options.grid);
@@ -143,7 +165,7 @@ static qcc_status one_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n, ui
   bool reconstruct = step == QCC_LAYER_RECONSTRUCT && gram && qcc_gram_rows(gram) > 0;
   if (st == QCC_OK && reconstruct) st = qcc_weight_reconstruct(l.codes, l.scale, NULL, NULL, &l.w, &l.options, gram, correct);
   if (st == QCC_OK && correct) st = correct_bias(t, plan, &l);
-  if (st == QCC_OK) st = store_weight(plan, &l, slot, reconstruct ? "reconstructed" : "searched");
+  if (st == QCC_OK) st = store_weight(plan, &l, slot, l.options.fixed ? "given" : reconstruct ? "reconstructed" : "searched");
   layer_fini(t, &l);
   qcc_buf_cold(n->in[slot].value->data->buf);
   return st;
@@ -155,6 +177,9 @@ static qcc_status block_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n) 
   const qcc_value *v = qcc_weight_of(&t->place, n, 1, &axis);
   qcc_weight w;
   if (!v) return QCC_OK;
+  const qcc_given_tensor *given = qcc_given_of(t->o->given, v);
+  if (given)
+    return qcc_error(t->cx, QCC_ARG, "A-137", NULL, "%s: the weight is stored in blocks, whose scales cannot be given", given->place);
   QCC_TRY(qcc_weight_open(&w, t->cx, n));
   const qcc_channels *x = t->stats ? qcc_collector_channels(t->stats, n->in[0].value) : NULL;
   const qcc_block_options o = {

@@ -74,16 +74,39 @@ static qcc_status group_range(const qcc_tuner *t, qcc_range *out, const group *g
   return QCC_OK;
 }
 
-static qcc_status set_entry(qcc_plan *plan, const qcc_value *v, qcc_range r, const qcc_grid *grid, const char *how) {
+typedef struct entry {
+  qcc_range r;
+  qcc_grid grid;
   float scale;
   int32_t zero;
-  qcc_range_to_qparams(&scale, &zero, r.lo, r.hi, grid);
+  const char *how;
+} entry;
+
+static qcc_status set_entry(qcc_plan *plan, const qcc_value *v, const entry *from) {
   qcc_plan_tensor *e = qcc_plan_set_tensor(plan, v->name);
   if (!e) return QCC_NOMEM;
-  e->lo = (float)r.lo;
-  e->hi = (float)r.hi;
-  e->algorithm = how;
-  return qcc_plan_set_qparams(plan, e, &(qcc_qparams){.dtype = grid->dtype, .axis = -1, .count = 1, .scale = &scale, .zero = &zero});
+  e->lo = (float)from->r.lo;
+  e->hi = (float)from->r.hi;
+  e->algorithm = from->how;
+  return qcc_plan_set_qparams(
+      plan, e, &(qcc_qparams){.dtype = from->grid.dtype, .axis = -1, .count = 1, .scale = &from->scale, .zero = &from->zero});
+}
+
+/* What a user gave for one tensor holds for all that share its parameters; two different words contradict each other. */
+static qcc_status given_entry(const qcc_tuner *t, entry *e, const qcc_given_tensor **given, const qcc_value *const *members, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const qcc_given_tensor *next = qcc_given_of(t->o->given, members[i]);
+    if (!next) continue;
+    entry other = *e;
+    QCC_TRY(qcc_given_activation(&other.scale, &other.zero, &other.grid, &other.r.lo, &other.r.hi, t->cx, next, t->o->target));
+    bool differs = *given && (other.scale != e->scale || other.zero != e->zero);
+    if (differs)
+      return qcc_error(t->cx, QCC_ARG, "A-155", NULL, "%s: differs from %s, and both tensors must share their parameters", next->place,
+                       (*given)->place);
+    *e = other;
+    *given = next;
+  }
+  return QCC_OK;
 }
 
 /* The target may want ranges, zero included, to have some width. */
@@ -95,13 +118,19 @@ static void keep_width(qcc_range *r, double width) {
 /* Ids of quantized values ordered by group: heads[] starts per representative. */
 static qcc_status one_group(const qcc_tuner *t, qcc_plan *plan, const qcc_value *const *members, size_t count, qcc_estimator how,
                             const qcc_hist **room) {
-  const qcc_grid *grid = &t->o->target->activation;
   group gr = {.hist = room, .bounds = qcc_range_any()};
   for (size_t i = 0; i < count; i++) add_member(t, &gr, members[i]);
-  qcc_range r;
-  QCC_TRY(group_range(t, &r, &gr, how, grid));
-  keep_width(&r, t->o->target->min_range);
-  for (size_t i = 0; i < count; i++) QCC_TRY(set_entry(plan, members[i], r, grid, qcc_estimator_name(how)));
+  entry e = {.grid = t->o->target->activation, .how = qcc_estimator_name(how)};
+  const qcc_given_tensor *given = NULL;
+  QCC_TRY(given_entry(t, &e, &given, members, count));
+  if (given && qcc_given_fixed(given)) {
+    e.how = "given";
+  } else {
+    QCC_TRY(group_range(t, &e.r, &gr, how, &e.grid));
+    keep_width(&e.r, t->o->target->min_range);
+    qcc_range_to_qparams(&e.scale, &e.zero, e.r.lo, e.r.hi, &e.grid);
+  }
+  for (size_t i = 0; i < count; i++) QCC_TRY(set_entry(plan, members[i], &e));
   return QCC_OK;
 }
 

@@ -143,8 +143,9 @@ static double small_row(const solver *s, size_t row, int8_t *codes, float *scale
   double from = (double)*scale;
   for (size_t j = 0; j < s->dim; j++) w[j] = s->w->w[qcc_weight_at(s->w, row, j)];
   for (int i = -12; i <= 12 && !s->o->per_tensor && !s->o->grid.pow2; i++) {
+    if (s->o->fixed && i) continue;
     float next = (float)(from * (1 - .01 * i));
-    if ((double)next < least) break;
+    if (!s->o->fixed && (double)next < least) break;
     double at = round_small(s, w, (double)next, e, g, q);
     if (!(at < error)) continue;
     error = at;

@@ -6,6 +6,7 @@
 #include "ir/eval.h"
 #include "ir/plan.h"
 #include "ir/target.h"
+#include "strategy/given.h"
 
 typedef enum qcc_estimator {
   QCC_EST_AUTO, /* -O2: vote by measured error */
@@ -40,6 +41,7 @@ typedef struct qcc_tune_options {
   uint64_t seed;
   const qcc_samples *calib; /* NULL: none */
   qcc_select select;
+  const qcc_given *given; /* NULL: none */
   const qcc_target *target;
   const qcc_eval *eval;
 } qcc_tune_options;

@@ -36,6 +36,7 @@ void qcc_weight_fini(qcc_weight *w);
 
 typedef struct qcc_weight_options {
   qcc_grid grid;           /* qcc_grid_weight() */
+  bool fixed;              /* scales are given: reconstruction keeps them */
   bool per_tensor;         /* one scale: all entries of `scale` become equal */
   bool pairs;              /* target->pair_saturation and input in u8; ignored for depthwise */
   const double *meansq;    /* E[x^2] per input channel (groups * channels), or NULL: unweighted */

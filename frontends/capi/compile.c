@@ -8,6 +8,7 @@
 #include "backends/ref/ref.h"
 #include "backends/target/target.h"
 #include "frontends/capi/format.h"
+#include "frontends/capi/params.h"
 #include "strategy/float_range.h"
 
 typedef struct job {
@@ -21,6 +22,7 @@ typedef struct job {
   qcc_pass_run_options passes;
   qcc_dtype blocks; /* type of weights in blocks; QCC_NONE: none */
   qcc_dtype floats; /* what float parts compute in; QCC_NONE: f32 */
+  qcc_given given;  /* parameters from the options */
   qcc_tune_result tuned;
   double start;
 } job;
@@ -78,6 +80,7 @@ static qcc_status tune_options(qcc_tune_options *t, const job *j) {
                           .seed = o->seed,
                           .target = &j->target,
                           .eval = j->passes.eval};
+  t->given = &j->given;
   QCC_TRY(prefer_of(&t->prefer, j));
   t->select = (qcc_select){o->only, o->only_count, o->exclude, o->exclude_count, j->original};
   if (!o->estimator) return QCC_OK;
@@ -102,6 +105,7 @@ static qcc_status tune(job *j) {
   }
   qcc_status st = qcc_tune(&j->tuned, j->prepared, &t);
   j->tuned.synthetic_data = synthetic != NULL;
+  if (st == QCC_OK) qcc_given_unused(&j->given, j->tuned.plan);
   qcc_dataset_free(synthetic);
   return st;
 }
@@ -207,6 +211,7 @@ static qcc_status compile(qcc_model **out, job *j, const qcc_plan *given) {
   if (j->blocks != QCC_NONE) QCC_TRY(qcc_weights_check(j->blocks, &j->target));
   QCC_TRY(qcc_progress(j->cx, "prepare", 0, 1));
   QCC_TRY(prepare(j));
+  QCC_TRY(qcc_params_given(&j->given, j->o, j->original, j->prepared, given != NULL));
   if (given) {
     QCC_TRY(qcc_plan_clone(&j->tuned.plan, given));
     j->tuned.sqnr_db = j->tuned.speedup = NAN;
@@ -257,8 +262,10 @@ static qcc_status run_job(qcc_model **out, const qcc_model *in, const qcc_plan *
   QCC_TRY(qcc_format_find(&j.format, j.cx, o->format));
   QCC_TRY(qcc_floats_find(&j.floats, j.cx, o->floats));
   QCC_TRY(qcc_weights_find(&j.blocks, j.cx, o->weights, o->block));
+  qcc_given_init(&j.given, in->cx);
   qcc_status st = qcc_is_quantized(in->g) ? take_quantized(out, in, &j) : compile(out, &j, plan);
   qcc_tune_result_fini(in->cx, &j.tuned);
+  qcc_given_fini(&j.given);
   qcc_target_fini(&j.target);
   qcc_graph_free(j.prepared);
   qcc_graph_free(j.g);

@@ -332,9 +332,16 @@ typedef struct qcc_compile_options {
   /* Where the target's costs are known. "speed" (NULL): 8 bit where it pays, elsewhere for weights only. "size": 8 bit wherever it is
    * possible. "accuracy": 8 bit where it pays, elsewhere not even for weights. */
   const char *prefer;
+  /* Parameters of single tensors, as JSON text; NULL: none. They hold in every trial and in the result: scales are kept, weights get the best
+   * codes on the given grid. `overrides` has the layout of ONNX Runtime's TensorQuantOverrides ("convert" is refused), `encodings` that of
+   * AIMET (0.6.1 or 1.0.0). Names are those of `in`. QCC_ARG tells the place in the text. Not with qcc_compile_plan. */
+  const char *overrides;
+  size_t overrides_bytes;
+  const char *encodings;
+  size_t encodings_bytes;
 } qcc_compile_options;
 #define QCC_COMPILE_OPTIONS_INIT \
-  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Compile into a new model; `in` stays as it is. An already quantized model comes back unchanged, or in another format when one is given,
  * with a note.
@@ -360,6 +367,10 @@ QCC_API void qcc_explain(const qcc_model *model, void (*each)(void *user, const 
                          void *user);
 /* The plan (tune config) a compiled model came from, as JSON; give back with qcc_bytes_free. QCC_ARG: not a compiled model. */
 QCC_API qcc_status qcc_plan_json(const qcc_model *model, char **out, size_t *n);
+/* The parameters of a compiled model's tensors: as TensorQuantOverrides of ONNX Runtime's quantize_static (for the prepared model, whose names
+ * they are), or as AIMET's encodings. What is stored in blocks is left out. Give back with qcc_bytes_free. QCC_ARG: not a compiled model. */
+QCC_API qcc_status qcc_overrides_json(const qcc_model *model, char **out, size_t *n);
+QCC_API qcc_status qcc_encodings_json(const qcc_model *model, char **out, size_t *n);
 /* Compile by a plan instead of a strategy. */
 QCC_API qcc_status qcc_compile_plan(qcc_model **out, const qcc_model *in, const char *plan_json, size_t n,
                                     const qcc_compile_options *options);

@@ -64,37 +64,49 @@ static qcc_status open_data(qcc_data **out, const qcc_model *model, const args *
   return qcc_data_open(out, model, a->calib.at, a->calib.count, a->transform, a->samples.value);
 }
 
-static qcc_status compile(qcc_model **out, const qcc_model *model, const qcc_compile_options *o, const args *a) {
-  if (!a->plan) return qcc_compile(out, model, o);
-  char *text = NULL;
+static qcc_status compile(qcc_model **out, const qcc_model *model, qcc_compile_options *o, const args *a) {
+  char *plan = NULL, *overrides = NULL, *encodings = NULL;
   size_t n = 0;
-  qcc_status st = read_text(&text, &n, a->plan);
-  if (st == QCC_OK) st = qcc_compile_plan(out, model, text, n, o);
-  free(text);
+  qcc_status st = a->plan ? read_text(&plan, &n, a->plan) : QCC_OK;
+  if (st == QCC_OK && a->overrides) st = read_text(&overrides, &o->overrides_bytes, a->overrides);
+  if (st == QCC_OK && a->encodings) st = read_text(&encodings, &o->encodings_bytes, a->encodings);
+  o->overrides = overrides;
+  o->encodings = encodings;
+  if (st == QCC_OK) st = plan ? qcc_compile_plan(out, model, plan, n, o) : qcc_compile(out, model, o);
+  free(plan);
+  free(overrides);
+  free(encodings);
+  o->overrides = o->encodings = NULL;
   return st;
 }
 
-static qcc_status prepare_plan(text_out *to, qcc_context *cx, const qcc_model *m, const char *path) {
+static qcc_status prepare_json(text_out *to, qcc_context *cx, const qcc_model *m, const char *path,
+                               qcc_status (*json)(const qcc_model *model, char **out, size_t *n)) {
   char *text = NULL;
   size_t n = 0;
-  qcc_status st = qcc_plan_json(m, &text, &n);
+  if (!path) return QCC_OK;
+  qcc_status st = json(m, &text, &n);
   if (st == QCC_OK) st = text_prepare(to, path, text, n);
   qcc_bytes_free(cx, text);
   return st;
 }
 
-/* Model and plan, or neither. */
+/* The model and what was asked for beside it, or nothing. */
 static qcc_status save(qcc_context *cx, qcc_model *m, const args *a) {
   qcc_status st = QCC_OK;
-  text_out plan = {0};
+  text_out plan = {0}, overrides = {0}, encodings = {0};
   if (a->passes) {
     qcc_pass_options passes;
     pass_options_of(&passes, a);
     st = qcc_passes(m, a->passes, &passes);
   }
-  if (st == QCC_OK && a->save_plan) st = prepare_plan(&plan, cx, m, a->save_plan);
+  if (st == QCC_OK) st = prepare_json(&plan, cx, m, a->save_plan, qcc_plan_json);
+  if (st == QCC_OK) st = prepare_json(&overrides, cx, m, a->save_overrides, qcc_overrides_json);
+  if (st == QCC_OK) st = prepare_json(&encodings, cx, m, a->save_encodings, qcc_encodings_json);
   if (st == QCC_OK) st = qcc_save(m, a->output);
-  return text_finish(&plan, st);
+  st = text_finish(&plan, st);
+  st = text_finish(&overrides, st);
+  return text_finish(&encodings, st);
 }
 
 qcc_status cmd_compile(qcc_context *cx, const args *a) {

@@ -135,6 +135,26 @@ t_plan() {
   cmp plan.json again.json || fail "a plan changes when it is used"
   cmp one.onnx two.onnx || fail "the plan does not give the same model"
 }
+t_overrides() {
+  net
+  samples calib.npy 6
+  printf '{"x": [{"quant_type": "QUInt8", "scale": 0.0125, "zero_point": 130}]}\n' >mine.json
+  expect 0 qcc -q -O1 net.onnx -o one.onnx --calib calib.npy --overrides mine.json --save-overrides o.json --save-encodings e.json
+  grep -q '"scale": 0.0125,' o.json || fail "the scale that was given is not saved"
+  grep -q '"offset": -130,' e.json || fail "the zero point that was given is not among the encodings"
+  expect 0 qcc dump one.onnx
+  prints 'const f32\[\] .*0\.0125'
+  expect 0 qcc -q -O1 net.onnx -o two.onnx --calib calib.npy --overrides o.json --save-overrides again.json
+  cmp o.json again.json || fail "overrides change when they are used"
+  expect 0 qcc -q -O1 net.onnx -o two.onnx --calib calib.npy --encodings e.json --save-encodings again.json
+  cmp e.json again.json || fail "encodings change when they are used"
+  printf '{"x": [{"scale": 0.0125}]}\n' >bad.json
+  expect 2 qcc -O1 net.onnx -o new.onnx --calib calib.npy --overrides bad.json
+  says 'overrides: "x"\[0\]: "scale" stands alone'
+  expect 2 qcc -O1 net.onnx -o new.onnx --calib calib.npy --encodings bad.json
+  says 'neither "activation_encodings" nor'
+  expect 6 qcc -O1 net.onnx -o new.onnx --overrides none.json
+}
 t_run_and_diff() {
   net
   samples calib.npy 6

@@ -92,6 +92,8 @@ typedef struct qcc_runner {
   qcc_run_options how;
   unsigned worker_count;
   qcc_worker *workers;
+  qcc_team *crew;       /* threads of the workers that take samples, of the last run; NULL: none */
+  unsigned seats;       /* how many did; 0: no run yet */
   qcc_tensor *consts;   /* by value id: aligned constants and values folded at open. Type without data: only packed; no type: none */
   bool *folded;         /* by value id: computed at open (and perhaps only packed) */
   qcc_pack *packs;      /* by node id; at NULL: none */
@@ -256,6 +258,7 @@ void qcc_image_enter(qcc_worker *w, unsigned i); /* makes image `i` the current 
 /* Slots of the current image for the values of the module; a plan's own are added when it runs. */
 qcc_status qcc_image_slots(qcc_worker *w) QCC_MUST_USE;
 qcc_status qcc_workers_run(qcc_runner *r, const qcc_samples *samples, size_t first, size_t count, const qcc_hooks *hooks) QCC_MUST_USE;
+void qcc_teams_close(qcc_runner *r); /* ends the threads of past runs */
 
 /* Scale and zero point of u8 codes over the range of x, as DynamicQuantizeLinear. */
 void qcc_dynamic_params(const qcc_simd *simd, const float *x, size_t n, float *scale, int32_t *zero);

@@ -130,6 +130,7 @@ static void free_worker(qcc_worker *w) {
 
 static void close_runner(qcc_runner *r) {
   if (!r) return;
+  qcc_teams_close(r);
   qcc_graph *g = (qcc_graph *)(uintptr_t)r->g;
   qcc_status st = qcc_graph_walk(g, free_prog, r);
   (void)st;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Teams: when a run has fewer samples than workers, the workers left over help with the parts of a step. The leader and its members take
- * parts by number until none is left; a part writes its own piece of the output with the bits it would have alone.
- * A member waits awake for a moment, because steps follow each other quickly, and then sleeps. */
+ * Teams: threads that share the parts of a job with their leader. They live as long as the runner; between jobs they wait awake for a
+ * moment, because steps follow each other quickly, and then sleep.
+ * Invariant: a part is taken by lowering `ticket`, which holds the number of the job and the parts left. Whoever took one keeps the job alive,
+ * so its fields may be read; whoever comes late finds no part and touches nothing. The leader waits for parts, never for threads. */
 #include "backends/ref/team.h"
 
 #include <stdatomic.h>
 
-enum { AWAKE = 500 }; /* looks at the door before going to sleep: about 10 microseconds */
+enum { AWAKE = 500 }; /* looks before going to sleep: about 10 microseconds */
 static const double least_work = 3e5;
 
 typedef struct member {
@@ -19,10 +20,11 @@ struct qcc_team {
   qcc_context *cx;
   pthread_mutex_t lock;
   pthread_cond_t wake, done;
-  atomic_uint call; /* number of the current job */
-  atomic_uint busy; /* members that still work on it */
+  atomic_ullong ticket; /* job number << 32 | parts not taken yet */
+  atomic_size_t open;   /* parts not done yet */
+  atomic_uint asleep;   /* members that must be woken */
+  atomic_bool waits;    /* the leader sleeps */
   atomic_bool quit;
-  atomic_size_t next;
   size_t parts, sample;
   qcc_part part;
   void *user;
@@ -38,58 +40,92 @@ static void relax(void) {
 #endif
 }
 
+static uint32_t job_of(qcc_team *t) { return (uint32_t)(atomic_load(&t->ticket) >> 32); }
+
+static bool take(qcc_team *t, size_t *index) {
+  unsigned long long v = atomic_load(&t->ticket);
+  do {
+    if ((uint32_t)v == 0) return false;
+  } while (!atomic_compare_exchange_weak(&t->ticket, &v, v - 1));
+  *index = t->parts - (uint32_t)v;
+  return true;
+}
+
+static void part_done(qcc_team *t) {
+  if (atomic_fetch_sub(&t->open, 1) != 1 || !atomic_load(&t->waits)) return;
+  pthread_mutex_lock(&t->lock);
+  pthread_cond_signal(&t->done);
+  pthread_mutex_unlock(&t->lock);
+}
+
 static void take_parts(qcc_team *t, qcc_worker *w) {
-  for (size_t i; (i = atomic_fetch_add(&t->next, 1)) < t->parts;) {
+  for (size_t i; take(t, &i);) {
     const qcc_scratch_mark mark = qcc_scratch_here(w);
+    w->sample = t->sample;
     const qcc_status st = t->part(w, i, t->user);
     qcc_scratch_back(w, mark);
-    if (st == QCC_OK) continue;
-    pthread_mutex_lock(&t->lock);
-    if (i < t->failed) t->failed = i, t->status = st;
-    pthread_mutex_unlock(&t->lock);
+    if (st != QCC_OK) {
+      pthread_mutex_lock(&t->lock);
+      if (i < t->failed) t->failed = i, t->status = st;
+      pthread_mutex_unlock(&t->lock);
+    }
+    part_done(t);
   }
 }
 
 /* Waits until the job number is another than `seen`. */
-static unsigned wait_call(qcc_team *t, unsigned seen) {
+static uint32_t wait_job(qcc_team *t, uint32_t seen) {
   for (int i = 0; i < AWAKE; ++i) {
-    if (atomic_load(&t->call) != seen) return atomic_load(&t->call);
+    if (job_of(t) != seen) return job_of(t);
     relax();
   }
   pthread_mutex_lock(&t->lock);
-  while (atomic_load(&t->call) == seen) pthread_cond_wait(&t->wake, &t->lock);
+  atomic_fetch_add(&t->asleep, 1);
+  while (job_of(t) == seen) pthread_cond_wait(&t->wake, &t->lock);
+  atomic_fetch_sub(&t->asleep, 1);
   pthread_mutex_unlock(&t->lock);
-  return atomic_load(&t->call);
+  return job_of(t);
 }
 
 static void *serve(void *user) {
   member *m = user;
-  qcc_team *t = m->team;
-  unsigned seen = 0;
-  for (;;) {
-    seen = wait_call(t, seen);
-    if (atomic_load(&t->quit)) return NULL;
-    m->w->sample = t->sample;
-    take_parts(t, m->w);
-    if (atomic_fetch_sub(&t->busy, 1) != 1) continue;
-    pthread_mutex_lock(&t->lock);
-    pthread_cond_signal(&t->done);
-    pthread_mutex_unlock(&t->lock);
+  for (uint32_t seen = 0;;) {
+    seen = wait_job(m->team, seen);
+    if (atomic_load(&m->team->quit)) return NULL;
+    take_parts(m->team, m->w);
   }
 }
 
-static void announce(qcc_team *t) {
+/* A member that goes to sleep says so before it looks at the job number for the last time. */
+static void announce(qcc_team *t, size_t parts) {
+  atomic_store(&t->ticket, ((unsigned long long)(job_of(t) + 1) << 32) | parts);
+  if (!atomic_load(&t->asleep)) return;
   pthread_mutex_lock(&t->lock);
-  atomic_fetch_add(&t->call, 1);
   pthread_cond_broadcast(&t->wake);
   pthread_mutex_unlock(&t->lock);
 }
 
 static void wait_done(qcc_team *t) {
-  for (int i = 0; i < AWAKE && atomic_load(&t->busy); ++i) relax();
+  for (int i = 0; i < AWAKE && atomic_load(&t->open); ++i) relax();
+  if (!atomic_load(&t->open)) return;
   pthread_mutex_lock(&t->lock);
-  while (atomic_load(&t->busy)) pthread_cond_wait(&t->done, &t->lock);
+  atomic_store(&t->waits, true);
+  while (atomic_load(&t->open)) pthread_cond_wait(&t->done, &t->lock);
+  atomic_store(&t->waits, false);
   pthread_mutex_unlock(&t->lock);
+}
+
+qcc_status qcc_team_share(qcc_team *t, qcc_worker *w, size_t parts, qcc_part part, void *user) {
+  t->part = part, t->user = user, t->parts = parts, t->sample = w->sample;
+  t->failed = SIZE_MAX, t->status = QCC_OK;
+  atomic_store(&t->open, parts);
+  announce(t, parts);
+  take_parts(t, w);
+  wait_done(t);
+  pthread_mutex_lock(&t->lock); /* what the last part wrote under it */
+  const qcc_status st = t->status;
+  pthread_mutex_unlock(&t->lock);
+  return st;
 }
 
 static qcc_status alone(qcc_worker *w, size_t parts, qcc_part part, void *user) {
@@ -103,17 +139,11 @@ static qcc_status alone(qcc_worker *w, size_t parts, qcc_part part, void *user) 
 
 qcc_status qcc_team_run(qcc_worker *w, double work, size_t parts, qcc_part part, void *user) {
   qcc_team *t = w->team;
-  if (!t || !t->count || parts < 2 || work < least_work) return alone(w, parts, part, user);
-  t->part = part, t->user = user, t->parts = parts, t->sample = w->sample;
-  t->failed = SIZE_MAX, t->status = QCC_OK;
-  atomic_store(&t->next, 0);
-  atomic_store(&t->busy, t->count);
-  announce(t);
+  if (!t || !t->count || parts < 2 || parts > UINT32_MAX || work < least_work) return alone(w, parts, part, user);
   w->team = NULL; /* a part that has parts of its own runs them in order */
-  take_parts(t, w);
-  wait_done(t);
+  const qcc_status st = qcc_team_share(t, w, parts, part, user);
   w->team = t;
-  return t->status;
+  return st;
 }
 
 unsigned qcc_team_size(const qcc_worker *w) { return w->team ? w->team->count + 1 : 1; }
@@ -158,7 +188,7 @@ void qcc_team_close(qcc_team *t) {
   if (!t) return;
   qcc_context *cx = t->cx;
   atomic_store(&t->quit, true);
-  announce(t);
+  announce(t, 0);
   for (unsigned i = 0; i < t->count; ++i) pthread_join(t->members[i].thread, NULL);
   pthread_cond_destroy(&t->wake);
   pthread_cond_destroy(&t->done);

@@ -17,6 +17,9 @@ void qcc_team_helpers(const qcc_worker *w, unsigned *first, unsigned *count); /*
 /* Into how many slices a team cuts `panels` columns of a product when rows alone do not keep it busy. */
 static inline size_t qcc_slices(size_t panels, size_t team) { return panels < 2 * team ? (panels ? panels : 1) : 2 * team; }
 
+/* The same on a team of one's own, however little the work is. */
+qcc_status qcc_team_share(qcc_team *t, qcc_worker *w, size_t parts, qcc_part part, void *user) QCC_MUST_USE;
+
 /* Threads for `count` workers, which belong to the team until it is closed; count 0 gives NULL. */
 qcc_status qcc_team_open(qcc_team **out, qcc_worker *members, unsigned count) QCC_MUST_USE;
 void qcc_team_close(qcc_team *t);

@@ -24,13 +24,6 @@ typedef struct job {
   qcc_status status;
 } job;
 
-typedef struct seat {
-  job *j;
-  qcc_worker *w;
-  pthread_t thread;
-  bool running;
-} seat;
-
 static void fail(job *j, size_t sample, qcc_status st) {
   pthread_mutex_lock(&j->out_lock);
   if (sample < j->failed) j->failed = sample, j->status = st;
@@ -165,65 +158,64 @@ static void work(job *j, qcc_worker *w, qcc_tensor *inputs, qcc_tensor *outputs)
   for (unsigned i = 0; i < b.read; ++i) release(b.in[i], n);
 }
 
-static void *sit(void *user) {
-  seat *s = user;
-  const qcc_graph *g = s->j->r->g;
-  qcc_context *cx = s->j->r->cx;
+/* One worker reads and runs samples until there are no more. */
+static qcc_status sit(qcc_worker *w, size_t index, void *user) {
+  job *j = user;
+  const qcc_graph *g = j->r->g;
+  qcc_context *cx = j->r->cx;
+  (void)index;
   qcc_tensor *in = qcc_zalloc_array(cx, QCC_GROUP_MAX * ((size_t)g->input_count + 1), sizeof *in);
   qcc_tensor *out = qcc_zalloc_array(cx, (size_t)g->output_count + 1, sizeof *out);
   if (in && out)
-    work(s->j, s->w, in, out);
+    work(j, w, in, out);
   else
-    fail(s->j, s->j->first, QCC_NOMEM);
+    fail(j, j->first, QCC_NOMEM);
   qcc_free(cx, in);
   qcc_free(cx, out);
-  return NULL;
-}
-
-/* Workers without a seat help the others. */
-static qcc_status make_teams(job *j, unsigned count) {
-  const unsigned share = (j->r->worker_count - count) / count;
-  for (unsigned i = 0; i < count; ++i) QCC_TRY(qcc_team_open(&j->r->workers[i].team, j->r->workers + count + i * share, share));
   return QCC_OK;
 }
 
-static void end_teams(job *j, unsigned count) {
-  for (unsigned i = 0; i < count; ++i) {
-    qcc_team_close(j->r->workers[i].team);
-    j->r->workers[i].team = NULL;
+void qcc_teams_close(qcc_runner *r) {
+  qcc_team_close(r->crew);
+  for (unsigned i = 0; i < r->seats; ++i) {
+    qcc_team_close(r->workers[i].team);
+    r->workers[i].team = NULL;
   }
+  r->crew = NULL;
+  r->seats = 0;
 }
 
-/* A thread that cannot be made is a worker fewer. */
-static void run_seats(job *j, seat *seats, unsigned count) {
-  j->seats = count;
-  for (unsigned i = 0; i < count; ++i) seats[i] = (seat){.j = j, .w = &j->r->workers[i]};
-  for (unsigned i = 1; i < count; ++i) seats[i].running = pthread_create(&seats[i].thread, NULL, sit, &seats[i]) == 0;
-  sit(&seats[0]);
-  for (unsigned i = 1; i < count; ++i)
-    if (seats[i].running) pthread_join(seats[i].thread, NULL);
+/* `seats` workers take samples, the others help inside these. The threads stay for the next run that is like this one. */
+static qcc_status make_teams(qcc_runner *r, unsigned seats) {
+  const unsigned share = (r->worker_count - seats) / seats;
+  if (r->seats == seats) return QCC_OK;
+  qcc_teams_close(r);
+  r->seats = seats;
+  qcc_status st = qcc_team_open(&r->crew, r->workers + 1, seats - 1);
+  for (unsigned i = 0; st == QCC_OK && i < seats; ++i) st = qcc_team_open(&r->workers[i].team, r->workers + seats + i * share, share);
+  if (st != QCC_OK) qcc_teams_close(r);
+  return st;
 }
 
-static qcc_status start(job *j, unsigned count) {
-  seat *seats = qcc_zalloc_array(j->r->cx, count, sizeof *seats);
-  if (!seats) return QCC_NOMEM;
+static qcc_status run_seats(job *j, unsigned seats) {
+  j->seats = seats;
+  QCC_TRY(make_teams(j->r, seats));
+  qcc_status st = j->r->crew ? qcc_team_share(j->r->crew, &j->r->workers[0], seats, sit, j) : sit(&j->r->workers[0], 0, j);
+  return st == QCC_OK ? j->status : st;
+}
+
+static qcc_status start(job *j, unsigned seats) {
   qcc_status st = QCC_NOMEM;
   if (pthread_mutex_init(&j->read_lock, NULL) == 0) {
     if (pthread_mutex_init(&j->out_lock, NULL) == 0) {
       if (pthread_cond_init(&j->turn, NULL) == 0) {
-        st = make_teams(j, count);
-        if (st == QCC_OK) {
-          run_seats(j, seats, count);
-          st = j->status;
-        }
-        end_teams(j, count);
+        st = run_seats(j, seats);
         pthread_cond_destroy(&j->turn);
       }
       pthread_mutex_destroy(&j->out_lock);
     }
     pthread_mutex_destroy(&j->read_lock);
   }
-  qcc_free(j->r->cx, seats);
   return st;
 }
 

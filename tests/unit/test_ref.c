@@ -434,6 +434,31 @@ static void test_workers(void **state) {
   qcc_context_free(cx);
 }
 
+/* Runs of few and of many samples in turns: the threads of one serve the next, or make room for others. */
+static void test_runs(void **state) {
+  (void)state;
+  qcc_context *cx = new_context();
+  const qcc_eval *e = qcc_ref_eval();
+  net t = small_net(cx);
+  capture all = {.cx = cx};
+  qcc_runner *r = NULL;
+  assert_int_equal(run_net(&t, &all, 1, false), QCC_OK);
+  assert_int_equal(e->open(&r, cx, t.g, &(qcc_run_options){.workers = 4}), QCC_OK);
+  for (size_t i = 0; i < 12; ++i) {
+    static const size_t count[] = {1, 1, SAMPLES, 2, 2, 3};
+    const size_t n = count[i % 6];
+    capture c = {.cx = cx};
+    const qcc_samples samples = {.count = n, .get = get, .user = &c};
+    const qcc_hooks hooks = {.output = take, .user = &c};
+    assert_int_equal(e->run(r, &samples, 0, n, &hooks), QCC_OK);
+    assert_int_equal(c.next, n);
+    assert_memory_equal(c.out, all.out, n * sizeof c.out[0]);
+  }
+  e->close(r);
+  qcc_graph_free(t.g);
+  qcc_context_free(cx);
+}
+
 static void test_observed(void **state) {
   (void)state;
   qcc_context *cx = new_context();
@@ -562,6 +587,7 @@ int main(void) {
       cmocka_unit_test(test_team_failure), cmocka_unit_test(test_dense_bits),    cmocka_unit_test(test_workers),
       cmocka_unit_test(test_spent),        cmocka_unit_test(test_observed),      cmocka_unit_test(test_failed_sample),
       cmocka_unit_test(test_unsupported),  cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_fake_quant_bits),
+      cmocka_unit_test(test_runs),
       cmocka_unit_test(test_act_bits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

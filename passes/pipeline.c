@@ -15,10 +15,12 @@ static const struct {
     {"@canonical", "canonicalize,infer-shapes,fold-constants,eliminate,dce"},
     {"@fakequant", "insert-fakequant,bias-correct,guard-bias"},
     {"@qlinear", "canonicalize,infer-shapes,fold-constants,eliminate,fuse-qlinear,dce"},
-    {"@qdq", "raise-opset{to=13},canonicalize,infer-shapes,fold-constants,eliminate,raise-qlinear,cse,dce"},
-    {"@qoperator", "raise-opset{to=13},canonicalize,infer-shapes,fold-constants,eliminate,fuse-qlinear,fuse-integer,infer-shapes,cse,dce"},
+    {"@qdq", "raise-opset{to=13},canonicalize,infer-shapes,fold-constants,split-fused,eliminate,raise-qlinear,cse,dce"},
+    {"@qoperator",
+     "raise-opset{to=13},canonicalize,infer-shapes,fold-constants,split-fused,eliminate,fuse-qlinear,fuse-integer,infer-shapes,cse,dce"},
     {"@integer",
-     "raise-opset{to=13},canonicalize,infer-shapes,fold-constants,eliminate,raise-qlinear,fuse-integer{ranges=runtime},infer-shapes,cse,"
+     "raise-opset{to=13},canonicalize,infer-shapes,fold-constants,split-fused,eliminate,raise-qlinear,fuse-integer{ranges=runtime},infer-"
+     "shapes,cse,"
      "dce"},
     {"@quantize", "insert-fakequant,bias-correct,guard-bias,rewrite-qdq,cse,dce"},
     {"@quantize-nbits", "insert-fakequant,bias-correct,guard-bias,rewrite-qdq{nbits=contrib},cse,dce"},

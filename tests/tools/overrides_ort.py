@@ -62,9 +62,13 @@ def activations(path):
 
 
 def followers(path, overrides):
-    """Outputs of operators that move codes: ONNX Runtime gives them the parameters of their input, also where only the output has an override."""
+    """Outputs of pools and operators that move codes: ONNX Runtime gives them the parameters of their input, whatever their own override says."""
     movers = ("Flatten", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "MaxPool", "AveragePool", "Resize", "Split", "Slice", "Gather")
-    return {o for n in onnx.load(path).graph.node if n.op_type in movers and n.input[0] not in overrides for o in n.output}
+    left_out = set()
+    for n in onnx.load(path).graph.node:
+        if n.op_type in movers:
+            left_out |= {o for o in n.output if n.input[0] in left_out or overrides.get(n.input[0]) != overrides.get(o)}
+    return left_out
 
 
 def for_ort(overrides):

@@ -3,7 +3,7 @@
 #include <float.h>
 #include <string.h>
 
-#include "ir/quant.h"
+#include "ir/grid.h"
 
 qcc_grid qcc_grid_u8(void) { return (qcc_grid){.dtype = QCC_U8, .lo = 0, .hi = 255}; }
 qcc_grid qcc_grid_weight(void) { return (qcc_grid){.dtype = QCC_S8, .lo = -127, .hi = 127, .symmetric = true}; }
@@ -33,8 +33,6 @@ static float keep_in_range(double scale, bool pow2) {
 
 static int32_t clamp(int64_t x, const qcc_grid *grid) { return (int32_t)(x < grid->lo ? grid->lo : x > grid->hi ? grid->hi : x); }
 
-static int32_t middle(const qcc_grid *grid) { return (int32_t)(((int64_t)grid->lo + grid->hi + 1) >> 1); }
-
 /* A one-sided range must not grow by rounding: its clip would not be redundant any more. */
 static float shrink(float s, int32_t zero, double lo, double hi, const qcc_grid *grid) {
   if (lo == 0 && (double)((float)((int64_t)grid->hi - zero) * s) > hi) return below(s);
@@ -48,7 +46,7 @@ void qcc_range_to_qparams(float *scale, int32_t *zero, double lo, double hi, con
   double big = (double)FLT_MAX;
   bool usable = lo <= hi && lo >= -big && hi <= big; /* false for NaN too */
   *scale = 1;
-  *zero = grid->symmetric ? middle(grid) : clamp(0, grid);
+  *zero = grid->symmetric ? qcc_grid_middle(grid) : clamp(0, grid);
   if (!usable) return;
   if (lo > 0) lo = 0;
   if (hi < 0) hi = 0;

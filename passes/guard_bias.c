@@ -23,12 +23,12 @@ static qcc_status guard(qcc_pass_cx *p, qcc_node *n, const qcc_value *bias) {
   if (biases != (int64_t)w.count && w.count != 1) return QCC_OK;
   float *scale = qcc_arena_copy(n->graph->arena, w.scale, w.count * sizeof *scale);
   if (!scale) return QCC_NOMEM;
-  bool changed = false;
+  bool changed = false, pow2 = p->target && p->target->weight.pow2;
   for (int64_t c = 0; c < biases; c++) {
     float *s = &scale[w.count == 1 ? 0 : c];
     double least = fabs(qcc_tensor_get(bias->data, c)) / ((double)x.scale[0] * bias_limit);
     if (least <= (double)*s) continue;
-    *s = nextafterf((float)least, INFINITY);
+    *s = pow2 ? (float)exp2(ceil(log2(least))) : nextafterf((float)least, INFINITY);
     changed = true;
   }
   return changed && qcc_rewrite_ok(p, n, "guard-bias") ? qcc_fakequant_rescale(weight, &w, scale) : QCC_OK;

@@ -177,16 +177,20 @@ static qcc_status each_graph(qcc_graph *g, void *user) {
   return qcc_graph_status(g);
 }
 
-static qcc_status raise_for_blocks(qcc_graph *g, void *user) {
+/* Blocks and codes of 16 bits are of opset 21. */
+static qcc_status raise_for_codes(qcc_graph *g, void *user) {
   const qcc_qdq *s = user;
-  QCC_FOR_NODES(n, g)
-  if (qcc_qdq_in_blocks(n) && !(s->nbits && qcc_qdq_nbits_fits(n))) return qcc_raise_to(s->p, 21);
+  QCC_FOR_NODES(n, g) {
+    bool wide = n->op == QCC_OP_FAKE_QUANT && !qcc_fakequant_is_dynamic(n) &&
+                qcc_dtype_bits(qcc_dtype_from_name(qcc_attr_str(n, "dtype", "u8"))) == 16;
+    if (wide || (qcc_qdq_in_blocks(n) && !(s->nbits && qcc_qdq_nbits_fits(n)))) return qcc_raise_to(s->p, 21);
+  }
   return QCC_OK;
 }
 
 static qcc_status run(qcc_pass_cx *p) {
   qcc_qdq s = {.p = p, .nbits = strcmp(qcc_pass_option_get(p, "nbits", ""), "contrib") == 0};
-  QCC_TRY(qcc_graph_walk(p->g, raise_for_blocks, &s));
+  QCC_TRY(qcc_graph_walk(p->g, raise_for_codes, &s));
   qcc_map_init(&s.scales, p->cx);
   qcc_map_init(&s.zeros, p->cx);
   qcc_status st = qcc_graph_walk(p->g, each_graph, &s);

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ir/grid.h"
 #include "strategy/bias.h"
 #include "strategy/blocks.h"
 #include "strategy/tuner.h"
@@ -16,6 +17,7 @@ typedef struct layer {
   float *scale, *bias;
   qcc_buf *kept; /* of the codes */
   int8_t *codes;
+  int32_t middle; /* code of zero in the target's type; `codes` and the grid of `options` are seen from there */
   int32_t *code_max;
   const qcc_channels *input; /* statistics of the input channels; NULL: none */
 } layer;
@@ -52,7 +54,8 @@ static qcc_status read_input(qcc_tuner *t, const qcc_plan *plan, layer *l) {
   if (l->input) l->options.meansq = l->input->meansq;
   l->code_max = qcc_zalloc_array(t->cx, channels, sizeof *l->code_max);
   if (!l->code_max) return QCC_NOMEM;
-  qcc_code_max(l->code_max, channels, l->input, e->q.scale[0], e->q.zero ? e->q.zero[0] : 0, 1.1);
+  int32_t zero = (e->q.zero ? e->q.zero[0] : 0) + (e->q.dtype == QCC_S8 ? 128 : 0); /* pairs are summed over unsigned codes */
+  qcc_code_max(l->code_max, channels, l->input, e->q.scale[0], zero, 1.1);
   l->options.code_max = l->code_max;
   return QCC_OK;
 }
@@ -63,7 +66,11 @@ static qcc_status layer_open(qcc_tuner *t, layer *l, const qcc_plan *plan, const
   bool weighted = qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED;
   const qcc_tensor *data = n->in[slot].value->data;
   QCC_TRY(weighted ? qcc_weight_open(&l->w, t->cx, n) : qcc_weight_open_rows(&l->w, t->cx, data, axis));
-  l->options.grid = t->o->target->weight;
+  qcc_grid *grid = &l->options.grid;
+  *grid = t->o->target->weight;
+  l->middle = qcc_grid_middle(grid);
+  grid->lo -= l->middle;
+  grid->hi -= l->middle;
   l->options.per_tensor = axis < 0 || (!weighted && data->type.dim[0] > 1);
   l->options.pairs = t->o->target->pair_saturation && t->place.mode[n->id] != QCC_MODE_WEIGHT;
   l->scale = qcc_zalloc_array(t->cx, l->w.rows, sizeof *l->scale);
@@ -74,17 +81,26 @@ static qcc_status layer_open(qcc_tuner *t, layer *l, const qcc_plan *plan, const
   return weighted ? read_input(t, plan, l) : QCC_OK;
 }
 
+static const int32_t *zeros_of(qcc_plan *plan, const layer *l) {
+  int32_t *zero = qcc_arena_array(&plan->arena, l->w.rows, sizeof *zero);
+  for (size_t r = 0; zero && r < l->w.rows; r++) zero[r] = l->middle;
+  return zero;
+}
+
 /* Ends the layer's hold on its codes: they may leave memory. */
 static qcc_status store_weight(qcc_plan *plan, layer *l, uint32_t slot, const char *algorithm) {
   const qcc_value *v = l->n->in[slot].value;
   qcc_plan_tensor *e = qcc_plan_set_tensor(plan, v->name);
+  const int32_t *zero = l->middle ? zeros_of(plan, l) : NULL;
+  for (size_t i = 0; i < l->w.count && l->middle; i++) l->codes[i] = (int8_t)(uint8_t)(l->codes[i] + l->middle);
   l->codes = NULL;
-  if (!e || !qcc_buf_spill(&l->kept)) return QCC_NOMEM;
+  if (!e || (l->middle && !zero) || !qcc_buf_spill(&l->kept)) return QCC_NOMEM;
   bool per_tensor = l->options.per_tensor;
   qcc_qparams q = {.dtype = l->options.grid.dtype,
                    .axis = per_tensor ? -1 : l->w.axis,
                    .count = per_tensor ? 1 : (uint32_t)l->w.rows,
-                   .scale = l->scale};
+                   .scale = l->scale,
+                   .zero = zero};
   qcc_plan_set_codes(e, l->kept);
   l->kept = NULL;
   e->algorithm = algorithm;

@@ -13,6 +13,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ir/grid.h"
 #include "strategy/select.h"
 
 static bool is_f32(const qcc_value *v) { return v && v->type.dtype == QCC_F32; }
@@ -313,21 +314,25 @@ void qcc_known_range(const qcc_value *v, double *lo, double *hi) {
   if (qcc_in(n, 2)) *hi = qcc_tensor_get(n->in[2].value->data, 0);
 }
 
-/* Where Sigmoid reaches its first and last code of 1/255: ln(0.5 / 254.5). Beyond, the code does not change any more. */
-static const double sigmoid_reach = 6.2324480165505225;
+/* Where Sigmoid, whose codes are `codes` steps from 0 to 1, reaches its first and last one. Beyond, the code does not change any more. */
+static double sigmoid_reach(const qcc_grid *grid) {
+  double codes = (double)grid->hi - (double)(grid->symmetric ? qcc_grid_middle(grid) : grid->lo);
+  return log((codes - .5) / .5);
+}
 
 static bool is_sigmoid_of(const qcc_value *s, const qcc_value *v) {
   return s && s->def && s->def->op == QCC_OP_SIGMOID && s->def->in[0].value == v;
 }
 
 void qcc_useful_range(const qcc_placement *p, const qcc_value *v, double *lo, double *hi) {
+  const double reach = sigmoid_reach(&p->target->activation);
   *lo = INFINITY, *hi = -INFINITY;
   QCC_FOR_USES(u, v) {
     const qcc_node *n = u->node;
     bool is_gate = n && n->op == QCC_OP_SIGMOID && is_static(p, n);
     bool is_gated = n && n->op == QCC_OP_MUL && is_static(p, n) && n->in_count == 2 && is_sigmoid_of(n->in[1 - u->index].value, v);
-    *lo = fmin(*lo, is_gate || is_gated ? -sigmoid_reach : -INFINITY);
-    *hi = fmax(*hi, is_gate ? sigmoid_reach : INFINITY);
+    *lo = fmin(*lo, is_gate || is_gated ? -reach : -INFINITY);
+    *hi = fmax(*hi, is_gate ? reach : INFINITY);
   }
   if (v->use_count == 0) *lo = -INFINITY, *hi = INFINITY;
 }

@@ -209,7 +209,7 @@ static double largest(const qcc_weight *w) {
 }
 
 static qcc_status open_solver(solver *s, const qcc_weight *w, const qcc_weight_options *o, int32_t **q) {
-  *s = (solver){.w = w, .o = o, .dim = w->dim, .pairs = o->pairs && !w->depthwise && o->grid.hi > 63};
+  *s = (solver){.w = w, .o = o, .dim = w->dim, .pairs = o->pairs && !w->depthwise && o->grid.hi > QCC_PAIR_SAFE};
   s->axpy = has_avx2() ? axpy_avx2 : axpy_base;
   s->h = qcc_alloc_array(w->cx, w->dim * w->dim, sizeof *s->h);
   s->e = qcc_alloc_array(w->cx, 2 * BATCH * w->dim, sizeof *s->e);

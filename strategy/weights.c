@@ -320,7 +320,7 @@ static double search_tensor(search *s) {
 }
 
 static qcc_status open_search(search *s, const qcc_weight *w, const qcc_weight_options *o) {
-  *s = (search){.w = w, .o = o, .pairs = o->pairs && !w->depthwise && o->grid.hi > 63};
+  *s = (search){.w = w, .o = o, .pairs = o->pairs && !w->depthwise && o->grid.hi > QCC_PAIR_SAFE};
   QCC_TRY(make_row(&s->r, w));
   find_most(s);
   return QCC_OK;

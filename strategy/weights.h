@@ -34,8 +34,10 @@ qcc_status qcc_weight_open(qcc_weight *out, qcc_context *cx, const qcc_node *n) 
 qcc_status qcc_weight_open_rows(qcc_weight *out, qcc_context *cx, const qcc_tensor *t, int axis) QCC_MUST_USE;
 void qcc_weight_fini(qcc_weight *w);
 
+enum { QCC_PAIR_SAFE = 64 }; /* no pair of codes up to here can leave 16 bits */
+
 typedef struct qcc_weight_options {
-  qcc_grid grid;           /* qcc_grid_weight() */
+  qcc_grid grid;           /* signed with zero in the middle: qcc_grid_weight() */
   bool fixed;              /* scales are given: reconstruction keeps them */
   bool per_tensor;         /* one scale: all entries of `scale` become equal */
   bool pairs;              /* target->pair_saturation and input in u8; ignored for depthwise */

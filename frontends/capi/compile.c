@@ -203,10 +203,17 @@ static qcc_status prepare(job *j) {
   return qcc_graph_clone(&j->prepared, j->g);
 }
 
+static qcc_status choose_types(job *j) {
+  const qcc_compile_options *o = j->o;
+  qcc_target_choice choice = {o->activations, j->blocks == QCC_NONE ? o->weights : NULL, o->per_tensor, o->reduce_range, o->pow2};
+  return qcc_target_choose(&j->target, &choice);
+}
+
 static qcc_status compile(qcc_model **out, job *j, const qcc_plan *given) {
   QCC_TRY(qcc_pass_run_options_of(&j->passes, j->cx, j->o->passes));
   j->passes.eval = qcc_ref_eval();
   QCC_TRY(qcc_target_find(&j->target, j->cx, j->o->target ? j->o->target : QCC_TARGET_DEFAULT));
+  QCC_TRY(choose_types(j));
   if (j->format) QCC_TRY(qcc_format_check(j->format, &j->target));
   if (j->blocks != QCC_NONE) QCC_TRY(qcc_weights_check(j->blocks, &j->target));
   QCC_TRY(qcc_progress(j->cx, "prepare", 0, 1));

@@ -17,7 +17,7 @@ qcc_status qcc_format_find(const qcc_format_row **out, qcc_context *cx, const ch
 /* QCC_ARG when the target takes no operator in this form. */
 qcc_status qcc_format_check(const qcc_format_row *f, const qcc_target *target) QCC_MUST_USE;
 
-/* Type of weights in blocks, QCC_NONE for NULL and "int8". QCC_ARG: no such type, or `block` is no power of two from 16. */
+/* Type of weights in blocks, QCC_NONE for other types. QCC_ARG: `block` is no power of two from 16. */
 qcc_status qcc_weights_find(qcc_dtype *out, qcc_context *cx, const char *name, uint32_t block) QCC_MUST_USE;
 /* QCC_NONE for NULL and "f32". QCC_ARG: no such type. */
 qcc_status qcc_floats_find(qcc_dtype *out, qcc_context *cx, const char *name) QCC_MUST_USE;

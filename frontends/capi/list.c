@@ -105,7 +105,7 @@ static const struct {
     {"targets", "what to compile for, for --target", NULL},
     {"capability", "what capability files may say, for --target FILE", qcc_capability_schema},
     {"formats", "how quantized operators are written, for --format", list_formats},
-    {"weights", "what weights of matrix products are stored as, for --weights", list_weights},
+    {"weights", "what weights are stored as, for --weights", list_weights},
     {"floats", "what float parts compute in, for --float", list_floats},
     {"estimators", "from histograms to ranges, for --estimator", list_estimators},
     {"costs", "kinds of kernels in the table of costs of a capability file", list_costs},

@@ -313,12 +313,17 @@ typedef struct qcc_compile_options {
   const char *estimator; /* NULL: chosen by measured error; else a name of the table "estimators" */
   bool dynamic;          /* ranges at run time instead of calibrated ones */
   const char *format;    /* how quantized operators are written: a name of the table "formats"; NULL or "auto": each as suits it best */
-  const char *weights;   /* of matrix products: a name of the table "weights"; NULL: "int8" */
-  unsigned block;        /* weights that share a scale where they come in blocks, a power of two from 16; 0: 32 */
-  bool nbits;            /* such products as com.microsoft::MatMulNBits, which older runtimes know, instead of DequantizeLinear in blocks */
-  const char *floats;    /* what float parts compute in: a name of the table "floats"; NULL: "f32". Samples tell where that stays f32 */
-  bool float_interface;  /* inputs and outputs of the model in that type, too */
-  unsigned threads;      /* 0: as many as the machine has processors; at most 64 */
+  /* Types, from what the target takes; NULL: its first choice; QCC_ARG where it takes no such type. Operators that take others stay float.
+   * Activations: "u8", "s8", "u16", "s16", with ":sym" or ":asym" behind it for where zero stands. Weights: a name of the table "weights". */
+  const char *activations, *weights;
+  bool per_tensor;      /* one scale for each weight tensor instead of one for each output channel */
+  bool reduce_range;    /* weights of 7 bits: products of pairs fit 16 bits on any processor */
+  bool pow2;            /* scales are powers of two */
+  unsigned block;       /* weights that share a scale where they come in blocks, a power of two from 16; 0: 32 */
+  bool nbits;           /* such products as com.microsoft::MatMulNBits, which older runtimes know, instead of DequantizeLinear in blocks */
+  const char *floats;   /* what float parts compute in: a name of the table "floats"; NULL: "f32". Samples tell where that stays f32 */
+  bool float_interface; /* inputs and outputs of the model in that type, too */
+  unsigned threads;     /* 0: as many as the machine has processors; at most 64 */
   uint64_t seed;
   /* Selectors: a name or glob of nodes ("name:" before it is optional), "type:Conv", "re:regex", "first:N" and "last:N" (of the operators with
    * weights that could compute in 8 bit), "between:A..B" (nodes on all paths between two tensors). Names are those of `in`, also of what was
@@ -341,7 +346,7 @@ typedef struct qcc_compile_options {
   size_t encodings_bytes;
 } qcc_compile_options;
 #define QCC_COMPILE_OPTIONS_INIT \
-  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Compile into a new model; `in` stays as it is. An already quantized model comes back unchanged, or in another format when one is given,
  * with a note.

@@ -132,18 +132,26 @@ static const command *command_of(const char *word) {
 
 /* What the model remembers: options without paths, so that the same work gives the same bytes anywhere. */
 static qcc_status remember(args *a) {
-  size_t n = 64;
+  const struct {
+    const char *name, *value; /* NULL: not given */
+  } texts[] = {{"format", a->format}, {"activations", a->activations}, {"weights", a->weights}, {"float", a->floats}};
+  const struct {
+    const char *name;
+    bool given;
+  } flags[] = {{"dynamic", a->dynamic}, {"per-tensor", a->per_tensor}, {"reduce-range", a->reduce_range},
+               {"pow2", a->pow2},       {"nbits-contrib", a->nbits},   {"float-io", a->float_io}};
+  size_t n = 256;
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) n += texts[i].value ? strlen(texts[i].value) + 24 : 0;
   for (uint32_t i = 0; i < a->only.count; i++) n += strlen(a->only.at[i]) + 8;
   for (uint32_t i = 0; i < a->exclude.count; i++) n += strlen(a->exclude.at[i]) + 12;
-  n += 256 + (a->floats ? strlen(a->floats) : 0) + (a->format ? strlen(a->format) : 0) + (a->weights ? strlen(a->weights) : 0);
   a->line = calloc(1, n);
   if (!a->line) return no_memory();
-  int at = snprintf(a->line, n, "-O%d%s", a->level, a->dynamic ? " --dynamic" : "");
-  if (a->format) at += snprintf(a->line + at, n - (size_t)at, " --format %s", a->format);
-  if (a->weights) at += snprintf(a->line + at, n - (size_t)at, " --weights %s", a->weights);
+  int at = snprintf(a->line, n, "-O%d", a->level);
+  for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+    if (flags[i].given) at += snprintf(a->line + at, n - (size_t)at, " --%s", flags[i].name);
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+    if (texts[i].value) at += snprintf(a->line + at, n - (size_t)at, " --%s %s", texts[i].name, texts[i].value);
   if (a->block.given) at += snprintf(a->line + at, n - (size_t)at, " --block %llu", (unsigned long long)a->block.value);
-  if (a->nbits) at += snprintf(a->line + at, n - (size_t)at, " --nbits-contrib");
-  if (a->floats) at += snprintf(a->line + at, n - (size_t)at, " --float %s%s", a->floats, a->float_io ? " --float-io" : "");
   for (uint32_t i = 0; i < a->only.count; i++) at += snprintf(a->line + at, n - (size_t)at, " --only %s", a->only.at[i]);
   for (uint32_t i = 0; i < a->exclude.count; i++) at += snprintf(a->line + at, n - (size_t)at, " --exclude %s", a->exclude.at[i]);
   return QCC_OK;

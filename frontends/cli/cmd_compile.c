@@ -131,6 +131,10 @@ qcc_status cmd_compile(qcc_context *cx, const args *a) {
   o.seed = a->seed.value;
   o.only = a->only.at, o.only_count = a->only.count;
   o.exclude = a->exclude.at, o.exclude_count = a->exclude.count;
+  o.activations = a->activations;
+  o.per_tensor = a->per_tensor;
+  o.reduce_range = a->reduce_range;
+  o.pow2 = a->pow2;
   o.passes = &passes;
   o.options_text = a->line;
   qcc_status st = load_model(&model, cx, a->pos[0]);

@@ -125,7 +125,29 @@ t_blocks() {
   expect 2 qcc net.onnx -o no.onnx --weights int4 --block 24
   says 'powers of two'
   expect 2 qcc net.onnx -o no.onnx --weights float4
-  says 'unknown type of weights'
+  says 'weights: "float4" is no type; allowed are'
+}
+t_types() {
+  net
+  samples calib.npy 6
+  printf 'extends: ort-cpu\nint8: {static: {default: {activation: {dtype: [uint8, uint16]}}}}\n' >wide.yaml
+  expect 0 qcc -q -O2 net.onnx -o out.onnx --calib calib.npy --activations s8:sym --weights uint8 --per-tensor
+  expect 0 qcc dump out.onnx
+  prints 'zero_point = const s8\[\] \[0\]'
+  prints 'zero_point = const u8\[\] \[128\]'
+  prints 'qcc.options.*--per-tensor --activations s8:sym --weights uint8'
+  grep -E 'zero_point = const [us]8\[[0-9]' "$top/stdout" && fail "a scale for each channel"
+  expect 0 qcc -q -O2 net.onnx -o out.onnx --calib calib.npy --activations u16 --target wide.yaml --reduce-range
+  expect 0 qcc dump out.onnx
+  prints 'opset 21'
+  prints "zero_point = const u16"
+  expect 0 qcc -q -O2 net.onnx -o out.onnx --calib calib.npy --pow2
+  expect 2 qcc -O2 net.onnx -o no.onnx --calib calib.npy --activations u16
+  says 'target "ort-cpu-avx2" takes no activations "u16"; it takes u8, s8 with'
+  expect 2 qcc -O2 net.onnx -o no.onnx --activations f32
+  says 'activations: "f32" is no type; allowed are u8, s8, u16, s16'
+  expect 2 qcc -O2 net.onnx -o no.onnx --weights u8:asym
+  says 'zero stands in the middle'
 }
 t_plan() {
   net

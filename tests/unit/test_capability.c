@@ -429,6 +429,75 @@ static void t_long_chain(void **state) {
   fails(w, "/f0.yaml", QCC_ARG, "/f7.yaml:1:10: error[A-547]: \"/f3.yaml\" extends itself");
 }
 
+/* ---- what callers choose */
+
+static void chooses(world *w, const char *name, qcc_target_choice choice) {
+  load(w, name);
+  if (qcc_target_choose(&w->t, &choice) != QCC_OK) fail_msg("%s", qcc_last_error(w->cx));
+}
+
+static void refuses(world *w, const char *name, qcc_target_choice choice, const char *message) {
+  load(w, name);
+  qcc_clear_errors(w->cx);
+  assert_int_equal(qcc_target_choose(&w->t, &choice), QCC_ARG);
+  assert_string_equal(qcc_last_error(w->cx), message);
+}
+
+static void grid(const qcc_grid *g, qcc_dtype dtype, int32_t lo, int32_t hi, bool symmetric) {
+  assert_int_equal(g->dtype, dtype);
+  assert_int_equal(g->lo, lo);
+  assert_int_equal(g->hi, hi);
+  assert_int_equal(g->symmetric, symmetric);
+}
+
+static void t_choices(void **state) {
+  world *w = *state;
+  const char *weights =
+      "int8: {static: {default: {activation: {dtype: [uint8, int16, uint16], scheme: [asym, sym]},\n"
+      "  weight: {dtype: [int8, uint8]}}, Conv: {activation: {dtype: [uint8]}}, Gemm: {}}}\n";
+  add_file(w, "mine.yaml", weights);
+  chooses(w, "ort-cpu-avx2", (qcc_target_choice){0});
+  grid(&w->t.activation, QCC_U8, 0, 255, false);
+  grid(&w->t.weight, QCC_S8, -127, 127, true);
+  assert_true(w->t.pair_saturation);
+  chooses(w, "ort-cpu-avx2", (qcc_target_choice){.activations = "int8:sym", .reduce_range = true});
+  grid(&w->t.activation, QCC_S8, -128, 127, true);
+  grid(&w->t.weight, QCC_S8, -64, 64, true);
+  assert_true(w->t.pair_saturation);
+  chooses(w, "ort-cpu-avx2", (qcc_target_choice){.activations = "u8:sym", .weights = "u8", .pow2 = true, .per_tensor = true});
+  grid(&w->t.activation, QCC_U8, 0, 255, true);
+  grid(&w->t.weight, QCC_U8, 1, 255, true);
+  assert_true(w->t.activation.pow2 && w->t.weight.pow2 && !w->t.pair_saturation);
+  CHOICES(way(w, "Conv", QCC_MODE_STATIC)->weight.granularity, QCC_GRANULARITY_PER_TENSOR);
+  chooses(w, "mine.yaml", (qcc_target_choice){.activations = "uint16"});
+  grid(&w->t.activation, QCC_U16, 0, 65535, false);
+  assert_false(op(w, "", "Conv")->is_static);
+  assert_true(op(w, "", "Gemm")->is_static);
+}
+
+static void t_refused_choices(void **state) {
+  world *w = *state;
+  add_file(w, "signed.yaml",
+           "int8: {static: {Conv: {activation: {dtype: [int8], scheme: [sym], zero_point: zero},\n"
+           "  weight: {dtype: [int8], granularity: [per_channel]}}}}\n");
+  refuses(w, "ort-cpu", (qcc_target_choice){.activations = "s16"},
+          "error[A-211]: target \"ort-cpu\" takes no activations \"s16\"; it takes u8, s8 with :asym :sym");
+  refuses(w, "signed.yaml", (qcc_target_choice){.activations = "s8:asym"},
+          "error[A-211]: target \"signed\" takes no activations \"s8:asym\"; it takes s8 with :sym");
+  refuses(w, "signed.yaml", (qcc_target_choice){.weights = "u8"},
+          "error[A-211]: target \"signed\" takes no weights \"u8\"; it takes s8 with :sym");
+  refuses(w, "signed.yaml", (qcc_target_choice){.per_tensor = true},
+          "error[A-213]: target \"signed\" takes no weights with one scale for the whole tensor");
+  refuses(w, "ort-cpu", (qcc_target_choice){.weights = "s8:asym"},
+          "error[A-212]: weights \"s8:asym\": zero stands in the middle of their codes; leave out :asym");
+  static const char *const wrong[] = {"", ":sym", "u8:", "u8:symm", "s32", "fp32", "u", "int", "uint", "uint8uint8uint8", "U8"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    load(w, "ort-cpu");
+    assert_int_equal(qcc_target_choose(&w->t, &(qcc_target_choice){.activations = wrong[i]}), QCC_ARG);
+    assert_non_null(strstr(qcc_last_error(w->cx), "A-210"));
+  }
+}
+
 static void count_rows(void *user, const char *path, const char *doc) {
   assert_true(*path && strlen(doc) > 3);
   ++*(unsigned *)user;
@@ -444,11 +513,12 @@ static void t_schema_is_told(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(t_default_target),   TEST(t_order_is_kept), TEST(t_all_shipped),
-      TEST(t_shipped_versions), TEST(t_first_layout),  TEST(t_first_layout_at_run_time),
-      TEST(t_second_layout),    TEST(t_own_layout),    TEST(t_extends),
-      TEST(t_circles),          TEST(t_messages),      TEST(t_limits),
-      TEST(t_alias_bomb),       TEST(t_long_chain),    TEST(t_schema_is_told),
+      TEST(t_default_target),   TEST(t_order_is_kept),   TEST(t_all_shipped),
+      TEST(t_shipped_versions), TEST(t_first_layout),    TEST(t_first_layout_at_run_time),
+      TEST(t_second_layout),    TEST(t_own_layout),      TEST(t_extends),
+      TEST(t_circles),          TEST(t_messages),        TEST(t_limits),
+      TEST(t_alias_bomb),       TEST(t_long_chain),      TEST(t_schema_is_told),
+      TEST(t_choices),          TEST(t_refused_choices),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,10 +2,9 @@
  * The order of the runtime's rewrites, and what the clone tells when they are done. */
 #include "backends/target/ort_check.h"
 
-#include <string.h>
-
 #include "backends/target/ort_sim.h"
 #include "ir/check.h"
+#include "ir/support/map.h"
 
 static const qcc_pred_reason_text texts[] = {
 #define REASON(id, name, what, todo) {name, what, todo},
@@ -151,20 +150,17 @@ typedef struct telling {
   qcc_pred_sim *s;
   qcc_pred_node *nodes; /* by source - 1 */
   QCC_VEC(tally) totals;
+  qcc_map index[2]; /* operator to place in `totals`: on floats, on codes */
 } telling;
 
-static const char *kernel_name(qcc_context *cx, const qcc_node *n) {
-  (void)cx;
-  return n->op_type;
-}
-
 static qcc_status add_total(telling *t, const char *kernel, bool on_codes) {
-  for (size_t k = 0; k < t->totals.n; k++) {
-    if (strcmp(t->totals.at[k].kernel, kernel) != 0 || t->totals.at[k].on_codes != on_codes) continue;
-    t->totals.at[k].count++;
+  uintptr_t place;
+  if (qcc_map_get(&t->index[on_codes], kernel, &place)) {
+    t->totals.at[place].count++;
     return QCC_OK;
   }
   const tally fresh = {kernel, on_codes, 1};
+  if (!qcc_map_put(&t->index[on_codes], kernel, t->totals.n)) return QCC_NOMEM;
   return qcc_vec_push(t->s->cx, &t->totals, fresh) ? QCC_OK : QCC_NOMEM;
 }
 
@@ -174,11 +170,11 @@ static qcc_status tell_survivors(qcc_graph *g, void *user) {
     qcc_pred_mark *mark = qcc_pred_mark_of(t->s, n);
     if (!mark) return QCC_NOMEM;
     const qcc_pred_fate fate = fate_of(n);
-    QCC_TRY(add_total(t, kernel_name(t->s->cx, n), fate == QCC_PRED_CODES));
+    QCC_TRY(add_total(t, n->op_type, fate == QCC_PRED_CODES));
     if (mark->source == QCC_PRED_MADE) continue;
     qcc_pred_node *to = &t->nodes[mark->source - 1];
     to->fate = fate;
-    to->kernel = kernel_name(t->s->cx, n);
+    to->kernel = n->op_type;
     to->into = NULL;
     if (fate == QCC_PRED_FLOAT) {
       to->reason = mark->reason != QCC_PRED_NONE ? mark->reason : QCC_PRED_NOT_QUANTIZED;
@@ -209,6 +205,7 @@ static void follow(telling *t, uint32_t k) {
 
 static qcc_status tell(telling *t, const qcc_graph *g, const qcc_pred_sink *to) {
   listing l = {.cx = t->s->cx};
+  for (int k = 0; k < 2; k++) qcc_map_init(&t->index[k], t->s->cx);
   qcc_status st = qcc_graph_walk((qcc_graph *)(uintptr_t)g, list_nodes, &l); /* only reads */
   t->nodes = st == QCC_OK ? qcc_zalloc_array(t->s->cx, l.nodes.n + 1, sizeof *t->nodes) : NULL;
   if (st == QCC_OK && !t->nodes) st = QCC_NOMEM;
@@ -224,6 +221,7 @@ static qcc_status tell(telling *t, const qcc_graph *g, const qcc_pred_sink *to) 
   qcc_vec_free(t->s->cx, &l.nodes);
   qcc_vec_free(t->s->cx, &t->totals);
   qcc_free(t->s->cx, t->nodes);
+  for (int k = 0; k < 2; k++) qcc_map_fini(&t->index[k]);
   return st;
 }
 

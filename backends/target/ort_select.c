@@ -425,8 +425,8 @@ static qcc_status select_node(qcc_pred_sim *s, qcc_node *n) {
   }
   qcc_pred_mark *mark = qcc_pred_mark_of(s, n);
   if (!mark) return QCC_NOMEM;
-  mark->reason = !known && !u.dqs && !u.qs ? QCC_PRED_NOT_QUANTIZED : told;
-  mark->input = told == QCC_PRED_MISSING_DQ_INPUT ? u.plain : -1;
+  mark->reason = !u.dqs && !u.qs ? QCC_PRED_NOT_QUANTIZED : told;
+  mark->input = mark->reason == QCC_PRED_MISSING_DQ_INPUT ? u.plain : -1;
   return QCC_OK;
 }
 

@@ -158,7 +158,10 @@ static bool same_node(const qcc_node *a, const qcc_node *b) {
   return same_attrs(a, b);
 }
 
+enum { MOST_READERS = 1024 }; /* of a value whose readers are compared with each other */
+
 static bool can_join(const qcc_node *n) {
+  if (n->in_count && qcc_in(n, 0) && qcc_in(n, 0)->use_count > MOST_READERS) return false;
   return n->op != QCC_OP_OPAQUE && n->in_count && qcc_in(n, 0) && qcc_op_get(n->op)->exact != QCC_RANDOM && !qcc_pred_gives_output(n);
 }
 

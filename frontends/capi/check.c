@@ -61,26 +61,37 @@ static bool prefers_signed(const qcc_target *t) {
   return qcc_choices_first(&t->ops[QCC_OP_CONV].way[QCC_MODE_STATIC].activation.dtype, QCC_U8) == QCC_S8;
 }
 
-static qcc_status ask(const qcc_model *model, const qcc_check_options *options, const asking *a) {
-  const qcc_check_options o = options ? *options : (qcc_check_options)QCC_CHECK_OPTIONS_INIT;
+/* "ort-cpu@1.20" names a version, too. */
+static const char *version_text(const qcc_check_options *o) {
+  const char *at = o->target && !o->ort_version ? strchr(o->target, '@') : NULL;
+  return at ? at + 1 : o->ort_version;
+}
+
+static qcc_status resolve(qcc_pred_options *how, qcc_context *cx, const qcc_check_options *o) {
   qcc_target t = {0};
-  qcc_pred_options how = {.eval = qcc_ref_eval()};
-  if (o.size != sizeof o) return qcc_error(model->cx, QCC_ARG, "A-191", NULL, "check options of another version of the library");
-  QCC_TRY(version_of(&how.version, model->cx, o.ort_version));
-  QCC_TRY(qcc_target_find(&t, model->cx, o.target ? o.target : QCC_TARGET_DEFAULT));
-  how.pair_saturation = t.pair_saturation;
-  how.s8_activations = prefers_signed(&t);
-  const qcc_pred_sink to = {.node = tell_node, .total = tell_total, .user = (void *)(uintptr_t)a}; /* only read */
-  qcc_status st = qcc_pred_check(model->g, &how, &to);
+  if (o->size != sizeof *o) return qcc_error(cx, QCC_ARG, "A-191", NULL, "check options of another version of the library");
+  QCC_TRY(version_of(&how->version, cx, version_text(o)));
+  QCC_TRY(qcc_target_find(&t, cx, o->target ? o->target : QCC_TARGET_DEFAULT));
+  how->pair_saturation = t.pair_saturation;
+  how->s8_activations = prefers_signed(&t);
+  how->eval = qcc_ref_eval();
   qcc_target_fini(&t);
-  return st;
+  return QCC_OK;
+}
+
+static qcc_status ask(const qcc_model *model, const qcc_pred_options *how, const asking *a) {
+  const qcc_pred_sink to = {.node = tell_node, .total = tell_total, .user = (void *)(uintptr_t)a}; /* only read */
+  return qcc_pred_check(model->g, how, &to);
 }
 
 qcc_status qcc_check(const qcc_model *model, const qcc_check_options *options, void (*each)(void *user, const qcc_check_row *row),
                      void (*total)(void *user, const char *kernel, bool on_codes, uint64_t count), void *user) {
-  if (!model) return QCC_ARG;
+  const qcc_check_options o = options ? *options : (qcc_check_options)QCC_CHECK_OPTIONS_INIT;
   const asking a = {each, total, user};
-  return ask(model, options, &a);
+  qcc_pred_options how = {0};
+  if (!model) return QCC_ARG;
+  QCC_TRY(resolve(&how, model->cx, &o));
+  return ask(model, &how, &a);
 }
 
 /* ---- JSON */
@@ -152,12 +163,14 @@ qcc_status qcc_check_json(const qcc_model *model, const qcc_check_options *optio
   if (!model || !out || !n) return QCC_ARG;
   *out = NULL;
   *n = 0;
-  report r = {.nodes = json_array(), .totals = json_array()};
-  qcc_status st = qcc_check(model, options, node_to_json, total_to_json, &r);
+  const qcc_check_options o = options ? *options : (qcc_check_options)QCC_CHECK_OPTIONS_INIT;
+  qcc_pred_options how = {0};
+  QCC_TRY(resolve(&how, model->cx, &o));
   char version[16];
-  int number;
-  if (st == QCC_OK) st = version_of(&number, model->cx, options ? options->ort_version : NULL);
-  if (st == QCC_OK) qcc_format(version, sizeof version, "1.%d", number - 100);
+  qcc_format(version, sizeof version, "1.%d", how.version - 100);
+  report r = {.nodes = json_array(), .totals = json_array()};
+  const asking a = {node_to_json, total_to_json, &r};
+  qcc_status st = ask(model, &how, &a);
   if (st == QCC_OK) st = dump(&r, model->cx, version, out, n);
   json_decref(r.nodes);
   json_decref(r.totals);

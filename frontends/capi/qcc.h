@@ -489,8 +489,8 @@ typedef struct qcc_check_row { /* one node; strings are borrowed and valid durin
 
 typedef struct qcc_check_options {
   size_t size;
-  const char *target;      /* NULL: the default */
-  const char *ort_version; /* "1.20"; NULL: the newest that is known */
+  const char *target;      /* lends its types of activations and whether pairs saturate; NULL: the default */
+  const char *ort_version; /* "1.20"; NULL: what the target names behind '@', or the newest that is known */
 } qcc_check_options;
 #define QCC_CHECK_OPTIONS_INIT \
   { sizeof(qcc_check_options), 0, 0 }

@@ -5,12 +5,18 @@
 
 #include "frontends/cli/cli.h"
 
-enum { FATES = QCC_FATE_OTHER + 1, NAMED = 6, LISTED = 12 };
+enum { FATES = QCC_FATE_OTHER + 1, GROUPS = 64, NAMED = 6, LISTED = 12 };
+
+typedef struct group { /* nodes with one reason */
+  char *reason, *what, *advice;
+  bool is_float;
+  uint64_t count;
+} group;
 
 typedef struct node { /* of the summary; strings are copies */
-  char *name, *op, *reason, *what, *advice;
+  char *name, *op;
+  size_t group;
   uint64_t pairs, unsafe;
-  bool is_float;
 } node;
 
 typedef struct total {
@@ -22,6 +28,8 @@ typedef struct total {
 typedef struct table {
   node *nodes;
   size_t count, cap;
+  group groups[GROUPS];
+  size_t group_count;
   total *totals;
   size_t total_count;
   uint64_t fates[FATES], nodes_seen, pairs, unsafe;
@@ -59,6 +67,21 @@ static void print_node(const qcc_check_row *r) {
   printf("\n");
 }
 
+/* Reasons are few: a closed list. */
+static size_t group_of(table *t, const qcc_check_row *r) {
+  const bool is_float = r->fate == QCC_FATE_FLOAT;
+  size_t k = 0;
+  while (k < t->group_count && (t->groups[k].is_float != is_float || strcmp(t->groups[k].reason, r->reason) != 0)) k++;
+  if (k == GROUPS) return GROUPS;
+  if (k == t->group_count) {
+    t->groups[k] = (group){copy(t, r->reason), copy(t, r->what), copy(t, r->advice), is_float, 0};
+    if (t->failed) return GROUPS;
+    t->group_count++;
+  }
+  t->groups[k].count++;
+  return k;
+}
+
 static void take_node(void *user, const qcc_check_row *r) {
   table *t = user;
   t->fates[r->fate]++;
@@ -66,17 +89,11 @@ static void take_node(void *user, const qcc_check_row *r) {
   t->pairs += r->pairs;
   t->unsafe += r->unsafe_pairs;
   if (t->verbose) print_node(r);
-  if (!*r->reason && !r->unsafe_pairs) return;
+  const size_t place = *r->reason ? group_of(t, r) : GROUPS;
+  const bool named = place < GROUPS && t->groups[place].count <= NAMED;
+  if (!named && !r->unsafe_pairs) return;
   node *n = fresh(t);
-  if (!n) return;
-  *n = (node){.name = copy(t, r->name),
-              .op = copy(t, r->op),
-              .reason = copy(t, r->reason),
-              .what = copy(t, r->what),
-              .advice = copy(t, r->advice),
-              .pairs = r->pairs,
-              .unsafe = r->unsafe_pairs,
-              .is_float = r->fate == QCC_FATE_FLOAT};
+  if (n) *n = (node){copy(t, r->name), copy(t, r->op), place, r->pairs, r->unsafe_pairs};
 }
 
 static void take_total(void *user, const char *kernel, bool on_codes, uint64_t count) {
@@ -98,16 +115,13 @@ static void print_totals(const table *t) {
 }
 
 /* "12 no-kernel: ...; ..." and below it the nodes. */
-static void print_reason(const table *t, size_t first) {
-  const node *a = &t->nodes[first];
-  uint64_t count = 0;
-  for (size_t k = first; k < t->count; k++) count += t->nodes[k].is_float == a->is_float && strcmp(t->nodes[k].reason, a->reason) == 0;
-  printf("%8llu  %s: %s. To do: %s\n", (unsigned long long)count, a->reason, a->what, a->advice);
+static void print_reason(const table *t, size_t place) {
+  const group *g = &t->groups[place];
+  printf("%8llu  %s: %s. To do: %s\n", (unsigned long long)g->count, g->reason, g->what, g->advice);
   uint64_t shown = 0;
-  for (size_t k = first; k < t->count; k++) {
+  for (size_t k = 0; k < t->count && shown < NAMED; k++) {
     const node *n = &t->nodes[k];
-    if (n->is_float != a->is_float || strcmp(n->reason, a->reason) != 0) continue;
-    if (shown == NAMED) break;
+    if (n->group != place) continue;
     printf("          ");
     print_safe(stdout, n->op);
     printf(" ");
@@ -115,19 +129,13 @@ static void print_reason(const table *t, size_t first) {
     printf("\n");
     shown++;
   }
-  if (count > shown) printf("          ... and %llu more (-v lists them)\n", (unsigned long long)(count - shown));
-}
-
-static bool seen_before(const table *t, size_t k) {
-  for (size_t i = 0; i < k; i++)
-    if (t->nodes[i].is_float == t->nodes[k].is_float && strcmp(t->nodes[i].reason, t->nodes[k].reason) == 0) return true;
-  return false;
+  if (g->count > shown) printf("          ... and %llu more (-v lists them)\n", (unsigned long long)(g->count - shown));
 }
 
 static void print_reasons(const table *t, bool of_float, const char *heading) {
   bool any = false;
-  for (size_t k = 0; k < t->count; k++) {
-    if (t->nodes[k].is_float != of_float || !*t->nodes[k].reason || seen_before(t, k)) continue;
+  for (size_t k = 0; k < t->group_count; k++) {
+    if (t->groups[k].is_float != of_float) continue;
     if (!any) printf("%s\n", heading);
     any = true;
     print_reason(t, k);
@@ -176,9 +184,11 @@ static void free_table(table *t) {
   for (size_t k = 0; k < t->count; k++) {
     free(t->nodes[k].name);
     free(t->nodes[k].op);
-    free(t->nodes[k].reason);
-    free(t->nodes[k].what);
-    free(t->nodes[k].advice);
+  }
+  for (size_t k = 0; k <= t->group_count && k < GROUPS; k++) { /* the last one may be half made */
+    free(t->groups[k].reason);
+    free(t->groups[k].what);
+    free(t->groups[k].advice);
   }
   free(t->nodes);
   for (size_t k = 0; k < t->total_count; k++) free(t->totals[k].kernel);

@@ -352,6 +352,8 @@ t_check_older() {
   expect 0 qcc check "$here/qdq.qir" --ort-version 1.17
   prints '^ +1  +MaxPool on codes$'
   prints 'Flatten flatten$'
+  expect 0 qcc check --json "$here/qdq.qir" --target ort-cpu@1.22
+  prints '"ort_version": "1.22"'
 }
 t_check_float() {
   net

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """check_zoo.py QCC FOLDER [-k PATTERN] [--keep DIR]: `qcc check` against what ONNX Runtime makes of real networks in every quantized form.
 
-Each model below FOLDER is quantized by qcc (static Q/DQ, operators on codes, run-time ranges, weights only) and by the tools of ONNX Runtime
+Each model below FOLDER is quantized by qcc (static Q/DQ, operators on codes, run-time ranges, weights only, blocks) and by the tools of ONNX Runtime
 (Q/DQ u8s8 and s8s8, per channel and per tensor, operators on codes, dynamic), and compared as check_ort.py does. Compared are operators that
 compute on codes or convert, and the float ones with weights; at the level "all", where changed layouts move conversions, those that compute. Exits 77 without the packages or the models."""
 import argparse
@@ -54,16 +54,19 @@ def by_qcc(qcc, path, folder):
     model = onnx.load(path)
     calib = os.path.join(folder, "calib.npz")
     np.savez(calib, **{n: x[None] for n, x in sample_of(model).items()})
-    static, weights = os.path.join(folder, "static.onnx"), os.path.join(folder, "O1.onnx")
-    for name, out, arguments in (("qcc -O1", weights, [path, "-O1"]), ("qcc static", static, [path, "-O1", "--calib", calib]),
-                                 ("qcc -O2", os.path.join(folder, "O2.onnx"), [path, "-O2", "--calib", calib]),
-                                 ("qcc dynamic", os.path.join(folder, "dynamic.onnx"), [path, "-O1", "--dynamic"])):
-        done = subprocess.run([qcc, "-q", *arguments, "-o", out], capture_output=True, text=True, check=False)
+    made = {}
+    for name, arguments in (("qcc -O1", ["-O1"]), ("qcc static", ["-O1", "--calib", calib]), ("qcc -O2", ["-O2", "--calib", calib]),
+                            ("qcc dynamic", ["-O1", "--dynamic"]), ("qcc operators", ["-O1", "--calib", calib, "--format", "qoperator"]),
+                            ("qcc integer", ["-O1", "--format", "integer"]), ("qcc int4", ["-O1", "--weights", "int4"]),
+                            ("qcc int4 packed", ["-O1", "--weights", "int4", "--nbits-contrib"]),
+                            ("qcc for ARM", ["-O1", "--calib", calib, "--target", "ort-arm"])):
+        out = made[name] = os.path.join(folder, f"{name}.onnx")
+        done = subprocess.run([qcc, "-q", path, *arguments, "-o", out], capture_output=True, text=True, check=False)
         if done.returncode == 0:
             yield name, out
         else:
             print(f"not made: {name}: {done.stderr.strip().splitlines()[-1:]}")
-    for name, source in (("qcc @qlinear", static), ("qcc -O1 @qlinear", weights)):
+    for name, source in (("qcc @qlinear", made["qcc static"]), ("qcc -O1 @qlinear", made["qcc -O1"])):
         out = source + ".codes.onnx"
         if os.path.exists(source) and subprocess.run([qcc, "opt", source, "--passes=@qlinear", "-o", out], capture_output=True, check=False).returncode == 0:
             yield name, out

@@ -616,6 +616,34 @@ static void reading_arrays(void **state) {
   FAILS(w, QCC_IO, qcc_array_write(w->cx, &a, "/nowhere/x.npy"));
 }
 
+static void look_at_row(void *user, const qcc_check_row *row) {
+  unsigned *rows = user;
+  assert_non_null(row->name);
+  if (row->fate == QCC_FATE_FUSED) return;
+  assert_string_equal(row->fate_name, "float");
+  assert_string_equal(row->reason, "not-quantized");
+  assert_true(*row->what && *row->advice);
+  ++*rows;
+}
+
+static void check_misuse(void **state) {
+  world *w = *state;
+  unsigned rows = 0;
+  char *text = NULL;
+  size_t n = 0;
+  qcc_check_options o = QCC_CHECK_OPTIONS_INIT;
+  assert_int_equal(qcc_check(NULL, NULL, NULL, NULL, NULL), QCC_ARG);
+  assert_int_equal(qcc_check_json(w->model, NULL, NULL, &n), QCC_ARG);
+  assert_int_equal(qcc_check(w->model, NULL, NULL, NULL, NULL), QCC_OK);
+  assert_int_equal(qcc_check(w->model, &o, look_at_row, NULL, &rows), QCC_OK);
+  assert_int_equal(rows, 3); /* Relu is part of Conv */
+  o.ort_version = "1.9";
+  FAILS(w, QCC_ARG, qcc_check_json(w->model, &o, &text, &n));
+  assert_null(text);
+  o = (qcc_check_options){.size = 1};
+  FAILS(w, QCC_ARG, qcc_check(w->model, &o, NULL, NULL, NULL));
+}
+
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -630,6 +658,7 @@ int main(void) {
       CASE(reading_arrays),     CASE(capability_by_type),
       CASE(capability_by_node), CASE(fused_patterns),
       CASE(capability_misuse),  CASE(query_without_memory),
+      CASE(check_misuse),
   };
   return cmocka_run_group_tests_name("api", tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { NONE = UINT32_MAX };
+static const uint32_t NONE = UINT32_MAX; /* too large for an enumerator */
 
 typedef struct search {
   uint32_t *level, *queue, *at, *path; /* by vertex: level, order of visits, next edge to try; edges of the path */

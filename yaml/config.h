@@ -19,7 +19,8 @@ typedef enum qcc_word_set {
   QCC_WORDS_BIAS,
   QCC_WORDS_ZERO,
   QCC_WORDS_LEVEL,
-  QCC_WORDS_STORE
+  QCC_WORDS_STORE,
+  QCC_WORDS_COUNT
 } qcc_word_set;
 
 typedef enum qcc_word {
@@ -189,7 +190,7 @@ qcc_status qcc_capability_way(qcc_yaml_WAY *out, qcc_capability *c, const qcc_ya
 /* Files that ship with qcc, in alphabetical order; NULL past the end. */
 const char *qcc_capability_shipped(uint32_t index, const char **text, size_t *n);
 
-/* Every row of the schema: where it stands ("int8.static.OPERATOR.weight.dtype") and what it takes. */
+/* Every row of the schema: where it stands ("int8.static.OPERATOR.weight.dtype") and what it takes; then every word ("dtype uint8"). */
 void qcc_capability_schema(void (*each)(void *user, const char *path, const char *doc), void *user);
 
 #endif

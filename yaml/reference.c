@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The schema as text, row by row: the reference of capability files. */
+ * The schema as text: every key, then every word that values are made of. The reference of capability files. */
 #include <string.h>
 
 #include "yaml/schema.h"
@@ -11,6 +11,7 @@ typedef struct teller {
   void *user;
   const qcc_schema_block *told[MOST_BLOCKS];
   uint32_t count;
+  bool words_told[QCC_WORDS_COUNT];
 } teller;
 
 static const char *const kind[] = {
@@ -36,6 +37,31 @@ static bool is_news(teller *t, const qcc_schema_block *block) {
   return true;
 }
 
+/* "algorithm kl": what a word means, for the first key that takes it. */
+static void tell_words(teller *t, const qcc_schema_key *key) {
+  const char *word, *doc = NULL;
+  if (!key->words || t->words_told[key->words]) return;
+  t->words_told[key->words] = true;
+  for (uint32_t i = 0; (word = qcc_word_at(key->words, i, &doc)); i++) {
+    char path[PATH];
+    qcc_format(path, sizeof path, "%s %s", key->name, word);
+    t->each(t->user, path, doc);
+  }
+}
+
+static void tell_meanings(teller *t, const qcc_schema_block *block) {
+  t->count = 0;
+  const qcc_schema_block *waiting[MOST_BLOCKS] = {block};
+  uint32_t count = 1;
+  for (uint32_t at = 0; at < count; at++) {
+    for (uint32_t i = 0; i < waiting[at]->count; i++) {
+      const qcc_schema_key *key = &waiting[at]->key[i];
+      tell_words(t, key);
+      if (key->block && count < MOST_BLOCKS && is_news(t, key->block)) waiting[count++] = key->block;
+    }
+  }
+}
+
 static void tell_block(teller *t, const qcc_schema_block *block, const char *prefix) {
   for (uint32_t i = 0; i < block->count; i++) {
     const qcc_schema_key *key = &block->key[i];
@@ -51,4 +77,5 @@ static void tell_block(teller *t, const qcc_schema_block *block, const char *pre
 void qcc_capability_schema(void (*each)(void *user, const char *path, const char *doc), void *user) {
   teller t = {.each = each, .user = user};
   tell_block(&t, qcc_schema_root(), "");
+  tell_meanings(&t, qcc_schema_root());
 }

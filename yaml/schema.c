@@ -9,11 +9,10 @@
 static const struct {
   qcc_word_set set;
   qcc_word word;
-  const char *text;
-  bool synonym;
+  const char *text, *doc; /* doc NULL: a synonym */
 } words[] = {
-#define WORD(set, id, text, doc) {QCC_WORDS_##set, QCC_WORD_##set##_##id, text, false},
-#define SYNONYM(set, id, text) {QCC_WORDS_##set, QCC_WORD_##set##_##id, text, true},
+#define WORD(set, id, text, doc) {QCC_WORDS_##set, QCC_WORD_##set##_##id, text, doc},
+#define SYNONYM(set, id, text) {QCC_WORDS_##set, QCC_WORD_##set##_##id, text, NULL},
 #include "yaml/words.def"
 };
 
@@ -35,7 +34,7 @@ qcc_word qcc_word_find(qcc_word_set set, const char *text, qcc_nearest *near) {
 
 const char *qcc_word_text(qcc_word word) {
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-    if (words[i].word == word && !words[i].synonym) return words[i].text;
+    if (words[i].word == word && words[i].doc) return words[i].text;
   }
   return "";
 }
@@ -44,9 +43,18 @@ void qcc_words_of(qcc_word_set set, char *to, size_t n) {
   size_t at = 0;
   *to = 0;
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-    if (words[i].set != set || words[i].synonym || at >= n) continue;
+    if (words[i].set != set || !words[i].doc || at >= n) continue;
     at += qcc_format(to + at, n - at, "%s%s", at ? ", " : "", words[i].text);
   }
+}
+
+const char *qcc_word_at(qcc_word_set set, uint32_t index, const char **doc) {
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    if (words[i].set != set || !words[i].doc || index--) continue;
+    *doc = words[i].doc;
+    return words[i].text;
+  }
+  return NULL;
 }
 
 /* ---- blocks */

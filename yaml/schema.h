@@ -47,6 +47,9 @@ qcc_word qcc_word_find(qcc_word_set set, const char *text, qcc_nearest *near);
 /* Its words as "a, b, c", cut to `n` bytes. */
 void qcc_words_of(qcc_word_set set, char *to, size_t n);
 
+/* Word `index` of a set and what it means, synonyms left out; NULL past the end. */
+const char *qcc_word_at(qcc_word_set set, uint32_t index, const char **doc);
+
 /* Fill the struct of `block` at `to` (zeroed) from a map. QCC_ARG, located. */
 qcc_status qcc_schema_bind(const qcc_schema_block *block, void *to, qcc_arena *arena, const qcc_doc_node *map) QCC_MUST_USE;
 /* Lay what `over` says over `base`: single values replace, blocks and operators are laid over one by one. */

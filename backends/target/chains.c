@@ -16,10 +16,10 @@ static qcc_status unknown_op(const qcc_capability *c, const qcc_doc_node *at, co
   const char *slip = qcc_nearest_slip(&near);
   const char *before = slip ? "; did you mean \"" : "", *word = slip ? slip : "", *behind = slip ? "\"?" : "";
   if (c->foreign) {
-    qcc_warn(c->cx, "A-205", &loc, "operator %-s is not known and passed over", name);
+    qcc_warn(c->cx, "A-225", &loc, "operator %-s is not known and passed over", name);
     return QCC_OK;
   }
-  return qcc_error(c->cx, QCC_ARG, "A-205", &loc, "operator %-s is not known%s%s%s; \"qcc list ops\" names them", name, before, word,
+  return qcc_error(c->cx, QCC_ARG, "A-225", &loc, "operator %-s is not known%s%s%s; \"qcc list ops\" names them", name, before, word,
                    behind);
 }
 
@@ -63,7 +63,7 @@ static qcc_status add_choice(chain *ch, const qcc_capability *c, const qcc_doc_n
   QCC_TRY(qcc_target_ops_named(ops, &count, c, at, name, n));
   for (uint32_t i = 0; i < count; i++) {
     if (ch->choices[ch->count] == QCC_CHOICES)
-      return qcc_error(c->cx, QCC_LIMIT, "L-201", &loc, "more than %d choices for one operator of a chain", QCC_CHOICES);
+      return qcc_error(c->cx, QCC_LIMIT, "L-221", &loc, "more than %d choices for one operator of a chain", QCC_CHOICES);
     ch->op[ch->count][ch->choices[ch->count]++] = ops[i];
   }
   return QCC_OK;
@@ -73,14 +73,14 @@ static qcc_status read_chain(chain *ch, const qcc_capability *c, const qcc_doc_n
   qcc_loc loc = qcc_doc_loc(at);
   const char *p = at->text;
   for (bool more = true; more;) {
-    if (ch->count == QCC_FUSED_OPS) return qcc_error(c->cx, QCC_LIMIT, "L-202", &loc, "a chain of more than %d operators", QCC_FUSED_OPS);
+    if (ch->count == QCC_FUSED_OPS) return qcc_error(c->cx, QCC_LIMIT, "L-222", &loc, "a chain of more than %d operators", QCC_FUSED_OPS);
     size_t n = strcspn(p, "|+");
     QCC_TRY(add_choice(ch, c, at, p, n));
     more = p[n] != 0;
     if (p[n] != '|') ch->count++;
     p += n + more;
   }
-  return ch->count > 1 ? QCC_OK : qcc_error(c->cx, QCC_ARG, "A-206", &loc, "%-s is no chain; \"Conv + Relu\" is one", at->text);
+  return ch->count > 1 ? QCC_OK : qcc_error(c->cx, QCC_ARG, "A-226", &loc, "%-s is no chain; \"Conv + Relu\" is one", at->text);
 }
 
 /* Every way to take one of the choices in each place. */
@@ -93,7 +93,7 @@ static qcc_status spell_out(patterns *to, const chain *ch, const qcc_capability 
   for (int k = 0; k >= 0;) {
     qcc_target_pattern p = {.count = ch->count, .is_float = is_float};
     for (uint8_t i = 0; i < ch->count; i++) p.op[i] = ch->op[i][pick[i]];
-    if (to->n == MOST_PATTERNS) return qcc_error(c->cx, QCC_LIMIT, "L-203", &loc, "more than %d chains", MOST_PATTERNS);
+    if (to->n == MOST_PATTERNS) return qcc_error(c->cx, QCC_LIMIT, "L-223", &loc, "more than %d chains", MOST_PATTERNS);
     if (!qcc_vec_push(c->cx, to, p)) return QCC_NOMEM;
     for (k = ch->count - 1; k >= 0 && ++pick[k] == ch->choices[k]; k--) pick[k] = 0;
   }

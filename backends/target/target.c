@@ -53,7 +53,7 @@ static qcc_status check_zero(qcc_context *cx, const qcc_yaml_SIDE *side, const q
   bool signed_codes = first == QCC_NONE || !qcc_dtype_is_int(first) || qcc_dtype_min(first) < 0;
   if (!made->zero_only || (signed_codes && qcc_choices_first(&made->scheme, QCC_SCHEME_SYM) == QCC_SCHEME_SYM)) return QCC_OK;
   qcc_loc loc = qcc_doc_loc(side->zero.at);
-  return qcc_error(cx, QCC_ARG, "A-201", &loc, "zero_point: zero takes a signed type and the scheme sym; here they begin with %s and %s",
+  return qcc_error(cx, QCC_ARG, "A-221", &loc, "zero_point: zero takes a signed type and the scheme sym; here they begin with %s and %s",
                    qcc_dtype_name(first), made->scheme.at[0] == QCC_SCHEME_SYM ? "sym" : "asym");
 }
 
@@ -71,7 +71,7 @@ static qcc_status fill_blocks(qcc_context *cx, qcc_target_way *to, const qcc_yam
     int64_t size = sizes->value[i];
     qcc_loc loc = qcc_doc_loc(sizes->at);
     if (size != -1 && (size < 1 || size > INT16_MAX))
-      return qcc_error(cx, QCC_ARG, "A-202", &loc, "group_size: %lld; allowed: 1 to %d, and -1 for a whole channel", (long long)size,
+      return qcc_error(cx, QCC_ARG, "A-222", &loc, "group_size: %lld; allowed: 1 to %d, and -1 for a whole channel", (long long)size,
                        INT16_MAX);
     if (to->block_count < QCC_CHOICES) to->block[to->block_count++] = (int16_t)size;
   }
@@ -104,7 +104,7 @@ static qcc_status check_versions(qcc_context *cx, const qcc_yaml_WAY *way) {
   for (size_t i = 0; i < 2; i++) {
     if (!both[i]->at || (both[i]->value >= 0 && both[i]->value <= 1000)) continue;
     qcc_loc loc = qcc_doc_loc(both[i]->at);
-    return qcc_error(cx, QCC_ARG, "A-203", &loc, "version %lld of an operator; allowed: 0 to 1000", (long long)both[i]->value);
+    return qcc_error(cx, QCC_ARG, "A-223", &loc, "version %lld of an operator; allowed: 0 to 1000", (long long)both[i]->value);
   }
   return QCC_OK;
 }
@@ -164,7 +164,7 @@ static qcc_status fill_range(qcc_context *cx, int64_t *min, int64_t *max, const 
   *max = from->max.value;
   if (!from->at || (*min >= 0 && *max >= 0 && (!*max || *min <= *max))) return QCC_OK;
   qcc_loc loc = qcc_doc_loc(from->at);
-  return qcc_error(cx, QCC_ARG, "A-204", &loc, "from %lld to %lld is no range", (long long)*min, (long long)*max);
+  return qcc_error(cx, QCC_ARG, "A-224", &loc, "from %lld to %lld is no range", (long long)*min, (long long)*max);
 }
 
 static qcc_status fill(qcc_target *t, qcc_capability *c) {

@@ -248,7 +248,7 @@ static qcc_status close_query(query *q, qcc_status st, char **out, size_t *n) {
   qcc_target_fini(&q->target);
   qcc_text_addf(&q->text, "\n}\n");
   if (st == QCC_OK && q->text.failed) st = QCC_NOMEM;
-  if (st == QCC_OK && q->foreign) st = qcc_error(q->cx, QCC_UNSUPPORTED, "U-301", NULL, "a name of the model is not UTF-8: it has no JSON");
+  if (st == QCC_OK && q->foreign) st = qcc_error(q->cx, QCC_UNSUPPORTED, "U-320", NULL, "a name of the model is not UTF-8: it has no JSON");
   if (st != QCC_OK) qcc_text_free(&q->text);
   *out = q->text.at;
   *n = q->text.n;

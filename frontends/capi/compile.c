@@ -209,6 +209,16 @@ static qcc_status choose_types(job *j) {
   return qcc_target_choose(&j->target, &choice);
 }
 
+/* The model is written as it is; the runtime may refuse it. */
+static void check_opset(const job *j) {
+  const qcc_target *t = &j->target;
+  int64_t opset = qcc_graph_opset(j->g, "");
+  const qcc_loc loc = {.file = j->original->file};
+  if ((!t->max_opset || opset <= t->max_opset) && opset >= t->min_opset) return;
+  qcc_warn(j->cx, "U-321", &loc, "opset %lld, but target \"%s\" takes %lld to %lld", (long long)opset, t->name, (long long)t->min_opset,
+           (long long)t->max_opset);
+}
+
 static qcc_status compile(qcc_model **out, job *j, const qcc_plan *given) {
   QCC_TRY(qcc_pass_run_options_of(&j->passes, j->cx, j->o->passes));
   j->passes.eval = qcc_ref_eval();
@@ -219,6 +229,7 @@ static qcc_status compile(qcc_model **out, job *j, const qcc_plan *given) {
   QCC_TRY(qcc_progress(j->cx, "prepare", 0, 1));
   QCC_TRY(prepare(j));
   QCC_TRY(qcc_params_given(&j->given, j->o, j->original, j->prepared, given != NULL));
+  if (j->o->level > 0) check_opset(j);
   if (given) {
     QCC_TRY(qcc_plan_clone(&j->tuned.plan, given));
     j->tuned.sqnr_db = j->tuned.speedup = NAN;

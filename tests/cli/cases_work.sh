@@ -260,6 +260,9 @@ t_target_files() {
   expect 0 qcc -O2 net.onnx -o out.onnx --calib x.npy --target ort-cpu@1.20
   expect 0 qcc dump out.onnx
   prints 'b1.*_quantized = const s32'
+  printf 'extends: ort-cpu\nopset: {min: 7, max: 12}\n' >mine.yaml
+  expect 0 qcc -O1 net.onnx -o out.onnx --target mine.yaml
+  says '^qcc: net.onnx: warning\[U-321\]: opset 13, but target "mine" takes 7 to 12'
   printf 'extends: ort-cpu\nbias: float\n' >mine.yaml
   expect 0 qcc -O2 net.onnx -o out.onnx --calib x.npy --target mine.yaml
   expect 0 qcc dump out.onnx
@@ -267,7 +270,7 @@ t_target_files() {
   grep -q 'const s32' "$top/stdout" && fail "a bias is int32 although the target wants float"
   printf 'extends: ort-cpu\nint8:\n  static:\n    Convv: {}\n' >mine.yaml
   expect 2 qcc -O2 net.onnx -o new.onnx --target mine.yaml
-  says '^qcc: mine.yaml:4:5: error\[A-205\]: operator "Convv" is not known; did you mean "Conv"'
+  says '^qcc: mine.yaml:4:5: error\[A-225\]: operator "Convv" is not known; did you mean "Conv"'
   expect 6 qcc -O1 net.onnx -o new.onnx --target none.yaml
 }
 t_list_levels() {

@@ -124,7 +124,7 @@ def check_sizes(_):
 
 def check_head(_):
     """Every source file says its licence in its first lines; C files say what they are."""
-    for path in files(".c", ".h", ".def", ".py", ".sh", "CMakeLists.txt", ".proto"):
+    for path in files(".c", ".h", ".def", ".py", ".sh", "CMakeLists.txt", ".proto", ".yaml"):
         first = "\n".join(read(path).splitlines()[:3])
         if "SPDX-License-Identifier: Apache-2.0" not in first:
             yield f"{path}:1: no SPDX-License-Identifier: Apache-2.0 in the first three lines"
@@ -186,6 +186,29 @@ def check_words(_):
             found = re.search(private, line)
             if found:
                 yield f"{path}:{number}: {found.group(0)}"
+
+
+def check_yaml(_):
+    """Each capability file is called after its target, is shipped, and uses keys of the schema and operators of the table only."""
+    keys = set(re.findall(r'^[A-Z]+\(\w+, \w+, \w+, "([^"*]+)"', read("yaml/schema.def"), re.M))
+    operators = {(domain + "::" if domain else "") + name for domain, name in re.findall(r'^OP\(\w+, "([^"]*)", "(\w+)"', read("ir/ops.def"), re.M)}
+    shipped = re.findall(r"([\w-]+\.yaml)", read("yaml/CMakeLists.txt"))
+    for path in files(".yaml", under=("yaml",)):
+        name, used = os.path.basename(path), set()
+        if name not in shipped:
+            yield f"{path}: not in yaml/CMakeLists.txt"
+        for number, line in enumerate(read(path).splitlines(), 1):
+            line = line.split(" #")[0]
+            if len(line) > 150:
+                yield f"{path}:{number}: {len(line)} columns, at most 150"
+            if line.startswith(("#", "doc:")):
+                continue
+            if line.startswith("target:") and line.split()[1] + ".yaml" != name:
+                yield f"{path}:{number}: the target of this file is {name[:-5]}"
+            for key in re.findall(r"([A-Za-z][\w.]*(?:::\w+)?):(?: |$)", line):
+                if key not in keys | operators | {"default"} and key not in used:
+                    used.add(key)
+                    yield f"{path}:{number}: {key} is neither a key of schema.def nor an operator"
 
 
 # ---- compilers

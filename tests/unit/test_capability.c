@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "backends/target/target.h"
+#include "tests/oom.h"
 #include "yaml/config.h"
 
 typedef struct file {
@@ -318,25 +319,25 @@ static const struct {
      "unit, "
      "since, until"},
     {"int8:\n  static:\n    Conve: {}\n",
-     "x.yaml:3:5: error[A-205]: operator \"Conve\" is not known; did you mean \"Conv\"?; \"qcc list ops\" names them"},
+     "x.yaml:3:5: error[A-225]: operator \"Conve\" is not known; did you mean \"Conv\"?; \"qcc list ops\" names them"},
     {"saturation: xyzzyx", "x.yaml:1:13: error[A-521]: saturation: \"xyzzyx\" is not known; allowed: none, pairs16"},
     {"saturation: [none]", "x.yaml:1:13: error[A-520]: \"saturation\" is a list; it takes one word"},
     {"saturation: none\nbias: int32\nsaturation: pairs16\n", "x.yaml:3:1: error[A-506]: \"saturation\" is given twice, first in line 1"},
     {"opset: {min: one}", "x.yaml:1:14: error[A-523]: min: \"one\" is not a whole number"},
-    {"opset: {min: 14, max: 13}", "x.yaml:1:8: error[A-204]: from 14 to 13 is no range"},
+    {"opset: {min: 14, max: 13}", "x.yaml:1:8: error[A-224]: from 14 to 13 is no range"},
     {"min_range: -1", "x.yaml:1:12: error[A-524]: min_range: \"-1\" is not a number from 0 on"},
     {"target: ''", "x.yaml:1:9: error[A-525]: target is empty"},
     {"runtime: new", "x.yaml:1:10: error[A-526]: runtime: \"new\" is not a version such as 1.20.1"},
     {"int8: {static: [Conv]}", "x.yaml:1:16: error[A-520]: \"static\" is a list; it takes a map of operators"},
     {"int8: {static: {Conv: {unit: [float_output, float_output]}}}", "x.yaml:1:45: error[A-522]: unit: \"float_output\" is given twice"},
-    {"int8: {static: {Conv: {until: 2000}}}", "x.yaml:1:31: error[A-203]: version 2000 of an operator; allowed: 0 to 1000"},
+    {"int8: {static: {Conv: {until: 2000}}}", "x.yaml:1:31: error[A-223]: version 2000 of an operator; allowed: 0 to 1000"},
     {"int8: {weight_only: {Conv: {weight: {group_size: 0}}}}",
-     "x.yaml:1:50: error[A-202]: group_size: 0; allowed: 1 to 32767, and -1 for a whole channel"},
+     "x.yaml:1:50: error[A-222]: group_size: 0; allowed: 1 to 32767, and -1 for a whole channel"},
     {"int8: {static: {Conv: {activation: {dtype: uint8, zero_point: zero}}}}",
-     "x.yaml:1:63: error[A-201]: zero_point: zero takes a signed type and the scheme sym; here they begin with u8 and asym"},
-    {"patterns: {int8: [Conv]}", "x.yaml:1:19: error[A-206]: \"Conv\" is no chain; \"Conv + Relu\" is one"},
+     "x.yaml:1:63: error[A-221]: zero_point: zero takes a signed type and the scheme sym; here they begin with u8 and asym"},
+    {"patterns: {int8: [Conv]}", "x.yaml:1:19: error[A-226]: \"Conv\" is no chain; \"Conv + Relu\" is one"},
     {"patterns: {int8: [Conv + Rellu]}",
-     "x.yaml:1:19: error[A-205]: operator \"Rellu\" is not known; did you mean \"Relu\"?; \"qcc list ops\" names them"},
+     "x.yaml:1:19: error[A-225]: operator \"Rellu\" is not known; did you mean \"Relu\"?; \"qcc list ops\" names them"},
     {"fp16: {Conv: 1}", "x.yaml:1:7: error[A-520]: \"fp16\" is a map; it takes a word or a list of words"},
     {"extends: ort-cqu",
      "x.yaml:1:10: error[A-110]: unknown target \"ort-cqu\"; did you mean \"ort-cpu\"?; \"qcc list targets\" names them, "
@@ -498,6 +499,21 @@ static void t_refused_choices(void **state) {
   }
 }
 
+/* Every allocation in turn fails; the files are those of the corpus, read as files. */
+static qcc_status load_corpus(qcc_context *cx, void *user) {
+  qcc_target t;
+  QCC_TRY(qcc_target_find(&t, cx, user));
+  qcc_target_fini(&t);
+  return QCC_OK;
+}
+
+static void t_without_memory(void **state) {
+  (void)state;
+  static const char *const names[] = {"tests/fuzz/yaml/own.yaml", "tests/fuzz/yaml/second.yaml@1.11",
+                                      "tests/fuzz/yaml/first_integer.yaml@1.6"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_true(oom_sweep(load_corpus, (void *)(uintptr_t)names[i], 3, 0) > 10);
+}
+
 static void count_rows(void *user, const char *path, const char *doc) {
   assert_true(*path && strlen(doc) > 3);
   ++*(unsigned *)user;
@@ -506,7 +522,7 @@ static void t_schema_is_told(void **state) {
   (void)state;
   unsigned rows = 0;
   qcc_capability_schema(count_rows, &rows);
-  assert_true(rows > 50);
+  assert_true(rows > 100);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -518,7 +534,7 @@ int main(void) {
       TEST(t_second_layout),    TEST(t_own_layout),      TEST(t_extends),
       TEST(t_circles),          TEST(t_messages),        TEST(t_limits),
       TEST(t_alias_bomb),       TEST(t_long_chain),      TEST(t_schema_is_told),
-      TEST(t_choices),          TEST(t_refused_choices),
+      TEST(t_choices),          TEST(t_refused_choices), TEST(t_without_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "passes/facts.h"
-#include "passes/pass.h"
+#include "passes/raise_opset.h"
 
 enum { LEAST_STORED = 64 }; /* elements of a weight worth a Cast */
 
@@ -245,9 +245,12 @@ static qcc_status convert(const state *s, qcc_graph *g) {
 
 static qcc_status run(qcc_pass_cx *p) {
   const char *to = qcc_pass_option_get(p, "to", "f16");
-  state s = {.p = p, .to = qcc_dtype_from_name(to), .node_count = p->g->next_node_id, .value_count = p->g->next_value_id};
+  state s = {.p = p, .to = qcc_dtype_from_name(to)};
   if (s.to != QCC_F16 && s.to != QCC_BF16)
     return qcc_error(p->cx, QCC_ARG, "A-151", NULL, "convert-float{to=%.40s}: allowed are f16 and bf16", to);
+  if (s.to == QCC_BF16) QCC_TRY(qcc_raise_to(p, 13)); /* no operator had the type before, not even Cast */
+  s.node_count = p->g->next_node_id;
+  s.value_count = p->g->next_value_id;
   s.io = strcmp(qcc_pass_option_get(p, "io", ""), "convert") == 0;
   s.most = s.to == QCC_F16 ? 65504 : 0x1.fep127;
   s.least = s.to == QCC_F16 ? 0x1p-14 : 0x1p-126;

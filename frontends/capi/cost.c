@@ -44,13 +44,14 @@ static qcc_value *scalar(net *n, qcc_dtype dtype, double x) {
   return qcc_add_const(n->g, NULL, &t);
 }
 
+/* Zero point 0: the activation of a convolution is part of it then. */
 static qcc_value *quantize(net *n, qcc_value *x) {
-  qcc_value *in[3] = {x, scalar(n, QCC_F32, 0.05), scalar(n, QCC_U8, 128)};
+  qcc_value *in[3] = {x, scalar(n, QCC_F32, 0.05), scalar(n, QCC_U8, 0)};
   return qcc_out(qcc_add_node(n->g, NULL, QCC_OP_QUANTIZE_LINEAR, NULL, in, 3, 1), 0);
 }
 
 static qcc_value *dequantize(net *n, qcc_value *x) {
-  qcc_value *in[3] = {x, scalar(n, QCC_F32, 0.05), scalar(n, QCC_U8, 128)};
+  qcc_value *in[3] = {x, scalar(n, QCC_F32, 0.05), scalar(n, QCC_U8, 0)};
   return qcc_out(qcc_add_node(n->g, NULL, QCC_OP_DEQUANTIZE_LINEAR, NULL, in, 3, 1), 0);
 }
 

@@ -587,8 +587,7 @@ int main(void) {
       cmocka_unit_test(test_team_failure), cmocka_unit_test(test_dense_bits),    cmocka_unit_test(test_workers),
       cmocka_unit_test(test_spent),        cmocka_unit_test(test_observed),      cmocka_unit_test(test_failed_sample),
       cmocka_unit_test(test_unsupported),  cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_fake_quant_bits),
-      cmocka_unit_test(test_runs),
-      cmocka_unit_test(test_act_bits),
+      cmocka_unit_test(test_runs),         cmocka_unit_test(test_act_bits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,17 +18,9 @@ const qcc_pred_reason_text *qcc_pred_reason_of(qcc_pred_reason r) { return &text
 enum { TURNS = 10 }; /* a level is repeated until nothing changes, at most so often */
 
 static const qcc_pred_step before[] = {qcc_pred_unique_dq, NULL};
-static const qcc_pred_step first[] = {qcc_pred_remove_idle,
-                                      qcc_pred_double_pairs,
-                                      qcc_pred_join_equal,
-                                      qcc_pred_fold,
-                                      qcc_pred_inline,
-                                      qcc_pred_products,
-                                      qcc_pred_propagate,
-                                      qcc_pred_quantize_weights,
-                                      qcc_pred_where_constant,
-                                      qcc_pred_unique_dq,
-                                      NULL};
+static const qcc_pred_step first[] = {qcc_pred_remove_idle,      qcc_pred_double_pairs,   qcc_pred_join_equal, qcc_pred_fold,
+                                      qcc_pred_inline,           qcc_pred_products,       qcc_pred_unique_dq,  qcc_pred_propagate,
+                                      qcc_pred_quantize_weights, qcc_pred_where_constant, qcc_pred_unique_dq,  NULL};
 static const qcc_pred_step assign[] = {qcc_pred_expand, NULL};
 static const qcc_pred_step second[] = {qcc_pred_remove_clamps,    qcc_pred_unsigned_codes,  qcc_pred_select,
                                        qcc_pred_integer_to_float, qcc_pred_dynamic_product, qcc_pred_activations,

@@ -312,6 +312,10 @@ def mover_models():
     y = net.node("Transpose", [net.node("Reshape", [net.input([1, 4, 8, 8]), net.const(integers(1, 4, 64))])], perm=[0, 2, 1])
     yield "2.7 Reshape and Transpose, backward", net.output(net.qdq(y))
     net = Net()
+    x = net.act(dtype=S8)  # shared by two, so it stays signed; the pair behind Slice does not
+    y = net.node("Slice", [x, net.const(integers(0, 0)), net.const(integers(1, 2))])
+    yield "2.7 Slice of a shared DQ", net.output(net.node("Softsign", [y])).output(net.node("Tanh", [x]))
+    net = Net()
     y = net.node("Reshape", [net.act(), net.const(integers(1, 4, 64))])
     yield "2.7 Reshape with two readers", net.output(net.node("Softsign", [y])).output(net.node("Tanh", [y]))
 

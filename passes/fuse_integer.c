@@ -72,7 +72,10 @@ static qcc_status read_bias(unit *u) {
   const qcc_tensor *codes = dq->in[0].value->data, *scale = dq->in[1].value->data;
   const int64_t scales = qcc_tensor_count(scale);
   if (scale->type.dtype != QCC_F32 || !qcc_const_splat(dq->in[2].value, 0) || (scales > 1 && codes->type.rank != 1)) return QCC_OK;
-  const qcc_qparams q = {.dtype = codes->type.dtype, .axis = scales > 1 ? 0 : -1, .count = (uint32_t)scales, .scale = scale->data};
+  float *plain = qcc_arena_array(bias->graph->arena, (size_t)scales, sizeof *plain); /* those of a mapped file stand anywhere */
+  if (!plain) return QCC_NOMEM;
+  qcc_tensor_read_f32(scale, plain);
+  const qcc_qparams q = {.dtype = codes->type.dtype, .axis = scales > 1 ? 0 : -1, .count = (uint32_t)scales, .scale = plain};
   qcc_tensor floats = {0};
   QCC_TRY(qcc_dequantize(&floats, bias->graph->cx, codes, &q));
   u->o.bias = qcc_add_const(bias->graph, qcc_internf(bias->graph->cx, "%s_float", dq->in[0].value->name), &floats);

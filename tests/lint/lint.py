@@ -191,6 +191,7 @@ def check_words(_):
 def check_yaml(_):
     """Each capability file is called after its target, is shipped, and uses keys of the schema and operators of the table only."""
     keys = set(re.findall(r'^[A-Z]+\(\w+, \w+, \w+, "([^"*]+)"', read("yaml/schema.def"), re.M))
+    keys |= {"measured"} | set(re.findall(r'^COST\(\w+, "(\w+)"', read("ir/costs.def"), re.M))
     operators = {(domain + "::" if domain else "") + name for domain, name in re.findall(r'^OP\(\w+, "([^"]*)", "(\w+)"', read("ir/ops.def"), re.M)}
     shipped = re.findall(r"([\w-]+\.yaml)", read("yaml/CMakeLists.txt"))
     for path in files(".yaml", under=("yaml",)):

@@ -8,7 +8,7 @@
 
 #include "backends/ref/plan.h"
 
-enum { MANY = 4096, LEAST_WEIGHTS = 1024 * 1024, WEIGHTS_PER_ROOM = 16 };
+enum { MANY = 4096, LEAST_WEIGHTS = 1024 * 1024, WEIGHTS_PER_ROOM = 16, FEW_USES = 16 };
 
 typedef struct life {
   uint32_t id, from, to;
@@ -146,7 +146,14 @@ static size_t pack_bytes(const qcc_planner *b, const qcc_plan_step *s) {
   return s->kind == QCC_STEP_CONV || s->kind == QCC_STEP_DENSE ? b->p->r->packs[s->node->id].bytes : 0;
 }
 
-/* Steps that read much more weights than data: several images share what is read. Returns the bytes of these weights. */
+/* How often one image uses each weight: rows of the product. */
+static size_t uses(const qcc_planner *b, const qcc_plan_step *s) {
+  if (s->kind == QCC_STEP_CONV) return (size_t)(s->conv.out[0] * s->conv.out[1] * s->conv.out[2]);
+  return qcc_plan_at(b, s->out[0])->bytes / sizeof(float) / b->p->r->packs[s->node->id].width;
+}
+
+/* Steps that read much more weights than data and use each but a few times, so that reading is what they wait for: several images share what is
+ * read. Returns the bytes of these weights. */
 static size_t mark_together(const qcc_planner *b) {
   size_t sum = 0;
   for (size_t i = 0; i < b->p->step.n; ++i) {
@@ -157,6 +164,7 @@ static size_t mark_together(const qcc_planner *b) {
     qcc_plan_step *s = &b->p->step.at[i];
     const size_t weights = pack_bytes(b, s);
     s->together = weights >= LEAST_WEIGHTS && weights > 2 * (qcc_plan_at(b, s->in[0])->bytes + qcc_plan_at(b, s->out[0])->bytes);
+    s->together = s->together && uses(b, s) <= FEW_USES;
     if (s->together) sum += weights;
   }
   return sum;

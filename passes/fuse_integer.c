@@ -6,9 +6,10 @@
  *   %wd = DequantizeLinear(%w, %sw, %zw){axis=1}                     %f = Cast(%i){to=1}     %t = Mul(%s, %sw)
  *   %y  = MatMul(%xd, %wd)                                           %y = Mul(%f, %t)
  *
- * MatMul, and Gemm with alpha = beta = 1 and transA = 0, with a constant matrix of 8-bit weights. With the option ranges=runtime also where the
- * data is quantized with constant parameters: these are measured again in every run, behind a Clip to the window that they stood for (a Relu
- * may have gone into it); and LSTM with 8-bit weights becomes DynamicQuantizeLSTM. Claim: quantizes. */
+ * MatMul, and Gemm with alpha = beta = 1 and transA = 0, with a constant matrix of 8-bit weights; Conv with weights of one zero point becomes
+ * ConvInteger. With the option ranges=runtime also where the data is quantized with constant parameters: these are measured again in every
+ * run, behind a Clip to the window that they stood for (a Relu may have gone into it), of a Conv where the target wants run-time ranges for
+ * it; and LSTM with 8-bit weights becomes DynamicQuantizeLSTM. Claim: quantizes. */
 #include <string.h>
 
 #include "ir/check.h"
@@ -47,31 +48,50 @@ static const char *read_data(unit *u, bool anew) {
   return NULL;
 }
 
-/* One scale, or one per column of the result. */
+static double zero_of(const qcc_node *dq) { return qcc_in(dq, 2) ? qcc_tensor_get(dq->in[2].value->data, 0) : 0; }
+
+/* One scale, or one per column or channel of the result. */
 static const char *read_weight(unit *u) {
+  const bool conv = u->n->op == QCC_OP_CONV;
   u->w = dequantize_of(qcc_in(u->n, 1));
   const qcc_value *w = u->w ? u->w->in[0].value : NULL;
-  if (!qcc_is_const(w) || !is_byte(w->data->type.dtype) || w->data->type.rank != 2)
-    return "its weights are not a constant matrix of 8-bit codes";
+  if (!qcc_is_const(w) || !is_byte(w->data->type.dtype)) return "its weights are not constant 8-bit codes";
+  if (!conv && w->data->type.rank != 2) return "its weights are not a matrix";
   const qcc_value *scale = qcc_in(u->w, 1), *zero = qcc_in(u->w, 2);
   if (!qcc_is_const(scale) || scale->data->type.dtype != QCC_F32 || (zero && !qcc_is_const(zero)))
     return "the scale of its weights is computed";
+  if (conv && zero && !qcc_const_splat(zero, zero_of(u->w))) return "the zero points of its weights differ";
   if (qcc_tensor_count(scale->data) == 1) return NULL;
-  const int columns = u->n->op == QCC_OP_GEMM && qcc_attr_int(u->n, "transB", 0) ? 0 : 1;
+  const int columns = conv || (u->n->op == QCC_OP_GEMM && qcc_attr_int(u->n, "transB", 0)) ? 0 : 1;
   int axis;
-  if (!qcc_axis(qcc_attr_int(u->w, "axis", 1), 2, &axis) || axis != columns) return "its scales lie along another axis";
+  if (!qcc_axis(qcc_attr_int(u->w, "axis", 1), w->data->type.rank, &axis) || axis != columns) return "its scales lie along another axis";
   return NULL;
+}
+
+/* Do constants alone say which floats the codes of a bias stand for? */
+static bool stands_for_floats(const qcc_node *dq) {
+  if (!dq || !qcc_is_const(dq->in[0].value) || !qcc_is_const(qcc_in(dq, 1)) || !qcc_is_const(qcc_in(dq, 2))) return false;
+  const qcc_tensor *codes = dq->in[0].value->data, *scale = dq->in[1].value->data;
+  return scale->type.dtype == QCC_F32 && qcc_const_splat(dq->in[2].value, 0) && (qcc_tensor_count(scale) == 1 || codes->type.rank == 1);
+}
+
+/* Products of data with static ranges change their meaning: the target must want that. */
+static const char *read_product(const qcc_pass_cx *p, const unit *u) {
+  const qcc_node *n = u->n;
+  const qcc_value *bias = qcc_in(n, 2);
+  if (n->op != QCC_OP_CONV) return qcc_qdq_plain(n) ? NULL : "alpha, beta or transA is set";
+  if (bias && !qcc_is_const(bias) && !stands_for_floats(dequantize_of(bias))) return "its bias is computed";
+  return !u->anew || (p->target && p->target->ops[n->op].dynamic) ? NULL : "the target does not want run-time ranges for it";
 }
 
 /* A bias in codes as the floats that it stands for. */
 static qcc_status read_bias(unit *u) {
-  qcc_value *bias = u->n->op == QCC_OP_GEMM ? qcc_in(u->n, 2) : NULL;
+  qcc_value *bias = u->n->op == QCC_OP_MATMUL ? NULL : qcc_in(u->n, 2);
   const qcc_node *dq = dequantize_of(bias);
   u->o.bias = bias;
-  if (!dq || !qcc_is_const(dq->in[0].value) || !qcc_is_const(qcc_in(dq, 1)) || !qcc_is_const(qcc_in(dq, 2))) return QCC_OK;
+  if (!stands_for_floats(dq)) return QCC_OK;
   const qcc_tensor *codes = dq->in[0].value->data, *scale = dq->in[1].value->data;
   const int64_t scales = qcc_tensor_count(scale);
-  if (scale->type.dtype != QCC_F32 || !qcc_const_splat(dq->in[2].value, 0) || (scales > 1 && codes->type.rank != 1)) return QCC_OK;
   float *plain = qcc_arena_array(bias->graph->arena, (size_t)scales, sizeof *plain); /* those of a mapped file stand anywhere */
   if (!plain) return QCC_NOMEM;
   qcc_tensor_read_f32(scale, plain);
@@ -133,6 +153,7 @@ static qcc_status fuse(unit *u) {
   QCC_TRY(take_data(u));
   QCC_TRY(take_weight(u));
   QCC_TRY(read_bias(u));
+  if (u->n->op == QCC_OP_CONV) QCC_TRY(qcc_qdq_conv_operands(&u->o, (int32_t)zero_of(u->w), u->n->graph));
   if (!qcc_qdq_product(u->n, &u->o)) return QCC_NOMEM;
   return qcc_erase_node(u->n);
 }
@@ -148,10 +169,11 @@ static qcc_status each_graph(qcc_graph *g, void *user) {
   const bool anew = strcmp(qcc_pass_option_get(p, "ranges", ""), "runtime") == 0;
   QCC_FOR_NODES_SAFE(n, next, g) {
     if (n->op == QCC_OP_LSTM && anew) QCC_TRY(fuse_lstm(p, n));
-    if ((n->op != QCC_OP_MATMUL && n->op != QCC_OP_GEMM) || !dequantize_of(qcc_in(n, 1))) continue;
+    if ((n->op != QCC_OP_MATMUL && n->op != QCC_OP_GEMM && n->op != QCC_OP_CONV) || !dequantize_of(qcc_in(n, 1))) continue;
     unit u = {.n = n};
-    const char *why = qcc_qdq_plain(n) ? read_weight(&u) : "alpha, beta or transA is set";
+    const char *why = read_weight(&u);
     if (!why) why = read_data(&u, anew);
+    if (!why) why = read_product(p, &u);
     if (why) qcc_pass_decline(p, n, "fuse-integer", why);
     if (!why && qcc_rewrite_ok(p, n, "fuse-integer")) QCC_TRY(fuse(&u));
   }

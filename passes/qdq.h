@@ -30,8 +30,13 @@ typedef struct
   qcc_value *x, *x_scale, *x_zero, *w, *w_scale, *w_zero;
   qcc_value *bias; /* floats; NULL: none */
 } qcc_qdq_operands;
-/* The chain MatMulInteger, Cast, Mul, perhaps Add before `n` and named after it; takes over what `n` gives. NULL: no memory (sticky). */
+/* The chain MatMulInteger (of a Conv: ConvInteger), Cast, Mul, perhaps Add before `n` and named after it; takes over what `n` gives. NULL: no
+ * memory (sticky). */
 qcc_value *qcc_qdq_product(qcc_node *n, const qcc_qdq_operands *o);
+/* Operands of a Conv (qdq_conv.c): a weight of 8-bit codes whose zero points are all `zero`, scales and bias as vectors or numbers, all
+ * constant, become what ConvInteger and the nodes behind it take. */
+qcc_status qcc_qdq_conv_operands(qcc_qdq_operands *o, int32_t zero, qcc_graph *g) QCC_MUST_USE;
+bool qcc_qdq_one_zero(const qcc_qparams *q); /* are all zero points equal? */
 /* Can MatMul or Gemm `n` become such a chain? Its attributes alone. */
 bool qcc_qdq_plain(const qcc_node *n);
 /* A matrix of bytes the other way round. */

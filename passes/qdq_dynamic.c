@@ -9,7 +9,8 @@
  *   %f = Cast(%i){to=1}     %t = Mul(%s, %ws)     %y = Mul(%f, %t)
  *
  * Gemm (alpha = beta = 1, transA = 0) adds its bias behind. This is the chain that ONNX Runtime fuses into DynamicQuantizeMatMul or
- * MatMulIntegerToFloat. One DynamicQuantizeLinear serves all users of a tensor. LSTM follows when its weights are codes (qdq_lstm.c). */
+ * MatMulIntegerToFloat. Conv becomes ConvInteger in the same way (qdq_conv.c). One DynamicQuantizeLinear serves all users of a tensor. LSTM
+ * follows when its weights are codes (qdq_lstm.c). */
 #include <string.h>
 
 #include "passes/fakequant.h"
@@ -27,9 +28,10 @@ bool qcc_qdq_plain(const qcc_node *n) {
 
 static bool can_rewrite(const qcc_node *n) {
   qcc_qparams w;
-  if (!qcc_fakequant_is(qcc_in(n, 1)) || !qcc_is_const(qcc_in(n->in[1].value->def, 0)) || n->in[1].value->type.rank != 2) return false;
+  if (!qcc_fakequant_is(qcc_in(n, 1)) || !qcc_is_const(qcc_in(n->in[1].value->def, 0))) return false;
   if (!qcc_fakequant_read(n->in[1].value->def, &w) || !qcc_fakequant_by_output(n, &w)) return false;
-  return qcc_qdq_plain(n);
+  if (n->op == QCC_OP_CONV) return qcc_dtype_bits(w.dtype) == 8 && qcc_qdq_one_zero(&w) && (!qcc_in(n, 2) || qcc_is_const(qcc_in(n, 2)));
+  return n->in[1].value->type.rank == 2 && qcc_qdq_plain(n);
 }
 
 qcc_status qcc_qdq_transpose(qcc_value *codes) {
@@ -64,7 +66,10 @@ static qcc_status weight_codes(qcc_value **out, qcc_node *n, qcc_qparams *q) {
 qcc_value *qcc_qdq_product(qcc_node *n, const qcc_qdq_operands *o) {
   qcc_graph *g = n->graph;
   qcc_value *in[4] = {o->x, o->w, o->x_zero, o->w_zero};
-  qcc_value *sum = qcc_out(qcc_add_node(g, n, QCC_OP_MATMUL_INTEGER, qcc_internf(g->cx, "%s_integer", n->name), in, 4, 1), 0);
+  const qcc_op op = n->op == QCC_OP_CONV ? QCC_OP_CONV_INTEGER : QCC_OP_MATMUL_INTEGER;
+  qcc_node *product = qcc_add_node(g, n, op, qcc_internf(g->cx, "%s_integer", n->name), in, 4, 1);
+  if (product && n->op == QCC_OP_CONV) qcc_attr_copy(product, n);
+  qcc_value *sum = qcc_out(product, 0);
   qcc_node *cast = qcc_add_node(g, n, QCC_OP_CAST, qcc_internf(g->cx, "%s_cast", n->name), &sum, 1, 1);
   if (cast) qcc_attr_set_int(cast, "to", QCC_F32);
   qcc_value *scale = add_mul(g, n, QCC_OP_MUL, qcc_internf(g->cx, "%s_scale", n->name), o->x_scale, o->w_scale);
@@ -82,15 +87,18 @@ static qcc_status rewrite(qcc_qdq *s, qcc_node *n, qcc_node *dql) {
   qcc_qparams q;
   qcc_value *codes = NULL;
   QCC_TRY(weight_codes(&codes, n, &q));
-  if (q.axis >= 0) q.axis = 0; /* the scale is a vector over the columns */
-  qcc_value *zero = qcc_qdq_zero(s, g, &q, codes->name), *scale = qcc_qdq_scale(s, g, &q, codes->name);
-  const qcc_qdq_operands o = {.x = dql->out[0],
-                              .x_scale = dql->out[1],
-                              .x_zero = dql->out[2],
-                              .w = codes,
-                              .w_zero = zero,
-                              .w_scale = scale,
-                              .bias = n->op == QCC_OP_GEMM ? qcc_in(n, 2) : NULL};
+  if (q.axis >= 0) q.axis = 0; /* the scale is a vector over the columns, or channels */
+  const bool conv = n->op == QCC_OP_CONV;
+  qcc_value *zero = conv ? NULL : qcc_qdq_zero(s, g, &q, codes->name), *scale = qcc_qdq_scale(s, g, &q, codes->name);
+  qcc_qdq_operands o = {.x = dql->out[0],
+                        .x_scale = dql->out[1],
+                        .x_zero = dql->out[2],
+                        .w = codes,
+                        .w_zero = zero,
+                        .w_scale = scale,
+                        .bias = n->op == QCC_OP_MATMUL ? NULL : qcc_in(n, 2)};
+  QCC_TRY(qcc_graph_status(g));
+  if (conv) QCC_TRY(qcc_qdq_conv_operands(&o, q.zero ? q.zero[0] : 0, g));
   if (!qcc_qdq_product(n, &o)) return QCC_NOMEM;
   qcc_node *fq = n->in[1].value->def;
   QCC_TRY(qcc_erase_node(n));

@@ -6,12 +6,14 @@
  *   %f = Cast(%i){to=1}     %t = Mul(%s, %sw)                    =>   %wd = DequantizeLinear(%w, %sw, %zw){axis=1}
  *   %y = Mul(%f, %t)                                                  %y  = MatMul(%xd, %wd)
  *
- * ConvInteger in the same way, and DynamicQuantizeMatMul, which is all of it in one operator. */
+ * ConvInteger in the same way, a bias behind which becomes that of the Conv, and DynamicQuantizeMatMul, which is all of it in one operator. */
 #include "passes/raise_qlinear.h"
 
 typedef struct chain {
   qcc_node *end;     /* makes the floats */
+  qcc_node *scaled;  /* the Mul with the scales: `end`, unless that adds a bias */
   qcc_node *product; /* MatMulInteger, ConvInteger */
+  qcc_value *bias;   /* of a Conv, [1,M,1,..] or without the leading 1; NULL: none */
   qcc_raise_grid a, b;
 } chain;
 
@@ -75,26 +77,56 @@ static qcc_status erase_unused(qcc_value *v) {
   return QCC_OK;
 }
 
+/* The Add with one constant number per channel behind the result of a ConvInteger: its bias. */
+static qcc_node *bias_behind(const qcc_node *scaled, const qcc_node *product) {
+  const qcc_value *y = scaled->out[0];
+  qcc_node *add = qcc_only_user(y);
+  if (!add || add->op != QCC_OP_ADD || add->graph != scaled->graph || product->op != QCC_OP_CONV_INTEGER) return NULL;
+  const qcc_value *v = qcc_in(add, qcc_in(add, 0) == y);
+  const qcc_type *w = &product->in[1].value->type;
+  if (!qcc_is_const(v) || v->data->type.dtype != QCC_F32 || w->rank < 3 || w->dim[0] < 1) return NULL;
+  const int at = v->data->type.rank - (w->rank - 1);
+  return at >= 0 && at < 2 && v->data->type.dim[at] == w->dim[0] && qcc_tensor_count(v->data) == w->dim[0] ? add : NULL;
+}
+
+/* Finds the chain that ends with `n`. */
+static bool find_chain(chain *c, qcc_node *n, qcc_value **scales) {
+  *c = (chain){.end = n, .scaled = n};
+  for (uint32_t k = 0; k < 2 && n->op == QCC_OP_ADD; k++)
+    if (is_mul(qcc_in(n, k))) c->scaled = n->in[k].value->def, c->bias = qcc_in(n, 1 - k);
+  c->product = product_of(c->scaled, scales);
+  return c->product && bias_behind(c->scaled, c->product) == (c->bias ? n : NULL);
+}
+
+static qcc_value *bias_of(const chain *c) {
+  if (!c->bias) return NULL;
+  qcc_tensor t = qcc_tensor_retain(c->bias->data);
+  t.type = qcc_type_of(QCC_F32, 1, (int64_t[]){qcc_tensor_count(c->bias->data)});
+  return qcc_add_const(c->bias->graph, qcc_internf(c->bias->graph->cx, "%s_bias", c->product->name), &t);
+}
+
 static qcc_value *product_in_floats(chain *c, qcc_op op) {
   qcc_graph *g = c->end->graph;
   qcc_raise_shape(&c->a, g);
   qcc_raise_shape(&c->b, g);
   if (qcc_graph_failed(g)) return NULL;
-  qcc_value *in[2] = {qcc_raise_floats(&c->a, c->end), qcc_raise_floats(&c->b, c->end)};
-  return qcc_out(qcc_add_node(g, c->end, op, NULL, in, 2, 1), 0);
+  qcc_value *in[3] = {qcc_raise_floats(&c->a, c->end), qcc_raise_floats(&c->b, c->end), bias_of(c)};
+  return qcc_out(qcc_add_node(g, c->end, op, NULL, in, in[2] ? 3 : 2, 1), 0);
 }
 
 static qcc_status replace(chain *c, qcc_value *y) {
   qcc_node *end = c->end;
   if (!y) return qcc_graph_failed(end->graph) ? QCC_NOMEM : QCC_INTERNAL;
   const char *name = c->product->name;
-  qcc_value *inputs[2] = {qcc_in(end, 0), qcc_in(end, 1)};
+  qcc_node *scaled = c->scaled;
+  qcc_value *inputs[2] = {qcc_in(scaled, 0), qcc_in(scaled, 1)};
   qcc_set_type(y, &end->out[0]->type);
   qcc_replace_value(end->out[0], y);
   qcc_add_origin(y->def, c->product);
   if (c->product == end) return qcc_erase_node(end);
   qcc_attr_copy(y->def, c->product);
   QCC_TRY(qcc_erase_node(end));
+  if (scaled != end) QCC_TRY(qcc_erase_node(scaled));
   for (int k = 0; k < 2; k++) QCC_TRY(erase_unused(inputs[k]));
   qcc_rename_node(y->def, name);
   return qcc_graph_status(y->graph);
@@ -102,7 +134,7 @@ static qcc_status replace(chain *c, qcc_value *y) {
 
 /* Data f32, codes of weights, scale, zero point, bias. */
 static const char *raise_dynamic_matmul(qcc_pass_cx *p, qcc_node *n, qcc_status *st) {
-  chain c = {.end = n, .product = n};
+  chain c = {.end = n, .scaled = n, .product = n};
   const qcc_value *w = qcc_in(n, 1);
   const char *why = qcc_raise_read(&c.b, qcc_in(n, 1), qcc_in(n, 2), qcc_in(n, 3), w && w->type.rank == 2 ? 1 : -1);
   if (why || !qcc_rewrite_ok(p, n, "raise-qlinear")) return why;
@@ -128,8 +160,8 @@ static const char *raise_dynamic_matmul(qcc_pass_cx *p, qcc_node *n, qcc_status 
 const char *qcc_raise_integer(qcc_pass_cx *p, qcc_node *n, qcc_status *st) {
   if (n->op == QCC_OP_MS_DYNAMIC_QUANTIZE_MATMUL) return raise_dynamic_matmul(p, n, st);
   qcc_value *scales;
-  chain c = {.end = n, .product = product_of(n, &scales)};
-  if (!c.product) return none;
+  chain c;
+  if (!find_chain(&c, n, &scales)) return none;
   const char *why = read_chain(&c, scales);
   if (why || !qcc_rewrite_ok(p, n, "raise-qlinear")) return why;
   *st = replace(&c, product_in_floats(&c, c.product->op == QCC_OP_MATMUL_INTEGER ? QCC_OP_MATMUL : QCC_OP_CONV));

@@ -60,6 +60,18 @@ static qcc_status read_input(qcc_tuner *t, const qcc_plan *plan, layer *l) {
   return QCC_OK;
 }
 
+/* The target's grid; where the operator takes only other types, as wide a grid of its first one. */
+static qcc_grid grid_of(const qcc_target *t, const qcc_target_way *way) {
+  qcc_grid g = t->weight;
+  const qcc_dtype first = (qcc_dtype)qcc_choices_first(&way->weight.dtype, g.dtype);
+  if (qcc_choices_have(&way->weight.dtype, g.dtype) || qcc_dtype_bits(first) != qcc_dtype_bits(g.dtype)) return g;
+  const int32_t shift = (int32_t)(qcc_dtype_min(first) - qcc_dtype_min(g.dtype));
+  g.dtype = first;
+  g.lo += shift;
+  g.hi += shift;
+  return g;
+}
+
 /* Weighted operators have rows by channel; recurrent ones a matrix per direction that shares scales between directions. */
 static qcc_status layer_open(qcc_tuner *t, layer *l, const qcc_plan *plan, const qcc_node *n, uint32_t slot, int axis) {
   *l = (layer){.n = n, .options = qcc_weight_defaults()};
@@ -67,12 +79,12 @@ static qcc_status layer_open(qcc_tuner *t, layer *l, const qcc_plan *plan, const
   const qcc_tensor *data = n->in[slot].value->data;
   QCC_TRY(weighted ? qcc_weight_open(&l->w, t->cx, n) : qcc_weight_open_rows(&l->w, t->cx, data, axis));
   qcc_grid *grid = &l->options.grid;
-  *grid = t->o->target->weight;
+  *grid = grid_of(t->o->target, &t->o->target->ops[n->op].way[t->place.mode[n->id]]);
   l->middle = qcc_grid_middle(grid);
   grid->lo -= l->middle;
   grid->hi -= l->middle;
   l->options.per_tensor = axis < 0 || (!weighted && data->type.dim[0] > 1);
-  l->options.pairs = t->o->target->pair_saturation && t->place.mode[n->id] != QCC_MODE_WEIGHT;
+  l->options.pairs = t->o->target->pair_saturation && grid->dtype == QCC_S8 && t->place.mode[n->id] != QCC_MODE_WEIGHT;
   l->scale = qcc_zalloc_array(t->cx, l->w.rows, sizeof *l->scale);
   l->kept = qcc_buf_new(t->cx, l->w.count);
   if (!l->scale || !l->kept) return QCC_NOMEM;

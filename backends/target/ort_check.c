@@ -124,10 +124,13 @@ static bool zeros_differ(const qcc_value *z) {
   return false;
 }
 
-static qcc_pred_reason warning_of(const qcc_node *n, qcc_pred_reason told) {
+static bool is_signed(const qcc_value *v) { return v && v->type.dtype == QCC_S8; }
+
+static qcc_pred_reason warning_of(const qcc_pred_sim *s, const qcc_node *n, qcc_pred_reason told) {
   if (is_conv(n) && zeros_differ(qcc_in(n, 5))) return QCC_PRED_WEIGHT_ZP_NOT_UNIFORM;
   if (told != QCC_PRED_NONE) return told;
-  if (n->op == QCC_OP_CONV_INTEGER && qcc_in(n, 1) && qcc_in(n, 1)->type.dtype == QCC_S8) return QCC_PRED_SIGNED_CONV_INTEGER;
+  if (n->op == QCC_OP_CONV_INTEGER && qcc_pred_holds(s, 0, 123) && (is_signed(qcc_in(n, 0)) || is_signed(qcc_in(n, 1))))
+    return QCC_PRED_SIGNED_CONV_INTEGER;
   return is_conv(n) && qcc_in(n, 0)->type.rank < 0 ? QCC_PRED_RANK_UNKNOWN_NO_NHWC : QCC_PRED_NONE;
 }
 
@@ -173,7 +176,7 @@ static qcc_status tell_survivors(qcc_graph *g, void *user) {
       to->input = mark->input;
     }
     if (fate != QCC_PRED_INT8) continue;
-    to->warning = warning_of(n, mark->warning);
+    to->warning = warning_of(t->s, n, mark->warning);
     to->channels_last = is_conv(n) && qcc_in(n, 0)->type.rank >= 0;
     if (t->s->o->pair_saturation) qcc_pred_count_pairs(n, &to->pairs, &to->unsafe);
   }

@@ -9,7 +9,7 @@
 
 /* A bit of everything: every step of the prediction has something to do. */
 static const char everything[] =
-    "graph @g(%x: f32[2,4,8,8], %t: f32[3,16]) -> (%y, %q3, %m2, %d6, %k) opset 20 {\n"
+    "graph @g(%x: f32[2,4,8,8], %t: f32[3,16]) -> (%y, %q3, %m2, %d6, %k, %ci) opset 20 {\n"
     "  %s = const f32[] [0.1]\n  %z = const u8[] [0]\n  %zw = const s8[] [0]\n  %one = const f32[] [1]\n"
     "  %w = const s8[4,4,1,1] [100,100,1,1,-70,-70,2,2,64,64,-64,-64,3,4,5,6]\n  %wf = const f32[4,4,1,1] splat(0.5)\n"
     "  %bf = const f32[4] [1,2,3,4]\n  %w2 = const s8[16,8] splat(3)\n  %b2 = const f32[8] splat(1)\n  %sc = const f32[8] splat(0.1)\n"
@@ -24,6 +24,7 @@ static const char everything[] =
     "  %mc = Cast(%mi) {to=1} \"cast\"\n  %ms = Mul(%ds, %sc) \"scales\"\n  %mm = Mul(%mc, %ms) \"rescale\"\n  %m2 = Add(%mm, %b2) "
     "\"bias\"\n"
     "  %w4 = DequantizeLinear(%w2, %sc, %z8) {axis=1} \"w4\"\n  %p = MatMul(%t, %w4) \"blocks\"\n  %d6 = Add(%p, %b2) \"blocks_bias\"\n"
+    "  %ci = ConvInteger(%xq, %w, %z) \"convinteger\"\n"
     "  %wdd = DequantizeLinear(%w2, %s, %zw) \"wdd\"\n  %sum = Add(%wdd, %one) \"scaled\"\n  %k = Relu(%sum) \"last\"\n}\n";
 
 typedef struct seen {
@@ -98,6 +99,8 @@ static void test_versions(void **state) {
   assert_int_equal(ask("conv", 120, false).node.input, 2); /* the float bias */
   assert_int_equal(ask("HardSigmoid", QCC_PRED_NEWEST, false).total, 1);
   assert_int_equal(ask("HardSwish", QCC_PRED_NEWEST, false).total, 0);
+  assert_int_equal(ask("convinteger", 123, false).node.warning, QCC_PRED_SIGNED_CONV_INTEGER);
+  assert_int_equal(ask("convinteger", 124, false).node.warning, QCC_PRED_NONE);
 }
 
 static void test_pairs(void **state) {

@@ -196,19 +196,32 @@ qcc_status qcc_graph_set_opset(qcc_graph *g, const char *domain, int64_t version
   return QCC_OK;
 }
 
+/* The key stays in the table, with a place that none has. */
+static qcc_status remove_metadata(qcc_graph *root, const char *key) {
+  uintptr_t at = UINTPTR_MAX;
+  if (!qcc_map_get(&root->names->meta, key, &at) || at >= root->meta_count) return QCC_OK;
+  root->meta_count--;
+  for (uint32_t i = (uint32_t)at; i < root->meta_count; i++) {
+    root->metadata[i] = root->metadata[i + 1];
+    if (!qcc_map_put(&root->names->meta, root->metadata[i].key, i)) return QCC_NOMEM;
+  }
+  return qcc_map_put(&root->names->meta, key, UINTPTR_MAX) ? QCC_OK : QCC_NOMEM;
+}
+
 qcc_status qcc_graph_set_metadata(qcc_graph *g, const char *key, const char *value) {
   qcc_graph *root = g->root;
   uintptr_t at = root->meta_count;
   void *list = root->metadata;
-  const char *k = qcc_intern(g->cx, key), *v = qcc_intern(g->cx, value);
-  if (!k || !v) return QCC_NOMEM;
-  if (qcc_map_get(&root->names->meta, k, &at)) {
+  const char *k = qcc_intern(g->cx, key), *v = value ? qcc_intern(g->cx, value) : NULL;
+  if (!k || (value && !v)) return QCC_NOMEM;
+  if (!value) return remove_metadata(root, k);
+  if (qcc_map_get(&root->names->meta, k, &at) && at < root->meta_count) {
     root->metadata[at].value = v;
     return QCC_OK;
   }
   if (!qcc_graph_grow(root, &list, root->meta_count, &root->meta_cap, sizeof root->metadata[0])) return QCC_NOMEM;
   root->metadata = list;
-  if (!qcc_map_put(&root->names->meta, k, at)) return QCC_NOMEM;
+  if (!qcc_map_put(&root->names->meta, k, root->meta_count)) return QCC_NOMEM;
   root->metadata[root->meta_count++] = (qcc_meta){.key = k, .value = v};
   return QCC_OK;
 }

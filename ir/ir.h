@@ -199,7 +199,7 @@ bool qcc_graph_failed(const qcc_graph *g);
 qcc_status qcc_graph_status(const qcc_graph *g) QCC_MUST_USE;
 int64_t qcc_graph_opset(const qcc_graph *g, const char *domain); /* 0: not imported; "ai.onnx" equals "" */
 qcc_status qcc_graph_set_opset(qcc_graph *g, const char *domain, int64_t version) QCC_MUST_USE;
-qcc_status qcc_graph_set_metadata(qcc_graph *g, const char *key, const char *value) QCC_MUST_USE; /* replaces */
+qcc_status qcc_graph_set_metadata(qcc_graph *g, const char *key, const char *value) QCC_MUST_USE; /* replaces; NULL removes */
 const char *qcc_graph_metadata(const qcc_graph *g, const char *key);                              /* NULL: absent */
 #define QCC_FOR_NODES(n, g) for (qcc_node *n = (g)->first; n; n = n->next)
 #define QCC_FOR_NODES_SAFE(n, next_, g) \

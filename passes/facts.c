@@ -76,3 +76,25 @@ bool qcc_clamp_window(const qcc_node *n, double *lo, double *hi) {
   *hi = max ? qcc_tensor_get(max->data, 0) : (double)qcc_attr_float(n, "max", INFINITY);
   return true;
 }
+
+bool qcc_is_quantize(const qcc_node *n) { return n && (n->op == QCC_OP_QUANTIZE_LINEAR || n->op == QCC_OP_MS_QUANTIZE_LINEAR); }
+
+bool qcc_is_dequantize(const qcc_node *n) { return n && (n->op == QCC_OP_DEQUANTIZE_LINEAR || n->op == QCC_OP_MS_DEQUANTIZE_LINEAR); }
+
+qcc_dtype qcc_codes_type(const qcc_node *n) {
+  const qcc_value *codes = qcc_is_dequantize(n) ? qcc_in(n, 0) : NULL;
+  if (codes && codes->type.dtype != QCC_NONE) return codes->type.dtype;
+  const qcc_node *q = codes ? codes->def : n; /* types may not be inferred yet */
+  if (!qcc_is_quantize(q)) return QCC_NONE;
+  const int64_t named = qcc_attr_int(q, "output_dtype", 0);
+  if (qcc_in(q, 2)) return qcc_in(q, 2)->type.dtype;
+  return named > 0 && named < QCC_DTYPE_COUNT ? (qcc_dtype)named : QCC_U8;
+}
+
+bool qcc_moves_elements(const qcc_node *n) {
+  static const qcc_op known[] = {QCC_OP_RESHAPE, QCC_OP_TRANSPOSE, QCC_OP_SQUEEZE, QCC_OP_UNSQUEEZE, QCC_OP_FLATTEN,        QCC_OP_SLICE,
+                                 QCC_OP_EXPAND,  QCC_OP_TILE,      QCC_OP_GATHER,  QCC_OP_MAX_POOL,  QCC_OP_GATHER_ELEMENTS};
+  for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+    if (n->op == known[k]) return n->out_count == 1;
+  return false;
+}

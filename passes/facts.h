@@ -27,6 +27,12 @@ bool qcc_same_shape(const qcc_value *a, const qcc_value *b);
 bool qcc_same_type(const qcc_value *a, const qcc_value *b);
 /* The shape as operand of Reshape, one unknown or symbolic dim as -1; false: more than one, or a dim that is 0. */
 bool qcc_reshape_target(const qcc_type *t, int64_t *dims);
+/* Between floats and codes, of either operator set; and the type of its codes, QCC_NONE: unknown. */
+bool qcc_is_quantize(const qcc_node *n);
+bool qcc_is_dequantize(const qcc_node *n);
+qcc_dtype qcc_codes_type(const qcc_node *n);
+/* Its one output holds elements of input 0, whatever they are; MaxPool has to compare them. */
+bool qcc_moves_elements(const qcc_node *n);
 /* Window of a Relu or a Clip with constant bounds; false: another node, or bounds that are not constant. */
 bool qcc_clamp_window(const qcc_node *n, double *lo, double *hi);
 

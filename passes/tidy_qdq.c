@@ -14,28 +14,16 @@
 #include "passes/facts.h"
 #include "passes/rewrite.h"
 
-static bool is_q(const qcc_node *n) { return n && (n->op == QCC_OP_QUANTIZE_LINEAR || n->op == QCC_OP_MS_QUANTIZE_LINEAR); }
-
-static bool is_dq(const qcc_node *n) { return n && (n->op == QCC_OP_DEQUANTIZE_LINEAR || n->op == QCC_OP_MS_DEQUANTIZE_LINEAR); }
-
 /* Of the same operator set. */
 static qcc_op other_half(const qcc_node *n) {
-  if (n->domain[0]) return is_q(n) ? QCC_OP_MS_DEQUANTIZE_LINEAR : QCC_OP_MS_QUANTIZE_LINEAR;
-  return is_q(n) ? QCC_OP_DEQUANTIZE_LINEAR : QCC_OP_QUANTIZE_LINEAR;
+  if (n->domain[0]) return qcc_is_quantize(n) ? QCC_OP_MS_DEQUANTIZE_LINEAR : QCC_OP_MS_QUANTIZE_LINEAR;
+  return qcc_is_quantize(n) ? QCC_OP_DEQUANTIZE_LINEAR : QCC_OP_QUANTIZE_LINEAR;
 }
 
 /* ---- zero points */
-static qcc_dtype codes_type(const qcc_node *n) {
-  const qcc_value *codes = is_dq(n) ? n->in[0].value : NULL;
-  if (codes && codes->type.dtype != QCC_NONE) return codes->type.dtype;
-  const qcc_node *q = codes ? codes->def : n; /* types may not be inferred yet */
-  if (!is_q(q)) return QCC_NONE;
-  return qcc_in(q, 2) ? qcc_in(q, 2)->type.dtype : (qcc_dtype)qcc_attr_int(q, "output_dtype", QCC_U8);
-}
-
 static qcc_status add_zero(qcc_pass_cx *p, qcc_node *n) {
   const qcc_value *scale = qcc_in(n, 1);
-  const qcc_dtype t = codes_type(n);
+  const qcc_dtype t = qcc_codes_type(n);
   if (qcc_in(n, 2) || !qcc_is_const(scale) || !qcc_dtype_is_int(t) || t == QCC_S32 || !qcc_rewrite_ok(p, n, "add-zero")) return QCC_OK;
   qcc_type type = scale->data->type;
   qcc_tensor zero = {.data = NULL};
@@ -130,7 +118,7 @@ static qcc_status new_bias(qcc_node *dq, const float *scale, int64_t count) {
 }
 
 static bool is_bias(const qcc_node *dq, int64_t count) {
-  if (!is_dq(dq) || dq->domain[0] || !qcc_only_user(dq->out[0])) return false;
+  if (!qcc_is_dequantize(dq) || dq->domain[0] || !qcc_only_user(dq->out[0])) return false;
   const qcc_value *codes = qcc_in(dq, 0), *scale = qcc_in(dq, 1), *zero = qcc_in(dq, 2);
   if (!qcc_is_const(codes) || codes->data->type.dtype != QCC_S32 || codes->data->type.rank != 1 || !qcc_is_const(scale)) return false;
   const int64_t codes_count = qcc_tensor_count(codes->data), scales = qcc_tensor_count(scale->data);
@@ -142,7 +130,7 @@ static bool is_bias(const qcc_node *dq, int64_t count) {
 static qcc_status scale_bias(qcc_pass_cx *p, qcc_node *n) {
   const qcc_role role = qcc_op_get(n->op)->role;
   const qcc_value *x = qcc_in(n, 0), *w = qcc_in(n, 1), *b = qcc_in(n, 2);
-  if (role != QCC_ROLE_WEIGHTED || !x || !w || !b || !is_dq(x->def) || !is_dq(w->def) || !b->def) return QCC_OK;
+  if (role != QCC_ROLE_WEIGHTED || !x || !w || !b || !qcc_is_dequantize(x->def) || !qcc_is_dequantize(w->def) || !b->def) return QCC_OK;
   const qcc_value *sx = qcc_in(x->def, 1), *sw = qcc_in(w->def, 1);
   if (!qcc_is_const(sx) || !qcc_is_const(sw) || qcc_tensor_count(sx->data) != 1 || sw->type.rank > 1) return QCC_OK;
   const int64_t count = qcc_tensor_count(sw->data);
@@ -159,14 +147,6 @@ static qcc_status scale_bias(qcc_pass_cx *p, qcc_node *n) {
 }
 
 /* ---- pairs behind operators that move codes */
-static bool moves(const qcc_node *n) {
-  static const qcc_op known[] = {QCC_OP_RESHAPE, QCC_OP_TRANSPOSE, QCC_OP_SQUEEZE, QCC_OP_UNSQUEEZE, QCC_OP_FLATTEN,        QCC_OP_SLICE,
-                                 QCC_OP_EXPAND,  QCC_OP_TILE,      QCC_OP_GATHER,  QCC_OP_MAX_POOL,  QCC_OP_GATHER_ELEMENTS};
-  for (size_t k = 0; k < sizeof known / sizeof *known; k++)
-    if (n->op == known[k]) return n->out_count == 1;
-  return false;
-}
-
 static bool per_tensor(const qcc_node *dq) {
   const qcc_value *scale = qcc_in(dq, 1), *zero = qcc_in(dq, 2);
   return qcc_is_const(scale) && scale->type.rank == 0 && qcc_is_const(zero) && zero->type.rank == 0 &&
@@ -174,10 +154,10 @@ static bool per_tensor(const qcc_node *dq) {
 }
 
 static qcc_status pair_behind(qcc_pass_cx *p, qcc_node *n) {
-  const qcc_value *x = moves(n) ? qcc_in(n, 0) : NULL;
-  if (!x || !is_dq(x->def) || x->def->graph != n->graph || !per_tensor(x->def) || n->out[0]->output_uses) return QCC_OK;
+  const qcc_value *x = qcc_moves_elements(n) ? qcc_in(n, 0) : NULL;
+  if (!x || !qcc_is_dequantize(x->def) || x->def->graph != n->graph || !per_tensor(x->def) || n->out[0]->output_uses) return QCC_OK;
   QCC_FOR_USES(u, n->out[0]) {
-    if (is_q(u->node) || u->graph != n->graph) return QCC_OK;
+    if (qcc_is_quantize(u->node) || u->graph != n->graph) return QCC_OK;
   }
   if (!n->out[0]->use_count || !qcc_rewrite_ok(p, n, "pair-behind")) return QCC_OK;
   qcc_node *like = x->def, *before = n->next;
@@ -201,7 +181,7 @@ static qcc_status each_graph(qcc_graph *g, void *user) {
   shared s = {.g = g};
   qcc_status st = QCC_OK;
   QCC_FOR_NODES(n, g) {
-    if (!is_q(n) && !is_dq(n)) continue;
+    if (!qcc_is_quantize(n) && !qcc_is_dequantize(n)) continue;
     for (uint32_t k = 1; k < 3 && st == QCC_OK; k++) st = make_scalar(p, n, k);
     if (st == QCC_OK) st = name_axis(p, n);
     if (st == QCC_OK) st = add_zero(p, n);

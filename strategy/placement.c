@@ -112,9 +112,11 @@ static bool joins(const qcc_placement *p, const qcc_node *n) {
 
 /* ---- walk 3: backward */
 
+/* Does anybody read its codes? */
 static bool feeds_static(const qcc_placement *p, const qcc_node *n) {
   for (uint32_t k = 0; k < n->out_count; k++) {
     if (!n->out[k]) continue;
+    if (p->coded_outputs && qcc_is_graph_output(n->out[k])) return true;
     QCC_FOR_USES(u, n->out[k]) {
       if (is_static(p, u->node)) return true;
     }
@@ -147,9 +149,9 @@ static void join_groups(qcc_placement *p, const qcc_value *a, const qcc_value *b
 /* The integer kernel may end in float (Gemm, MatMul): no parameters unless every user computes in 8 bit. */
 static bool output_quantized(const qcc_placement *p, const qcc_node *n, const qcc_value *v) {
   if (!can(p, n)->float_output) return true;
-  if (qcc_is_graph_output(v) || v->use_count == 0) return false;
+  if (v->use_count == 0) return false;
   QCC_FOR_USES(u, v) {
-    if (!is_static(p, u->node)) return false;
+    if (u->node ? !is_static(p, u->node) : !p->coded_outputs) return false;
   }
   return true;
 }
@@ -268,7 +270,12 @@ static qcc_status leave_slow(qcc_placement *p, qcc_prefer prefer) {
 }
 
 qcc_status qcc_place(qcc_placement *p, const qcc_graph *g, const qcc_target *target, const qcc_place_options *options) {
-  *p = (qcc_placement){.cx = g->cx, .g = g, .target = target, .value_count = g->next_value_id, .node_count = g->next_node_id};
+  *p = (qcc_placement){.cx = g->cx,
+                       .g = g,
+                       .target = target,
+                       .value_count = g->next_value_id,
+                       .node_count = g->next_node_id,
+                       .coded_outputs = options->coded_outputs};
   qcc_arena_init(&p->arena, g->cx);
   p->mode = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *p->mode);
   p->reason = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *p->reason);

@@ -20,8 +20,12 @@ static double now(void) {
 static const double TRIAL_MACS = 3e9, RUINED_DB = 12, VOTE_MARGIN_DB = 1;
 
 qcc_place_options qcc_tuner_placing(const qcc_tune_options *o, bool have_ranges) {
-  return (qcc_place_options){
-      .have_ranges = have_ranges, .dynamic = o->dynamic, .blocks = o->block_dtype != QCC_NONE, .prefer = o->prefer, .select = &o->select};
+  return (qcc_place_options){.have_ranges = have_ranges,
+                             .dynamic = o->dynamic,
+                             .blocks = o->block_dtype != QCC_NONE,
+                             .coded_outputs = o->coded_outputs,
+                             .prefer = o->prefer,
+                             .select = &o->select};
 }
 
 /* ---- bookkeeping */

@@ -76,6 +76,7 @@ static qcc_status tune_options(qcc_tune_options *t, const job *j) {
                           .dynamic = o->dynamic || (j->format && j->format->form == QCC_FORMAT_INTEGER),
                           .block_dtype = j->blocks,
                           .block = o->block ? o->block : 32,
+                          .coded_outputs = o->code_interface,
                           .workers = qcc_threads_of(o->threads),
                           .seed = o->seed,
                           .target = &j->target,
@@ -178,6 +179,7 @@ static qcc_status finish(qcc_model **out, job *j) {
   qcc_graph_free(j->prepared); /* or its weights would stay beside those that replace them */
   j->prepared = NULL;
   if (st == QCC_OK && m->plan) st = quantize(j, m);
+  if (st == QCC_OK && j->o->code_interface) st = qcc_interface_to_codes(m, &j->passes);
   if (st == QCC_OK) st = convert_floats(j, m->g);
   if (st == QCC_OK) st = record(j, m->g);
   if (st == QCC_OK) st = qcc_summarize_bytes(m, j->original);
@@ -240,13 +242,15 @@ static qcc_status compile(qcc_model **out, job *j, const qcc_plan *given) {
 }
 
 /* The model is quantized already: it may take another form, but nothing of it is decided again. */
-static qcc_status convert(qcc_graph *g, job *j) {
+static qcc_status convert(qcc_model *m, job *j) {
+  qcc_graph *g = m->g;
   QCC_TRY(qcc_target_find(&j->target, j->cx, j->o->target ? j->o->target : QCC_TARGET_DEFAULT));
   if (j->format) QCC_TRY(qcc_format_check(j->format, &j->target));
   QCC_TRY(qcc_pass_run_options_of(&j->passes, j->cx, j->o->passes));
   j->passes.eval = qcc_ref_eval();
   j->passes.target = &j->target;
   if (j->format) QCC_TRY(qcc_run_passes(g, j->format->pipeline, &j->passes));
+  if (j->o->code_interface) QCC_TRY(qcc_interface_to_codes(m, &j->passes));
   QCC_TRY(convert_floats(j, g));
   QCC_TRY(qcc_graph_set_metadata(g, "qcc.version", qcc_version()));
   return j->o->options_text ? qcc_graph_set_metadata(g, "qcc.options", j->o->options_text) : QCC_OK;
@@ -258,6 +262,8 @@ static qcc_status take_quantized(qcc_model **out, const qcc_model *in, job *j) {
     qcc_note(in->cx, &loc, "the model is quantized already; it is written in the format \"%s\"", j->format->name);
   else if (j->floats != QCC_NONE)
     qcc_note(in->cx, &loc, "the model is quantized already; its float parts are converted to %s", qcc_dtype_name(j->floats));
+  else if (j->o->code_interface)
+    qcc_note(in->cx, &loc, "the model is quantized already; its inputs and outputs become codes");
   else
     qcc_note(in->cx, &loc, "the model is quantized already; it is left as it is");
   qcc_model *m = NULL;
@@ -265,7 +271,7 @@ static qcc_status take_quantized(qcc_model **out, const qcc_model *in, job *j) {
   m->summary.size = sizeof(qcc_summary);
   m->summary.was_quantized = true;
   m->summary.sqnr_db = m->summary.speedup = NAN;
-  qcc_status st = j->format || j->floats != QCC_NONE ? convert(m->g, j) : QCC_OK;
+  qcc_status st = j->format || j->floats != QCC_NONE || j->o->code_interface ? convert(m, j) : QCC_OK;
   if (st == QCC_OK)
     *out = m;
   else

@@ -5,7 +5,7 @@
 
 #include "backends/ref/ref.h"
 #include "frontends/capi/model.h"
-#include "ir/check.h"
+#include "ir/recorded.h"
 
 typedef struct pair {
   const qcc_value *a, *b;
@@ -69,20 +69,21 @@ static qcc_status find_pairs(comparison *c, const qcc_graph *a, const qcc_graph 
   return QCC_OK;
 }
 
-static qcc_status run_pair(comparison *c, qcc_runner *const runner[2], const qcc_data *data, const qcc_value *const *const observed[2]) {
+static qcc_status run_pair(comparison *c, qcc_runner *const runner[2], const qcc_samples *samples,
+                           const qcc_value *const *const observed[2]) {
   const qcc_eval *eval = qcc_ref_eval();
-  for (size_t i = 0; i < data->samples.count; i++) {
+  for (size_t i = 0; i < samples->count; i++) {
     qcc_hooks first = {.observed = observed[0], .observe_typed = keep, .user = c};
     qcc_hooks second = {.observed = observed[1], .observe_typed = compare, .user = c};
-    QCC_TRY(eval->run(runner[0], &data->samples, i, 1, &first));
+    QCC_TRY(eval->run(runner[0], samples, i, 1, &first));
     QCC_TRY(c->status);
-    QCC_TRY(eval->run(runner[1], &data->samples, i, 1, &second));
-    QCC_TRY(qcc_progress(c->cx, "diff", i + 1, data->samples.count));
+    QCC_TRY(eval->run(runner[1], samples, i, 1, &second));
+    QCC_TRY(qcc_progress(c->cx, "diff", i + 1, samples->count));
   }
   return QCC_OK;
 }
 
-static qcc_status run_both(comparison *c, const qcc_graph *a, const qcc_graph *b, const qcc_data *data) {
+static qcc_status run_both(comparison *c, const qcc_graph *a, const qcc_graph *b, const qcc_samples *samples) {
   const qcc_eval *eval = qcc_ref_eval();
   const qcc_value **list = qcc_zalloc_array(c->cx, 2 * (c->count + 1), sizeof *list);
   if (!list) return QCC_NOMEM;
@@ -93,7 +94,7 @@ static qcc_status run_both(comparison *c, const qcc_graph *a, const qcc_graph *b
   qcc_runner *runner[2] = {NULL, NULL};
   qcc_status st = eval->open(&runner[0], c->cx, a, NULL);
   if (st == QCC_OK) st = eval->open(&runner[1], c->cx, b, NULL);
-  if (st == QCC_OK) st = run_pair(c, runner, data, (const qcc_value *const *const[2]){list, list + c->count + 1});
+  if (st == QCC_OK) st = run_pair(c, runner, samples, (const qcc_value *const *const[2]){list, list + c->count + 1});
   for (int k = 0; k < 2; k++) {
     if (runner[k]) eval->close(runner[k]);
   }
@@ -109,16 +110,49 @@ static qcc_diff_row row_of(const pair *p) {
   return r;
 }
 
-/* Files seldom say the types of inner tensors: a copy that shares the weights, with all of them inferred. */
+/* Files seldom say the types of inner tensors: a copy that shares the weights, with all of them inferred. Inputs and outputs are floats. */
 static qcc_status typed(qcc_graph **out, const qcc_graph *g) {
+  const qcc_pass_run_options options = {.eval = qcc_ref_eval()};
   QCC_TRY(qcc_graph_clone(out, g));
-  return qcc_infer_graph(*out, NULL);
+  return qcc_run_passes(*out, "infer-shapes,io-codes{to=float}", &options);
 }
 
-static qcc_status diff(comparison *c, const qcc_graph *a, const qcc_graph *b, const qcc_data *data) {
+/* Samples for the copies: what was opened for a model that takes codes comes as codes. */
+typedef struct as_floats {
+  const qcc_samples *from;
+  const qcc_graph *model[2];
+} as_floats;
+
+static bool meaning(qcc_recorded *r, const as_floats *s, uint32_t input, qcc_dtype dtype) {
+  for (int k = 0; k < 2; k++)
+    if (qcc_recorded_of(r, s->model[k]->inputs[input]) && r->dtype == dtype) return true;
+  return false;
+}
+
+static qcc_status to_floats(const as_floats *s, qcc_tensor *inputs) {
+  for (uint32_t i = 0; i < s->model[0]->input_count; i++) {
+    qcc_recorded r;
+    qcc_tensor x;
+    if (!inputs[i].data || !meaning(&r, s, i, inputs[i].type.dtype)) continue;
+    QCC_TRY(qcc_recorded_dequantize(&x, s->model[0]->cx, &inputs[i], &r));
+    qcc_tensor_release(&inputs[i]);
+    inputs[i] = x;
+  }
+  return QCC_OK;
+}
+
+static qcc_status get_floats(void *user, size_t index, qcc_tensor *inputs) {
+  const as_floats *s = user;
+  QCC_TRY(s->from->get(s->from->user, index, inputs));
+  qcc_status st = to_floats(s, inputs);
+  for (uint32_t i = 0; st != QCC_OK && i < s->model[0]->input_count; i++) qcc_tensor_release(&inputs[i]);
+  return st;
+}
+
+static qcc_status diff(comparison *c, const qcc_graph *a, const qcc_graph *b, const qcc_samples *samples) {
   QCC_TRY(find_pairs(c, a, b));
   if (c->count == 0) return qcc_error(c->cx, QCC_ARG, "A-140", NULL, "the two models have no float tensor of the same name");
-  return run_both(c, a, b, data);
+  return run_both(c, a, b, samples);
 }
 
 qcc_status qcc_diff(const qcc_model *a, const qcc_model *b, const qcc_data *data, unsigned threads,
@@ -131,7 +165,9 @@ qcc_status qcc_diff(const qcc_model *a, const qcc_model *b, const qcc_data *data
   qcc_graph *first = NULL, *second = NULL;
   qcc_status st = typed(&first, a->g);
   if (st == QCC_OK) st = typed(&second, b->g);
-  if (st == QCC_OK) st = diff(&c, first, second, data);
+  as_floats floats = {.from = &data->samples, .model = {a->g, b->g}};
+  const qcc_samples samples = {.count = data->samples.count, .get = get_floats, .user = &floats};
+  if (st == QCC_OK) st = diff(&c, first, second, &samples);
   for (size_t i = 0; i < c.count; i++) {
     qcc_diff_row r = row_of(&c.pairs[i]);
     if (st == QCC_OK) each(user, &r);

@@ -54,5 +54,7 @@ bool qcc_is_quantized(const qcc_graph *g);
 /* Counts and shares by the plan, while the graph is still the one that the plan speaks of; sizes, when it is done. */
 qcc_status qcc_summarize_nodes(qcc_model *m) QCC_MUST_USE;
 qcc_status qcc_summarize_bytes(qcc_model *m, const qcc_graph *original) QCC_MUST_USE;
+/* Inputs and outputs as codes, where that is possible; notes tell what became of each. */
+qcc_status qcc_interface_to_codes(qcc_model *m, const qcc_pass_run_options *options) QCC_MUST_USE;
 
 #endif

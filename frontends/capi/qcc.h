@@ -344,9 +344,10 @@ typedef struct qcc_compile_options {
   size_t overrides_bytes;
   const char *encodings;
   size_t encodings_bytes;
+  bool code_interface; /* inputs and outputs of the model in 8 or 16 bits where they are quantized anyway, see qcc_quantize_input */
 } qcc_compile_options;
 #define QCC_COMPILE_OPTIONS_INIT \
-  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Compile into a new model; `in` stays as it is. An already quantized model comes back unchanged, or in another format when one is given,
  * with a note.
@@ -367,7 +368,7 @@ typedef struct qcc_summary { /* what a compiled model is made of */
 /* Zero where a model was not made by qcc_compile. */
 QCC_API qcc_status qcc_summary_of(const qcc_model *model, qcc_summary *out);
 /* What was tried and why nodes stayed float: `each` gets kind ("step"; "float"; "weights": only these are in 8
- * bit), subject, text. */
+ * bit; "codes" and "interface": inputs and outputs that became codes, or stayed as they were), subject, text. */
 QCC_API void qcc_explain(const qcc_model *model, void (*each)(void *user, const char *kind, const char *subject, const char *text),
                          void *user);
 /* The plan (tune config) a compiled model came from, as JSON; give back with qcc_bytes_free. QCC_ARG: not a compiled model. */
@@ -376,6 +377,15 @@ QCC_API qcc_status qcc_plan_json(const qcc_model *model, char **out, size_t *n);
  * they are), or as AIMET's encodings. What is stored in blocks is left out. Give back with qcc_bytes_free. QCC_ARG: not a compiled model. */
 QCC_API qcc_status qcc_overrides_json(const qcc_model *model, char **out, size_t *n);
 QCC_API qcc_status qcc_encodings_json(const qcc_model *model, char **out, size_t *n);
+/* Let the caller give codes: input `name` (NULL: the only one) of a quantized model, which so far only QuantizeLinear reads, takes what that
+ * makes. `scale` and `zero_point` (NULL: not wanted) tell what they mean, x = scale * (code - zero_point); the metadata of the model keeps it
+ * as "qcc.input.NAME.scale" and "qcc.input.NAME.zero_point", and samples from files that are floats are turned into codes by it. An input
+ * that takes codes already stays as it is. QCC_UNSUPPORTED: why it cannot; QCC_ARG: no such input; QCC_NOMEM. */
+QCC_API qcc_status qcc_quantize_input(qcc_model *model, const char *name, float *scale, int32_t *zero_point);
+/* The same for an output that DequantizeLinear makes; keys begin with "qcc.output.". */
+QCC_API qcc_status qcc_quantize_output(qcc_model *model, const char *name, float *scale, int32_t *zero_point);
+/* What the codes of an input or output mean; false: it has none, or nothing is recorded. */
+QCC_API bool qcc_codes_of(const qcc_model *model, const char *name, float *scale, int32_t *zero_point);
 /* Compile by a plan instead of a strategy. */
 QCC_API qcc_status qcc_compile_plan(qcc_model **out, const qcc_model *in, const char *plan_json, size_t n,
                                     const qcc_compile_options *options);

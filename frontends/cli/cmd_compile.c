@@ -38,12 +38,22 @@ typedef struct explanation {
   unsigned hidden;
 } explanation;
 
+static const struct {
+  const char *kind, *label;
+  bool rare; /* one line for each node: the first ones will do */
+} kinds[] = {{"step", "step", false},
+             {"weights", "only weights", true},
+             {"float", "kept float", true},
+             {"codes", "as codes", false},
+             {"interface", "kept as it was", false}};
+
 static void explain(void *user, const char *kind, const char *subject, const char *text) {
   explanation *e = user;
-  bool is_step = strcmp(kind, "step") == 0;
-  if (is_step && !e->verbose) return;
-  if (!is_step && !e->verbose && e->hidden++ >= 8) return;
-  printf("%-17s ", is_step ? "step" : strcmp(kind, "weights") == 0 ? "only weights" : "kept float");
+  size_t k = 0;
+  while (k + 1 < sizeof kinds / sizeof *kinds && strcmp(kinds[k].kind, kind) != 0) k++;
+  if (k == 0 && !e->verbose) return;
+  if (kinds[k].rare && !e->verbose && e->hidden++ >= 8) return;
+  printf("%-17s ", kinds[k].label);
   print_safe(stdout, subject);
   printf(": ");
   print_safe(stdout, text);
@@ -52,8 +62,8 @@ static void explain(void *user, const char *kind, const char *subject, const cha
 
 static void report(const qcc_model *m, const args *a) {
   qcc_summary s;
-  if (a->quiet || qcc_summary_of(m, &s) != QCC_OK || s.was_quantized) return;
-  print_summary(&s, a->level);
+  if (a->quiet || qcc_summary_of(m, &s) != QCC_OK) return;
+  if (!s.was_quantized) print_summary(&s, a->level);
   explanation e = {.verbose = a->verbose};
   qcc_explain(m, explain, &e);
   if (!a->verbose && e.hidden > 8) printf("kept float        ... and %u more (-v lists them)\n", e.hidden - 8);
@@ -127,6 +137,7 @@ qcc_status cmd_compile(qcc_context *cx, const args *a) {
   o.nbits = a->nbits;
   o.floats = a->floats;
   o.float_interface = a->float_io;
+  o.code_interface = a->io_int8;
   o.threads = (unsigned)a->threads.value;
   o.seed = a->seed.value;
   o.only = a->only.at, o.only_count = a->only.count;

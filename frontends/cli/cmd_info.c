@@ -18,12 +18,15 @@ static void print_count(void *user, const char *kind, const char *name, int64_t 
 
 static qcc_status print_tensor(const qcc_model *m, const char *label, const char *name) {
   char type[512];
+  float scale;
+  int32_t zero_point;
   qcc_status st = qcc_type_text(m, name, type, sizeof type);
   if (st != QCC_OK) return st;
   print_label(label);
   print_safe(stdout, name);
   printf(" ");
   print_safe(stdout, type);
+  if (qcc_codes_of(m, name, &scale, &zero_point)) printf(", scale %.9g, zero point %d", (double)scale, (int)zero_point);
   printf("\n");
   return QCC_OK;
 }

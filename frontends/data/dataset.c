@@ -45,6 +45,26 @@ static qcc_status misfit(const qcc_source *s, size_t index, const qcc_type *have
   return qcc_error(s->cx, QCC_DATA, "D-040", &loc, "sample %zu is %s, input \"%s\" wants %s", index, have_text, s->input, want_text);
 }
 
+static qcc_status to_type(qcc_tensor *t, qcc_context *cx, qcc_dtype dtype) {
+  qcc_tensor cast = {0};
+  if (t->type.dtype == dtype) return QCC_OK;
+  QCC_TRY(qcc_tensor_cast(&cast, cx, t, dtype));
+  qcc_tensor_release(t);
+  *t = cast;
+  return QCC_OK;
+}
+
+/* A sample may be codes already. */
+static qcc_status to_codes(qcc_tensor *t, qcc_context *cx, const qcc_recorded *codes) {
+  qcc_tensor quantized = {0};
+  if (t->type.dtype == codes->dtype) return QCC_OK;
+  QCC_TRY(to_type(t, cx, QCC_F32));
+  QCC_TRY(qcc_recorded_quantize(&quantized, cx, t, codes));
+  qcc_tensor_release(t);
+  *t = quantized;
+  return QCC_OK;
+}
+
 qcc_status qcc_source_fit(qcc_source *s, size_t index, qcc_tensor *t) {
   qcc_type batched = t->type;
   if (t->type.rank < QCC_MAX_RANK) {
@@ -55,13 +75,9 @@ qcc_status qcc_source_fit(qcc_source *s, size_t index, qcc_tensor *t) {
   bool as_is = fits(&t->type, &s->want) && s->want.rank >= 0;
   if (!as_is && !fits(&batched, &s->want)) return misfit(s, index, &t->type);
   if (!as_is) t->type = batched;
+  if (s->codes.dtype != QCC_NONE) return to_codes(t, s->cx, &s->codes);
   if (s->want.dtype == QCC_NONE || s->want.dtype == t->type.dtype) return QCC_OK;
-  if (s->want.dtype == QCC_STRING) return misfit(s, index, &t->type);
-  qcc_tensor cast = {0};
-  QCC_TRY(qcc_tensor_cast(&cast, s->cx, t, s->want.dtype));
-  qcc_tensor_release(t);
-  *t = cast;
-  return QCC_OK;
+  return s->want.dtype == QCC_STRING ? misfit(s, index, &t->type) : to_type(t, s->cx, s->want.dtype);
 }
 
 static qcc_status read_one(qcc_source *s, size_t index, qcc_tensor *out) {
@@ -193,6 +209,7 @@ static qcc_status dataset_new(qcc_dataset **out, const qcc_graph *g) {
   for (uint32_t i = 0; i < d->count; i++) places += !g->inputs[i]->data;
   for (uint32_t i = 0; i < d->count; i++) {
     d->sources[i] = (qcc_source){.cx = g->cx, .input = g->inputs[i]->name, .want = g->inputs[i]->type};
+    if (qcc_recorded_of(&d->sources[i].codes, g->inputs[i])) d->sources[i].want.dtype = QCC_F32;
     if (g->inputs[i]->data) continue;
     d->sources[i].place = place++;
     d->sources[i].places = places;

@@ -5,6 +5,7 @@
 #define QCC_SOURCE_H
 
 #include "frontends/data/data.h"
+#include "ir/recorded.h"
 
 typedef struct qcc_transform qcc_transform;
 typedef struct qcc_source qcc_source;
@@ -16,7 +17,8 @@ struct qcc_source {
   const char *input; /* name of the input it feeds, interned */
   uint32_t place;    /* of that input among those that are not constants, and how many there are */
   uint32_t places;
-  qcc_type want;                  /* type of that input */
+  qcc_type want;                  /* type of that input; f32 where it is codes of which is known what they mean */
+  qcc_recorded codes;             /* these; of type QCC_NONE: none */
   const qcc_transform *transform; /* for images; NULL: none was given */
   bool images;                    /* may read images */
   size_t count;                   /* samples; SIZE_MAX: the same one for ever */

@@ -378,3 +378,36 @@ t_check_fix() {
   expect 2 qcc check "$here/untidy.qir" --fix
   says 'A-001'
 }
+t_io_int8() {
+  net
+  samples calib.npy 6
+  expect 0 qcc -O2 net.onnx -o out.onnx --calib calib.npy --io-int8
+  prints '^as codes +x: u8 input, scale [0-9.e-]+, zero point [0-9]+$'
+  prints '^as codes +y: u8 output, scale [0-9.e-]+, zero point [0-9]+$'
+  expect 0 qcc info out.onnx
+  prints '^input +x u8\[1,3,8,8\], scale [0-9.e-]+, zero point [0-9]+$'
+  prints '^output +y u8\[1,10\], scale [0-9.e-]+, zero point [0-9]+$'
+  expect 0 qcc diff net.onnx out.onnx --calib calib.npy
+  prints '^ *[34][0-9]\.[0-9]+ .*y  \(output\)$'
+  expect 0 qcc diff out.onnx net.onnx --calib calib.npy
+  prints 'y  \(output\)$'
+  expect 0 qcc check -v out.onnx
+  prints 'QGemm'
+  expect 0 qcc run out.onnx --profile
+  # a model that is quantized already takes codes, too, and gives them back
+  expect 0 qcc -q -O2 net.onnx -o floats.onnx --calib calib.npy --format qoperator
+  expect 0 qcc floats.onnx -o codes.onnx --io-int8
+  says 'its inputs and outputs become codes'
+  prints '^as codes +x: u8 input'
+  prints '^kept as it was +y: it is not made from codes$'
+  expect 0 qcc opt codes.onnx --passes='infer-shapes,io-codes{to=float}' -o back.onnx
+  expect 0 qcc diff floats.onnx back.onnx --calib calib.npy
+  prints '^ +inf .*y  \(output\)$'
+  expect 0 qcc -O0 net.onnx -o out.onnx --io-int8
+  prints '^kept as it was +x: it is read in float$'
+  samples x.npy 1 "3, 8, 8"
+  expect 5 qcc run codes.onnx --in x=x.npy --out no
+  says 'another element type'
+  expect 2 qcc opt codes.onnx --passes='io-codes{to=u8}'
+  says 'io-codes.*codes or float'
+}

@@ -7,6 +7,7 @@
 
 #include "backends/ref/ref.h"
 #include "ir/lex.h"
+#include "ir/recorded.h"
 #include "ir/text.h"
 #include "tests/golden/case.h"
 
@@ -59,13 +60,26 @@ static qcc_status random_input(const feed *f, const qcc_value *v, size_t seed, q
   return st;
 }
 
+/* Codes of floats, where the graph tells what its codes mean: whether it takes floats or codes, the numbers are the same. */
+static qcc_status coded_input(const feed *f, const qcc_value *v, size_t seed, qcc_tensor *to) {
+  qcc_recorded r;
+  qcc_value floats = *v;
+  qcc_tensor x;
+  if (!qcc_recorded_of(&r, v)) return random_input(f, v, seed, to);
+  floats.type.dtype = QCC_F32;
+  QCC_TRY(random_input(f, &floats, seed, &x));
+  qcc_status st = qcc_recorded_quantize(to, f->cx, &x, &r);
+  qcc_tensor_release(&x);
+  return st;
+}
+
 static qcc_status get(void *user, size_t index, qcc_tensor *inputs) {
   const feed *f = user;
   for (uint32_t k = 0; k < f->g->input_count; k++) {
     bool given = false;
     const qcc_value *v = f->g->inputs[k];
     QCC_TRY(given_input(f, v, &inputs[k], &given));
-    if (!given) QCC_TRY(random_input(f, v, index * 10 + k, &inputs[k]));
+    if (!given) QCC_TRY(coded_input(f, v, index * 10 + k, &inputs[k]));
   }
   return QCC_OK;
 }
@@ -75,7 +89,11 @@ static qcc_status keep(void *user, size_t sample, const qcc_tensor *tensors) {
   feed *f = user;
   for (uint32_t k = 0; k < f->g->output_count; k++) {
     qcc_tensor copy;
-    QCC_TRY(qcc_tensor_copy(&copy, f->cx, &tensors[k].type, tensors[k].data));
+    qcc_recorded r;
+    if (qcc_recorded_of(&r, f->g->outputs[k]->value))
+      QCC_TRY(qcc_recorded_dequantize(&copy, f->cx, &tensors[k], &r));
+    else
+      QCC_TRY(qcc_tensor_copy(&copy, f->cx, &tensors[k].type, tensors[k].data));
     if (!qcc_vec_push(f->cx, f->to, copy)) {
       qcc_tensor_release(&copy);
       return QCC_NOMEM;

@@ -229,6 +229,25 @@ static void gemm_ends_in_float(void **state) {
   assert_false(quantized(w, "y"));
 }
 
+static void outputs_on_request(void **state) {
+  world *w = *state;
+  const qcc_place_options coded = {.have_ranges = true, .coded_outputs = true};
+  place(w,
+        "graph @f(%x: f32[4,4]) -> (%y, %z, %r) opset 13 {\n"
+        "  %w = const f32[4,4] rand(1)\n"
+        "  %v = const f32[4,3] rand(2)\n"
+        "  %y = Gemm(%x, %w) \"one\"\n"
+        "  %a = Gemm(%y, %v) \"two\"\n"
+        "  %z = Sigmoid(%a) \"sigmoid\"\n"
+        "  %b = Gemm(%x, %v) \"three\"\n"
+        "  %r = Relu(%b) \"relu\"\n}\n");
+  assert_false(quantized(w, "a") || quantized(w, "z") || quantized(w, "r")); /* y is read in 8 bit */
+  qcc_placement_fini(&w->p);
+  assert_int_equal(qcc_place(&w->p, w->g, &w->target, &coded), QCC_OK);
+  assert_true(quantized(w, "y") && quantized(w, "a") && quantized(w, "z") && quantized(w, "r"));
+  assert_int_equal(mode(w, "sigmoid"), QCC_MODE_STATIC);
+}
+
 static void obstacles_are_named(void **state) {
   world *w = *state;
   place(w,
@@ -417,6 +436,7 @@ int main(void) {
       TEST(relu_with_company_does_not_fuse),
       TEST(silu_has_a_useful_range),
       TEST(gemm_ends_in_float),
+      TEST(outputs_on_request),
       TEST(obstacles_are_named),
       TEST(without_ranges),
       TEST(selectors_choose),

@@ -23,6 +23,13 @@ typedef enum qcc_algorithm {
   QCC_ALGORITHM_AWQ
 } qcc_algorithm;
 
+/* How kernels add products of u8 data and s8 weights. */
+typedef enum qcc_pair_sums {
+  QCC_SATURATION_NONE,          /* exactly */
+  QCC_SATURATION_PAIRS16,       /* in pairs, in 16 bits that saturate: neighbours of a weight row [position][channel] */
+  QCC_SATURATION_PAIRS16_PADDED /* the same, but with an odd number of channels the last one of each position is alone */
+} qcc_pair_sums;
+
 /* How arithmetic in few bits is written. */
 typedef enum qcc_form {
   QCC_FORMAT_QDQ,       /* QuantizeLinear/DequantizeLinear pairs around float operators */
@@ -95,7 +102,7 @@ typedef struct qcc_target {
   const char *name, *doc;
   const char *runtime;         /* version of the runtime that it speaks of; "": any */
   qcc_grid activation, weight; /* where nothing else is chosen */
-  bool pair_saturation;        /* weights must be safe for u8*s8 pair sums in 16 bits (x86 before VNNI) */
+  qcc_pair_sums pairs;         /* weights must be safe for these sums (x86 before VNNI) */
   bool float_bias;             /* biases stay float; otherwise int32 at the product of the scales */
   double min_range;            /* ranges of activations are at least this wide */
   int64_t min_opset, max_opset, min_ir, max_ir;

@@ -55,7 +55,7 @@ static qcc_status read_input(qcc_tuner *t, const qcc_plan *plan, layer *l) {
   l->code_max = qcc_zalloc_array(t->cx, channels, sizeof *l->code_max);
   if (!l->code_max) return QCC_NOMEM;
   int32_t zero = (e->q.zero ? e->q.zero[0] : 0) + (e->q.dtype == QCC_S8 ? 128 : 0); /* pairs are summed over unsigned codes */
-  qcc_code_max(l->code_max, channels, l->input, e->q.scale[0], zero, 1.1);
+  qcc_code_max(l->code_max, channels, l->input, e->q.scale[0], zero);
   l->options.code_max = l->code_max;
   return QCC_OK;
 }
@@ -84,7 +84,7 @@ static qcc_status layer_open(qcc_tuner *t, layer *l, const qcc_plan *plan, const
   grid->lo -= l->middle;
   grid->hi -= l->middle;
   l->options.per_tensor = axis < 0 || (!weighted && data->type.dim[0] > 1);
-  l->options.pairs = t->o->target->pair_saturation && grid->dtype == QCC_S8 && t->place.mode[n->id] != QCC_MODE_WEIGHT;
+  if (grid->dtype == QCC_S8 && t->place.mode[n->id] != QCC_MODE_WEIGHT) l->options.pairs = t->o->target->pairs;
   l->scale = qcc_zalloc_array(t->cx, l->w.rows, sizeof *l->scale);
   l->kept = qcc_buf_new(t->cx, l->w.count);
   if (!l->scale || !l->kept) return QCC_NOMEM;

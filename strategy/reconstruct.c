@@ -219,7 +219,7 @@ static qcc_status open_solver(solver *s, const qcc_weight *w, const qcc_weight_o
   if (!s->h || !s->e || !s->mean || !s->partner || !s->x) return QCC_NOMEM;
   s->g = s->e + BATCH * w->dim;
   *q = s->x + w->dim;
-  qcc_weight_partners(s->partner, w);
+  qcc_weight_partners(s->partner, w, o->pairs);
   return QCC_OK;
 }
 

@@ -35,7 +35,9 @@ typedef struct search {
 
 qcc_weight_options qcc_weight_defaults(void) { return (qcc_weight_options){.grid = qcc_grid_weight()}; }
 
-void qcc_code_max(int32_t *code_max, size_t count, const qcc_channels *c, float scale, int32_t zero, double margin) {
+void qcc_code_max(int32_t *code_max, size_t count, const qcc_channels *c, float scale, int32_t zero) {
+  const double seen = c && c->n > 1 ? (double)c->n : 2;
+  const double margin = 1 + log((double)QCC_CODE_BEYOND) / log(seen);
   for (size_t i = 0; i < count; i++) {
     code_max[i] = 255;
     if (!c || c->count != count || !c->max) continue;
@@ -56,24 +58,34 @@ void qcc_pair_interval(int32_t *lo, int32_t *hi, int32_t x_max, int32_t q, int32
   *lo = -over(down, x_max);
 }
 
-void qcc_weight_partners(size_t *partner, const qcc_weight *w) {
-  for (size_t j = 0; j < w->dim; j++) {
-    size_t k = j % w->positions * w->channels + j / w->positions, other = k ^ 1; /* flattened [position][channel] */
-    partner[j] = other < w->dim ? other % w->channels * w->positions + other / w->channels : SIZE_MAX;
-  }
+/* Channels of a kernel position in the order of pairs, padding counted. */
+static size_t stride_of(const qcc_weight *w, qcc_pair_sums pairs) {
+  return w->channels + (pairs == QCC_SATURATION_PAIRS16_PADDED ? w->channels % 2 : 0);
+}
+
+/* Column at place k of that order; SIZE_MAX: padding. */
+static size_t column_at(const qcc_weight *w, size_t stride, size_t k) {
+  size_t position = k / stride, channel = k % stride;
+  return position < w->positions && channel < w->channels ? channel * w->positions + position : SIZE_MAX;
+}
+
+void qcc_weight_partners(size_t *partner, const qcc_weight *w, qcc_pair_sums pairs) {
+  size_t stride = stride_of(w, pairs);
+  for (size_t j = 0; j < w->dim; j++) partner[j] = column_at(w, stride, (j % w->positions * stride + j / w->positions) ^ 1);
 }
 
 static int32_t x_of(const qcc_weight *w, const int32_t *code_max, size_t r, size_t column) {
   return code_max ? code_max[r / (w->rows / w->groups) * w->channels + column / w->positions] : 255;
 }
 
-size_t qcc_weight_unsafe_pairs(const qcc_weight *w, const int8_t *codes, const int32_t *code_max) {
-  size_t unsafe = 0;
+size_t qcc_weight_unsafe_pairs(const qcc_weight *w, qcc_pair_sums pairs, const int8_t *codes, const int32_t *code_max) {
+  size_t unsafe = 0, stride = stride_of(w, pairs);
   for (size_t r = 0; r < w->rows; r++)
-    for (size_t k = 0; k + 1 < w->dim; k += 2) {
+    for (size_t k = 0; k < stride * w->positions; k += 2) {
       int32_t up = 0, down = 0;
       for (size_t m = k; m < k + 2; m++) {
-        size_t j = m % w->channels * w->positions + m / w->channels;
+        size_t j = column_at(w, stride, m);
+        if (j == SIZE_MAX) continue;
         int32_t product = codes[qcc_weight_at(w, r, j)] * x_of(w, code_max, r, j);
         *(product > 0 ? &up : &down) += product;
       }
@@ -184,8 +196,9 @@ static double try_scale(search *s, double scale, double least, int32_t reach) {
 }
 
 /* ---- rows */
-static qcc_status make_row(row *r, const qcc_weight *w) {
-  r->pairs = ((w->dim + 1) / 2 + 7) / 8 * 8;
+static qcc_status make_row(row *r, const qcc_weight *w, qcc_pair_sums pairs) {
+  size_t stride = stride_of(w, pairs);
+  r->pairs = ((stride * w->positions + 1) / 2 + 7) / 8 * 8;
   r->group = SIZE_MAX;
   r->block = qcc_zalloc_array(w->cx, r->pairs, 8 * sizeof(float));
   r->unsafe = qcc_zalloc_array(w->cx, r->pairs, sizeof *r->unsafe);
@@ -200,8 +213,9 @@ static qcc_status make_row(row *r, const qcc_weight *w) {
     r->channel[m] = r->indices + (2 + m) * r->pairs;
   }
   for (size_t k = 0; k < 2 * r->pairs; k++) {
-    r->offset[k & 1][k / 2] = k < w->dim ? qcc_weight_at(w, 0, k % w->channels * w->positions + k / w->channels) : SIZE_MAX;
-    r->channel[k & 1][k / 2] = k % w->channels;
+    size_t column = column_at(w, stride, k);
+    r->offset[k & 1][k / 2] = column != SIZE_MAX ? qcc_weight_at(w, 0, column) : SIZE_MAX;
+    r->channel[k & 1][k / 2] = k % stride;
   }
   return QCC_OK;
 }
@@ -321,7 +335,7 @@ static double search_tensor(search *s) {
 
 static qcc_status open_search(search *s, const qcc_weight *w, const qcc_weight_options *o) {
   *s = (search){.w = w, .o = o, .pairs = o->pairs && !w->depthwise && o->grid.hi > QCC_PAIR_SAFE};
-  QCC_TRY(make_row(&s->r, w));
+  QCC_TRY(make_row(&s->r, w, o->pairs));
   find_most(s);
   return QCC_OK;
 }

@@ -2,7 +2,8 @@
  * Weights to symmetric integer codes: scales by search, codes by rounding under the limits of the target's kernels.
  *
  * Pair limit. x86 kernels before VNNI multiply u8 inputs with s8 weights and clamp the sum of each PAIR of products to 16 bits. Pairs are
- * neighbours (2i, 2i+1) of a weight row flattened as [kernel position][input channel of the group]. A pair (w0, w1) is safe when
+ * neighbours (2i, 2i+1) of a weight row flattened as [kernel position][input channel of the group], for some with the channels of a position
+ * padded to whole pairs. A pair (w0, w1) is safe when
  * max(w0,0) x0 + max(w1,0) x1 <= 32767 and min(w0,0) x0 + min(w1,0) x1 >= -32768, x being the highest code that the input channel reaches.
  * All functions here return safe codes when `pairs` is set. Depthwise kernels accumulate exactly and have no limit.
  *
@@ -40,7 +41,7 @@ typedef struct qcc_weight_options {
   qcc_grid grid;           /* signed with zero in the middle: qcc_grid_weight() */
   bool fixed;              /* scales are given: reconstruction keeps them */
   bool per_tensor;         /* one scale: all entries of `scale` become equal */
-  bool pairs;              /* target->pair_saturation and input in u8; ignored for depthwise */
+  qcc_pair_sums pairs;     /* of the target, when the input is in u8; ignored for depthwise */
   const double *meansq;    /* E[x^2] per input channel (groups * channels), or NULL: unweighted */
   const int32_t *code_max; /* highest u8 code per input channel (groups * channels), or NULL: 255 */
   const float *bias;       /* rows, or NULL; with x_scale: |bias / (x_scale scale)| stays below 2^30 */
@@ -48,9 +49,11 @@ typedef struct qcc_weight_options {
 } qcc_weight_options;
 qcc_weight_options qcc_weight_defaults(void);
 
-/* Highest codes from calibration: channel maxima times `margin` (1.1), at least the zero point (padding) and 32, at most 255.
- * `c` may be NULL or empty: 255. `count` entries. */
-void qcc_code_max(int32_t *code_max, size_t count, const qcc_channels *c, float scale, int32_t zero, double margin);
+/* Highest codes to be expected in QCC_CODE_BEYOND times the data of calibration: channel maxima times 1 + ln(QCC_CODE_BEYOND) / ln(values
+ * seen), as maxima grow where tails fall exponentially; at least the zero point (padding) and 32, at most 255. `c` may be NULL or empty: 255.
+ * `count` entries. */
+void qcc_code_max(int32_t *code_max, size_t count, const qcc_channels *c, float scale, int32_t zero);
+enum { QCC_CODE_BEYOND = 1000 };
 
 /* Search scales (rows entries) that minimise the (weighted) squared error of safe codes (count entries, tensor order). Dead rows get a floor
  * relative to the tensor; the bias guard may enlarge a scale. `error`: sum of h (w - scale q)^2, or NULL. */
@@ -61,7 +64,7 @@ qcc_status qcc_weight_round(int8_t *codes, double *error, const qcc_weight *w, c
 /* Least scale that the bias guard and the floor of dead rows allow for a row; `most` is the tensor's largest magnitude. */
 double qcc_weight_least_scale(size_t row, double most, const qcc_weight_options *o);
 /* Number of pairs beyond the limit; 0: safe. */
-size_t qcc_weight_unsafe_pairs(const qcc_weight *w, const int8_t *codes, const int32_t *code_max);
+size_t qcc_weight_unsafe_pairs(const qcc_weight *w, qcc_pair_sums pairs, const int8_t *codes, const int32_t *code_max);
 
 /* Lower the layer's output error tr(E H E^T), E = W - scale q, by coordinate descent from `codes` (safe ones), keeping them safe. Small
  * rows (dim <= 32) also try other scales, so `scale` is in and out. `centred`: use the covariance (the bias will be corrected afterwards).
@@ -76,7 +79,7 @@ void qcc_weight_balance(int8_t *codes, const float *scale, const qcc_weight *w, 
 
 /* ---- helpers shared with the reconstruction */
 /* For each column [channel][position] of a row the column that it is paired with, or SIZE_MAX. */
-void qcc_weight_partners(size_t *partner, const qcc_weight *w);
+void qcc_weight_partners(size_t *partner, const qcc_weight *w, qcc_pair_sums pairs);
 static inline size_t qcc_weight_at(const qcc_weight *w, size_t row, size_t column) {
   return row * w->row_step + column / w->positions * w->channel_step + column % w->positions * w->position_step;
 }

@@ -151,6 +151,6 @@ qcc_status qcc_target_choose(qcc_target *t, const qcc_target_choice *choice) {
   set_grid(&t->weight, &w.weights);
   set_weight_grid(&t->weight, choice->reduce_range);
   t->activation.pow2 = t->weight.pow2 = choice->pow2;
-  t->pair_saturation = t->pair_saturation && sums_in_pairs(t);
+  if (!sums_in_pairs(t)) t->pairs = QCC_SATURATION_NONE;
   return QCC_OK;
 }

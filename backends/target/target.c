@@ -174,7 +174,7 @@ static qcc_status fill(qcc_target *t, qcc_capability *c) {
   t->doc = say->doc.at ? qcc_intern(t->cx, say->doc.text) : "";
   const qcc_yaml_words *level = &say->recipes.optimization.level;
   t->optimization = level->count ? qcc_word_text((qcc_word)level->word[0]) : "";
-  t->pair_saturation = says(&say->saturation, QCC_WORD_SATURATION_PAIRS16);
+  t->pairs = say->saturation.count ? (qcc_pair_sums)qcc_target_code((qcc_word)say->saturation.word[0]) : QCC_SATURATION_NONE;
   t->float_bias = says(&say->bias, QCC_WORD_BIAS_FLOAT);
   t->folds_casts = says(&say->float_weights, QCC_WORD_STORE_CAST);
   t->min_range = say->min_range.value;

@@ -7,9 +7,9 @@
 #define CODE_GRANULARITY(id) QCC_GRANULARITY_##id
 #define CODE_ALGORITHM(id) QCC_ALGORITHM_##id
 #define CODE_FORMAT(id) QCC_FORMAT_##id
+#define CODE_SATURATION(id) QCC_SATURATION_##id
 /* members of qcc_target that are no enums */
 #define CODE_UNIT(id) 0
-#define CODE_SATURATION(id) 0
 #define CODE_BIAS(id) 0
 #define CODE_ZERO(id) 0
 #define CODE_LEVEL(id) 0

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Accuracy of models on labelled pictures, through the public API only: evaluate IMAGES.npy LABELS.npy FLOAT.onnx [OTHER.onnx ...].
+ * Accuracy of models on labelled samples, through the public API only: evaluate SAMPLES.npy LABELS.npy [HOW:]FLOAT.onnx [[HOW:]OTHER.onnx ...].
+ * HOW is the arithmetic of quantized parts: exact (as integer kernels), saturating (as those of x86 without VNNI); without it, floats.
  * Prints one row per model: accuracy, agreement with the first, size of the file. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "frontends/capi/qcc.h"
@@ -29,14 +31,23 @@ static qcc_status vote(void *user, size_t sample, const qcc_array *outputs) {
   return QCC_OK;
 }
 
-static qcc_status run_model(votes *v, qcc_context *cx, const char *path, const char *images) {
+/* The path behind the arithmetic that is asked for. */
+static const char *path_of(const char *arg, qcc_run_settings *how) {
+  *how = (qcc_run_settings)QCC_RUN_SETTINGS_INIT;
+  how->exact = strncmp(arg, "exact:", 6) == 0;
+  how->saturating = strncmp(arg, "saturating:", 11) == 0;
+  return how->exact || how->saturating ? strchr(arg, ':') + 1 : arg;
+}
+
+static qcc_status run_model(votes *v, qcc_context *cx, const char *arg, const char *samples) {
   qcc_model *model = NULL;
   qcc_data *data = NULL;
-  qcc_status st = qcc_load(&model, cx, path);
-  if (st == QCC_OK) st = qcc_data_open(&data, model, &images, 1, NULL, 0);
+  qcc_run_settings how;
+  qcc_status st = qcc_load(&model, cx, path_of(arg, &how));
+  if (st == QCC_OK) st = qcc_data_open(&data, model, &samples, 1, NULL, 0);
   if (st == QCC_OK) v->count = qcc_data_count(data);
   if (st == QCC_OK && !(v->top = calloc(v->count, sizeof *v->top))) st = QCC_NOMEM;
-  if (st == QCC_OK) st = qcc_run(model, data, 0, vote, v);
+  if (st == QCC_OK) st = qcc_run_as(model, data, &how, vote, v);
   qcc_data_free(data);
   qcc_model_free(model);
   return st;
@@ -48,9 +59,10 @@ static double share(const int64_t *a, const int64_t *b, size_t n) {
   return n ? 100.0 * (double)same / (double)n : 0;
 }
 
-static double kilobytes(const char *path) {
+static double kilobytes(const char *arg) {
+  qcc_run_settings how;
   struct stat info;
-  return stat(path, &info) == 0 ? (double)info.st_size / 1e3 : 0;
+  return stat(path_of(arg, &how), &info) == 0 ? (double)info.st_size / 1e3 : 0;
 }
 
 static qcc_status table(qcc_context *cx, int argc, char **argv) {
@@ -58,14 +70,14 @@ static qcc_status table(qcc_context *cx, int argc, char **argv) {
   qcc_status st = qcc_array_read(&labels, cx, argv[2]);
   if (st != QCC_OK) return st;
   votes first = {0};
-  printf("%-28s %10s %12s %10s\n", "model", "accuracy", "like float", "size");
+  printf("%-40s %10s %12s %10s\n", "model", "accuracy", "like first", "size");
   for (int i = 3; i < argc && st == QCC_OK; i++) {
     votes v = {0};
     st = run_model(&v, cx, argv[i], argv[1]);
     if (st == QCC_OK && v.count * sizeof(int64_t) != labels.bytes) st = QCC_DATA;
     if (st == QCC_OK && i == 3) first = v;
     if (st == QCC_OK)
-      printf("%-28s %8.2f %% %10.2f %% %7.1f kB\n", argv[i], share(v.top, labels.data, v.count), share(v.top, first.top, v.count),
+      printf("%-40s %8.2f %% %10.2f %% %7.1f kB\n", argv[i], share(v.top, labels.data, v.count), share(v.top, first.top, v.count),
              kilobytes(argv[i]));
     if (v.top != first.top) free(v.top);
   }
@@ -76,7 +88,7 @@ static qcc_status table(qcc_context *cx, int argc, char **argv) {
 
 int main(int argc, char **argv) {
   if (argc < 4) {
-    fprintf(stderr, "evaluate IMAGES.npy LABELS.npy FLOAT.onnx [OTHER.onnx ...]\n");
+    fprintf(stderr, "evaluate SAMPLES.npy LABELS.npy [HOW:]FLOAT.onnx [[HOW:]OTHER.onnx ...]   HOW: exact, saturating\n");
     return QCC_ARG;
   }
   qcc_context *cx = NULL;

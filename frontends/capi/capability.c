@@ -225,8 +225,8 @@ static qcc_status write_capability(query *q) {
   const qcc_target *t = &q->target;
   qcc_text_addf(&q->text, ",\n ");
   add_member(q, "doc", t->doc);
-  qcc_text_addf(&q->text, ",\n \"saturation\": \"%s\", \"bias\": \"%s\", \"min_range\": %g, ", t->pair_saturation ? "pairs16" : "none",
-                t->float_bias ? "float" : "int32", t->min_range);
+  qcc_text_addf(&q->text, ",\n \"saturation\": \"%s\", \"bias\": \"%s\", \"min_range\": %g, ",
+                qcc_target_word(QCC_WORDS_SATURATION, t->pairs), t->float_bias ? "float" : "int32", t->min_range);
   qcc_text_addf(&q->text, "\"opset\": [%lld, %lld], \"ir\": [%lld, %lld]", (long long)t->min_opset, (long long)t->max_opset,
                 (long long)t->min_ir, (long long)t->max_ir);
   if (*t->optimization) qcc_text_addf(&q->text, ", \"graph_optimization\": \"%s\"", t->optimization);

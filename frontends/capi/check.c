@@ -72,7 +72,7 @@ static qcc_status resolve(qcc_pred_options *how, qcc_context *cx, const qcc_chec
   if (o->size != sizeof *o) return qcc_error(cx, QCC_ARG, "A-191", NULL, "check options of another version of the library");
   QCC_TRY(version_of(&how->version, cx, version_text(o)));
   QCC_TRY(qcc_target_find(&t, cx, o->target ? o->target : QCC_TARGET_DEFAULT));
-  how->pair_saturation = t.pair_saturation;
+  how->pair_saturation = t.pairs != QCC_SATURATION_NONE;
   how->s8_activations = prefers_signed(&t);
   how->eval = qcc_ref_eval();
   qcc_target_fini(&t);

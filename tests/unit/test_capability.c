@@ -127,12 +127,12 @@ static void choices(const qcc_choices *c, size_t n, const unsigned *want) {
 static void t_default_target(void **state) {
   world *w = *state;
   load(w, QCC_TARGET_DEFAULT);
-  assert_true(w->t.pair_saturation);
+  assert_true(w->t.pairs);
   assert_int_equal(w->t.activation.dtype, QCC_U8);
   assert_int_equal(w->t.weight.dtype, QCC_S8);
   assert_int_equal(w->t.weight.lo, -127);
   load(w, "ort-cpu");
-  assert_false(w->t.pair_saturation);
+  assert_false(w->t.pairs);
 }
 
 static void t_order_is_kept(void **state) {
@@ -252,7 +252,7 @@ static void t_own_layout(void **state) {
   load(w, "own.yaml");
   assert_string_equal(w->t.name, "everything");
   assert_string_equal(w->t.runtime, "1.20.1");
-  assert_true(w->t.pair_saturation && w->t.float_bias);
+  assert_true(w->t.pairs == QCC_SATURATION_PAIRS16 && w->t.float_bias);
   assert_true(w->t.min_range == 1e-4);
   assert_int_equal(w->t.max_opset, 20); /* 1.20 is not newer than 1.20.1, 1.21 is */
   assert_int_equal(w->t.min_ir, 7);
@@ -320,7 +320,7 @@ static const struct {
      "since, until"},
     {"int8:\n  static:\n    Conve: {}\n",
      "x.yaml:3:5: error[A-225]: operator \"Conve\" is not known; did you mean \"Conv\"?; \"qcc list ops\" names them"},
-    {"saturation: xyzzyx", "x.yaml:1:13: error[A-521]: saturation: \"xyzzyx\" is not known; allowed: none, pairs16"},
+    {"saturation: xyzzyx", "x.yaml:1:13: error[A-521]: saturation: \"xyzzyx\" is not known; allowed: none, pairs16, pairs16_padded"},
     {"saturation: [none]", "x.yaml:1:13: error[A-520]: \"saturation\" is a list; it takes one word"},
     {"saturation: none\nbias: int32\nsaturation: pairs16\n", "x.yaml:3:1: error[A-506]: \"saturation\" is given twice, first in line 1"},
     {"opset: {min: one}", "x.yaml:1:14: error[A-523]: min: \"one\" is not a whole number"},
@@ -460,15 +460,15 @@ static void t_choices(void **state) {
   chooses(w, "ort-cpu-avx2", (qcc_target_choice){0});
   grid(&w->t.activation, QCC_U8, 0, 255, false);
   grid(&w->t.weight, QCC_S8, -127, 127, true);
-  assert_true(w->t.pair_saturation);
+  assert_true(w->t.pairs);
   chooses(w, "ort-cpu-avx2", (qcc_target_choice){.activations = "int8:sym", .reduce_range = true});
   grid(&w->t.activation, QCC_S8, -128, 127, true);
   grid(&w->t.weight, QCC_S8, -64, 64, true);
-  assert_true(w->t.pair_saturation);
+  assert_true(w->t.pairs);
   chooses(w, "ort-cpu-avx2", (qcc_target_choice){.activations = "u8:sym", .weights = "u8", .pow2 = true, .per_tensor = true});
   grid(&w->t.activation, QCC_U8, 0, 255, true);
   grid(&w->t.weight, QCC_U8, 1, 255, true);
-  assert_true(w->t.activation.pow2 && w->t.weight.pow2 && !w->t.pair_saturation);
+  assert_true(w->t.activation.pow2 && w->t.weight.pow2 && !w->t.pairs);
   CHOICES(way(w, "Conv", QCC_MODE_STATIC)->weight.granularity, QCC_GRANULARITY_PER_TENSOR);
   chooses(w, "mine.yaml", (qcc_target_choice){.activations = "uint16"});
   grid(&w->t.activation, QCC_U16, 0, 65535, false);

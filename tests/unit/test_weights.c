@@ -83,7 +83,7 @@ static const shape shapes[] = {{8, 3, 9, 1, false},   {16, 16, 9, 1, false}, {12
                                {8, 1, 9, 4, false},   {5, 1, 1, 1, false},   {33, 300, 1, 1, true}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-static void one_layer(qcc_context *cx, const shape *s, bool with_data) {
+static void one_layer(qcc_context *cx, const shape *s, bool with_data, qcc_pair_sums pairs) {
   qcc_weight w;
   make(&w, cx, s->rows, s->channels, s->positions, s->groups, s->swapped);
   float *scale = qcc_alloc_array(cx, w.rows, sizeof *scale), *seven = qcc_alloc_array(cx, w.rows, sizeof *seven);
@@ -92,10 +92,10 @@ static void one_layer(qcc_context *cx, const shape *s, bool with_data) {
   double meansq[512], error, direct;
   for (size_t i = 0; i < 512; i++) code_max[i] = 1 + (int32_t)below(255), meansq[i] = uniform() * 3;
   qcc_weight_options o = qcc_weight_defaults();
-  o.pairs = true;
+  o.pairs = pairs;
   if (with_data) o.code_max = code_max, o.meansq = meansq;
   assert_int_equal(qcc_weight_scales(scale, codes, &error, &w, &o), QCC_OK);
-  if (!w.depthwise) assert_int_equal(qcc_weight_unsafe_pairs(&w, codes, o.code_max), 0);
+  if (!w.depthwise) assert_int_equal(qcc_weight_unsafe_pairs(&w, pairs, codes, o.code_max), 0);
   direct = error_of(&w, codes, scale, o.meansq);
   double power = 0;
   for (size_t i = 0; i < w.count; i++) power += (double)w.w[i] * (double)w.w[i];
@@ -113,7 +113,7 @@ static void one_layer(qcc_context *cx, const shape *s, bool with_data) {
   int8_t *again = qcc_alloc_array(cx, w.count, 1);
   assert_int_equal(qcc_weight_round(again, NULL, &w, scale, &o), QCC_OK);
   assert_memory_equal(again, codes, w.count);
-  o.pairs = false;
+  o.pairs = QCC_SATURATION_NONE;
   assert_int_equal(qcc_weight_round(again, NULL, &w, scale, &o), QCC_OK);
   assert_memory_equal(again, other, w.count);
   qcc_free(cx, again);
@@ -126,7 +126,31 @@ static void one_layer(qcc_context *cx, const shape *s, bool with_data) {
 
 static void pairs_are_safe_in_random_layers(void **state) {
   for (int turn = 0; turn < 20; turn++)
-    for (size_t k = 0; k < SHAPES; k++) one_layer(*state, &shapes[k], turn & 1);
+    for (size_t k = 0; k < SHAPES; k++)
+      one_layer(*state, &shapes[k], turn & 1, turn & 2 ? QCC_SATURATION_PAIRS16 : QCC_SATURATION_PAIRS16_PADDED);
+}
+
+/* Three channels: the last one of a kernel position meets the first of the next, or padding. */
+static void partners_of_odd_channels(void **state) {
+  qcc_weight w;
+  size_t flat[12], padded[12];
+  make(&w, *state, 1, 3, 4, 1, false);
+  qcc_weight_partners(flat, &w, QCC_SATURATION_PAIRS16);
+  qcc_weight_partners(padded, &w, QCC_SATURATION_PAIRS16_PADDED);
+  for (size_t position = 0; position < 4; position++) {
+    assert_int_equal(padded[position], 4 + position); /* columns are [channel][position] */
+    assert_int_equal(padded[4 + position], position);
+    assert_int_equal(padded[8 + position], SIZE_MAX);
+    assert_int_equal(flat[8 + position], position % 2 ? 4 + position : position + 1);
+  }
+  int8_t codes[12] = {0};
+  codes[8] = codes[1] = 127; /* channel 2 of position 0, channel 0 of position 1 */
+  assert_int_equal(qcc_weight_unsafe_pairs(&w, QCC_SATURATION_PAIRS16, codes, NULL), 1);
+  assert_int_equal(qcc_weight_unsafe_pairs(&w, QCC_SATURATION_PAIRS16_PADDED, codes, NULL), 0);
+  codes[5] = 2;
+  assert_int_equal(qcc_weight_unsafe_pairs(&w, QCC_SATURATION_PAIRS16, codes, NULL), 1);
+  assert_int_equal(qcc_weight_unsafe_pairs(&w, QCC_SATURATION_PAIRS16_PADDED, codes, NULL), 1);
+  qcc_weight_fini(&w);
 }
 
 /* The best integer point under a limit, by trying all. */
@@ -139,16 +163,16 @@ static void projection_is_optimal(void **state) {
     float sign = turn & 1 ? -1.f : 1.f, scale = 1;
     for (int m = 0; m < 2; m++) w.w[m] = sign * (float)(uniform() * 127);
     qcc_weight_options o = qcc_weight_defaults();
-    o.pairs = true, o.code_max = x, o.meansq = h;
+    o.pairs = QCC_SATURATION_PAIRS16, o.code_max = x, o.meansq = h;
     int8_t codes[2];
     assert_int_equal(qcc_weight_round(codes, NULL, &w, &scale, &o), QCC_OK);
     double best = HUGE_VAL, got = error_of(&w, codes, &scale, h);
     for (int a = 0; a <= 127; a++)
       for (int b = 0; b <= 127; b++) {
         int8_t q[2] = {(int8_t)(sign > 0 ? a : -a), (int8_t)(sign > 0 ? b : -b)};
-        if (!qcc_weight_unsafe_pairs(&w, q, x)) best = fmin(best, error_of(&w, q, &scale, h));
+        if (!qcc_weight_unsafe_pairs(&w, o.pairs, q, x)) best = fmin(best, error_of(&w, q, &scale, h));
       }
-    assert_true(!qcc_weight_unsafe_pairs(&w, codes, x) && got <= best * (1 + 1e-6) + 1e-9);
+    assert_true(!qcc_weight_unsafe_pairs(&w, o.pairs, codes, x) && got <= best * (1 + 1e-6) + 1e-9);
     qcc_weight_fini(&w);
   }
 }
@@ -179,14 +203,20 @@ static void biases_fit_and_dead_rows_live(void **state) {
 }
 
 static void highest_codes(void **state) {
-  float max[4] = {-1, 1, 2, 100}, min[4] = {0};
-  qcc_channels c = {.cx = *state, .count = 4, .max = max, .min = min};
+  float max[4] = {-1, 1, 1.5f, 100}, min[4] = {0};
+  qcc_channels c = {.cx = *state, .count = 4, .n = 1000, .max = max, .min = min};
   int32_t x[4];
-  qcc_code_max(x, 4, &c, .01f, 10, 1.1);
-  assert_true(x[0] == 32 && x[1] >= 120 && x[1] <= 121 && x[2] == 231 && x[3] == 255);
-  qcc_code_max(x, 4, &c, .01f, 100, 1.1);
+  qcc_code_max(x, 4, &c, .01f, 10); /* a thousand values: twice what they reach */
+  assert_true(x[0] == 32 && x[1] >= 210 && x[1] <= 211 && x[2] == 255 && x[3] == 255);
+  c.n = 1000000;
+  qcc_code_max(x, 4, &c, .01f, 10);
+  assert_true(x[0] == 32 && x[1] >= 160 && x[1] <= 161 && x[2] >= 235 && x[2] <= 236 && x[3] == 255);
+  qcc_code_max(x, 4, &c, .01f, 100);
   assert_int_equal(x[0], 100); /* padding holds the zero point */
-  qcc_code_max(x, 4, NULL, .01f, 0, 1.1);
+  c.n = 1;                     /* tells nothing */
+  qcc_code_max(x, 4, &c, .01f, 0);
+  assert_true(x[0] == 32 && x[1] == 255);
+  qcc_code_max(x, 4, NULL, .01f, 0);
   assert_true(x[0] == 255 && x[3] == 255);
 }
 
@@ -352,7 +382,7 @@ static void reconstruction_lowers_the_error(void **state) {
   for (size_t k = 0; k < 4; k++) {
     const shape *l = &layers[k];
     size_t channels = l->channels * l->groups;
-    for (int pairs = 0; pairs < 2; pairs++) {
+    for (int pairs = QCC_SATURATION_NONE; pairs <= QCC_SATURATION_PAIRS16_PADDED; pairs++) {
       qcc_weight w;
       qcc_gram *g;
       qcc_window v = window3x3((int64_t)channels, (int64_t)l->groups, 16);
@@ -368,13 +398,13 @@ static void reconstruction_lowers_the_error(void **state) {
       float scale[16];
       int8_t codes[16 * 54];
       qcc_weight_options o = qcc_weight_defaults();
-      o.pairs = pairs;
+      o.pairs = (qcc_pair_sums)pairs;
       assert_int_equal(qcc_weight_scales(scale, codes, NULL, &w, &o), QCC_OK);
       double start = true_error(&w, g, codes, scale), before, after;
       assert_int_equal(qcc_weight_reconstruct(codes, scale, &before, &after, &w, &o, g, false), QCC_OK);
       double end = true_error(&w, g, codes, scale);
       assert_true(after <= before && end < .97 * start && fabs(before / start - 1) < .05);
-      if (pairs && !w.depthwise) assert_int_equal(qcc_weight_unsafe_pairs(&w, codes, NULL), 0);
+      if (pairs && !w.depthwise) assert_int_equal(qcc_weight_unsafe_pairs(&w, o.pairs, codes, NULL), 0);
       qcc_gram_free(g);
       qcc_free(cx, s);
       qcc_weight_fini(&w);
@@ -526,6 +556,7 @@ static void blocks_keep_what_fits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(partners_of_odd_channels),
       cmocka_unit_test(pairs_are_safe_in_random_layers),
       cmocka_unit_test(projection_is_optimal),
       cmocka_unit_test(biases_fit_and_dead_rows_live),

@@ -61,7 +61,9 @@ qcc_type qcc_channels_last(const qcc_type *t);
 
 /* Multiply-accumulates of one weighted node (Conv, ConvTranspose, Gemm, MatMul) for one sample; unknown sizes count as 1; 0 for other nodes. */
 double qcc_node_macs(const qcc_node *n);
-uint32_t qcc_weight_input(qcc_op op); /* which input multiplies input 0, in operators that have one */
+uint32_t qcc_weight_input(qcc_op op);                  /* which input multiplies input 0, in operators that have one */
+const char *qcc_attention_obstacle(const qcc_node *n); /* why an Attention of com.microsoft has no form on codes; NULL: it has one */
+int qcc_channel_axis(const qcc_node *n);               /* of the output channels in the weights of a weighted or recurrent operator */
 /* The same from types that are known elsewhere, also of recurrent and integer operators; `w` is what multiplies. */
 double qcc_macs_of(const qcc_node *n, const qcc_type *x, const qcc_type *w, const qcc_type *y);
 double qcc_graph_macs(const qcc_graph *g); /* of the main graph */

@@ -36,7 +36,7 @@ typedef enum qcc_op {
 /* What quantization may do with an operator; the closed set that ops.def uses. */
 typedef enum qcc_role {
   QCC_ROLE_FLOAT,      /* stays float */
-  QCC_ROLE_WEIGHTED,   /* integer accumulate: data 0, weight 1, bias 2 (Conv, ConvTranspose, Gemm, MatMul) */
+  QCC_ROLE_WEIGHTED,   /* integer accumulate: data 0, weight 1, bias 2 (Conv, ConvTranspose, Gemm, MatMul, com.microsoft Attention) */
   QCC_ROLE_ARITH,      /* integer with rescale: Add, Mul, average pools */
   QCC_ROLE_TABLE,      /* unary, 8-bit look-up possible: Sigmoid, LeakyRelu, Softmax */
   QCC_ROLE_SAME_SCALE, /* several inputs, inputs and output share parameters: Concat */

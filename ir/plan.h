@@ -7,7 +7,7 @@
  *   - STATIC: each data input that has a tensor entry is quantized, and so is each output that has one. A tensor with an entry that a
  *     STATIC operator makes is quantized for all its users; one that a float operator or the graph's caller makes only for STATIC users;
  *     a fused activation (Conv -> Relu) is two STATIC operators and no entry for the tensor between them;
- *   - DYNAMIC (MatMul, Gemm with constant B, LSTM with constant weights): input 0 is quantized at run time (DynamicQuantizeLinear), the
+ *   - DYNAMIC (MatMul, Gemm, Conv, Attention, LSTM with constant weights): input 0 is quantized at run time (DynamicQuantizeLinear), the
  *     weight by its entry;
  *   - WEIGHT: only constant weights that have an entry are stored quantized. */
 #ifndef QCC_PLAN_H

@@ -5,13 +5,14 @@
  *
  * A missing bias is made (zeros + delta). The constant is always a new one: another user of the old bias keeps it.
  * Claim: quantizes (it exists to move results towards the float model's). */
+#include "ir/check.h"
 #include "passes/fakequant.h"
 #include "passes/pass.h"
 
 /* The plan's numbers are one per output channel; -1 channels: unknown. */
 static bool fits(const qcc_node *n, int64_t count) {
   const qcc_value *w = qcc_in(n, 1);
-  int axis = qcc_fakequant_output_axis(n);
+  int axis = qcc_channel_axis(n);
   if (!w || w->type.rank <= axis || w->type.dim[axis] < 0) return false;
   int64_t groups = n->op == QCC_OP_CONV_TRANSPOSE ? qcc_attr_int(n, "group", 1) : 1;
   return groups > 0 && count % groups == 0 && w->type.dim[axis] == count / groups;

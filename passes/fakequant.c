@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "ir/check.h"
+
 static void set_params(qcc_node *n, const qcc_qparams *q) {
   qcc_arena *arena = n->graph->arena;
   int64_t *zero = qcc_arena_array(arena, q->count, sizeof *zero);
@@ -63,13 +65,8 @@ bool qcc_fakequant_read(const qcc_node *n, qcc_qparams *q) {
   return true;
 }
 
-int qcc_fakequant_output_axis(const qcc_node *n) {
-  if (n->op == QCC_OP_MATMUL || n->op == QCC_OP_CONV_TRANSPOSE) return 1;
-  return n->op == QCC_OP_GEMM && !qcc_attr_int(n, "transB", 0) ? 1 : 0;
-}
-
 bool qcc_fakequant_by_output(const qcc_node *n, const qcc_qparams *w) {
-  return !w->block && (w->count == 1 || w->axis == qcc_fakequant_output_axis(n));
+  return !w->block && (w->count == 1 || w->axis == qcc_channel_axis(n));
 }
 
 /* The same values as codes of other parameters. */

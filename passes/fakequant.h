@@ -13,8 +13,6 @@ bool qcc_fakequant_is(const qcc_value *v); /* made by a static FakeQuant; NULL-s
 bool qcc_fakequant_is_dynamic(const qcc_node *n);
 /* Parameters of a static FakeQuant; scale and zero live in the graph's arena. False when the attributes do not fit together. */
 bool qcc_fakequant_read(const qcc_node *n, qcc_qparams *q);
-/* Axis of the output channels in the weight of a Conv, ConvTranspose, Gemm or MatMul. */
-int qcc_fakequant_output_axis(const qcc_node *n);
 /* One scale, or one per output channel of `n`: what integer kernels ask of a weight. */
 bool qcc_fakequant_by_output(const qcc_node *n, const qcc_qparams *w);
 /* Replace the scales of `from`, the parameters that were read (same count); constant codes are rounded anew. */

@@ -9,12 +9,14 @@
  * MatMul, and Gemm with alpha = beta = 1 and transA = 0, with a constant matrix of 8-bit weights; Conv with weights of one zero point becomes
  * ConvInteger. With the option ranges=runtime also where the data is quantized with constant parameters: these are measured again in every
  * run, behind a Clip to the window that they stood for (a Relu may have gone into it), of a Conv where the target wants run-time ranges for
- * it; and LSTM with 8-bit weights becomes DynamicQuantizeLSTM. Claim: quantizes. */
+ * it; and LSTM with 8-bit weights becomes DynamicQuantizeLSTM. Attention of com.microsoft becomes QAttention, which takes static ranges, too.
+ * Claim: quantizes. */
 #include <string.h>
 
 #include "ir/check.h"
 #include "passes/facts.h"
 #include "passes/qdq.h"
+#include "passes/raise_qlinear.h"
 #include "passes/rewrite.h"
 
 typedef struct unit {
@@ -75,13 +77,18 @@ static bool stands_for_floats(const qcc_node *dq) {
   return scale->type.dtype == QCC_F32 && qcc_const_splat(dq->in[2].value, 0) && (qcc_tensor_count(scale) == 1 || codes->type.rank == 1);
 }
 
-/* Products of data with static ranges change their meaning: the target must want that. */
+/* Data of static ranges measured anew mean something else: the target must want that. */
+static const char *unwanted(const qcc_pass_cx *p, const unit *u) {
+  const bool wanted = !u->anew || (p->target && p->target->ops[u->n->op].dynamic);
+  return wanted ? NULL : "the target does not want run-time ranges for it";
+}
+
 static const char *read_product(const qcc_pass_cx *p, const unit *u) {
   const qcc_node *n = u->n;
   const qcc_value *bias = qcc_in(n, 2);
   if (n->op != QCC_OP_CONV) return qcc_qdq_plain(n) ? NULL : "alpha, beta or transA is set";
   if (bias && !qcc_is_const(bias) && !stands_for_floats(dequantize_of(bias))) return "its bias is computed";
-  return !u->anew || (p->target && p->target->ops[n->op].dynamic) ? NULL : "the target does not want run-time ranges for it";
+  return unwanted(p, u);
 }
 
 /* A bias in codes as the floats that it stands for. */
@@ -164,11 +171,34 @@ static qcc_status fuse_lstm(qcc_pass_cx *p, qcc_node *n) {
   return !why && qcc_rewrite_ok(p, n, "fuse-integer") ? qcc_lstm_to_codes(n) : QCC_OK;
 }
 
+static const char *read_attention(const qcc_pass_cx *p, unit *u, bool anew) {
+  const qcc_node *n = u->n, *dq = dequantize_of(qcc_in(n, 0));
+  const char *why = qcc_attention_obstacle(n);
+  if (!why) why = qcc_attention_weight_obstacle(n);
+  if (!why && anew) why = read_data(u, true);
+  if (why || anew) return why ? why : unwanted(p, u);
+  if (!dq || dq->in[0].value->type.dtype != QCC_U8) return "its data are not dequantized u8 codes";
+  qcc_raise_grid x;
+  why = qcc_raise_read(&x, dq->in[0].value, qcc_in(dq, 1), qcc_in(dq, 2), -1);
+  u->o.x = x.codes, u->o.x_scale = x.scale, u->o.x_zero = x.zero;
+  return why;
+}
+
+static qcc_status fuse_attention(qcc_pass_cx *p, qcc_node *n, bool anew) {
+  unit u = {.n = n};
+  const char *why = read_attention(p, &u, anew);
+  if (why) qcc_pass_decline(p, n, "fuse-integer", why);
+  if (why || !qcc_rewrite_ok(p, n, "fuse-integer")) return QCC_OK;
+  QCC_TRY(take_data(&u));
+  return qcc_attention_to_codes(n, &u.o);
+}
+
 static qcc_status each_graph(qcc_graph *g, void *user) {
   qcc_pass_cx *p = user;
   const bool anew = strcmp(qcc_pass_option_get(p, "ranges", ""), "runtime") == 0;
   QCC_FOR_NODES_SAFE(n, next, g) {
     if (n->op == QCC_OP_LSTM && anew) QCC_TRY(fuse_lstm(p, n));
+    if (n->op == QCC_OP_MS_ATTENTION && dequantize_of(qcc_in(n, 1))) QCC_TRY(fuse_attention(p, n, anew));
     if ((n->op != QCC_OP_MATMUL && n->op != QCC_OP_GEMM && n->op != QCC_OP_CONV) || !dequantize_of(qcc_in(n, 1))) continue;
     unit u = {.n = n};
     const char *why = read_weight(&u);

@@ -11,7 +11,7 @@ typedef struct qcc_qdq { /* state of one run of rewrite-qdq */
   qcc_pass_cx *p;
   qcc_map scales, zeros;    /* text of the parameters -> shared constant */
   bool nbits;               /* products with 4-bit weights become MatMulNBits */
-  QCC_VEC(qcc_node *) lstm; /* on run-time ranges: they take the form on codes when their weights are codes */
+  QCC_VEC(qcc_node *) late; /* LSTM and Attention on run-time ranges: they take the form on codes when their weights are codes */
 } qcc_qdq;
 
 /* Constants of scale and zero point in `g`. Per tensor: rank 0, one constant for equal parameters, so that "same parameters" holds bit for
@@ -25,6 +25,10 @@ qcc_value *qcc_qdq_cast(qcc_graph *g, qcc_node *before, qcc_value *codes, const 
 /* Constant of the codes of `w`; `last`: its reader is about to go, so when it is the only one, `w` itself takes the codes and the floats
  * leave memory. */
 qcc_status qcc_qdq_codes(qcc_value **out, qcc_graph *g, qcc_value *w, bool last, const qcc_qparams *q) QCC_MUST_USE;
+/* `n` takes over attributes, outputs, origin and name of `old`, which goes. `n` NULL: no memory. */
+qcc_status qcc_qdq_replace(qcc_node *old, qcc_node *n) QCC_MUST_USE;
+/* A DequantizeLinear that nobody reads any more goes, with the codes when they are a constant of its own. */
+qcc_status qcc_qdq_drop(qcc_node *dq) QCC_MUST_USE;
 typedef struct
     qcc_qdq_operands { /* of an integer product: codes with scale and zero point; the weight is [K, N], its scale a number or [N] */
   qcc_value *x, *x_scale, *x_zero, *w, *w_scale, *w_zero;
@@ -44,6 +48,22 @@ qcc_status qcc_qdq_transpose(qcc_value *codes) QCC_MUST_USE;
 /* A FakeQuant in blocks, whose DequantizeLinear needs opset 21; could it and the one product behind it be MatMulNBits? */
 bool qcc_qdq_in_blocks(const qcc_node *n);
 bool qcc_qdq_nbits_fits(const qcc_node *fq);
+/* Weights in blocks along K and the one product that reads them, as MatMulNBits has it (qdq_nbits.c). */
+typedef struct qcc_nbits {
+  qcc_node *user;          /* MatMul, Gemm */
+  const qcc_tensor *codes; /* K runs along q.axis */
+  qcc_qparams q;           /* count along both axes, in the order of `codes` */
+  qcc_dtype scale_type;
+  int64_t k, n, count; /* blocks along K */
+  const char *base;    /* of names */
+} qcc_nbits;
+qcc_status qcc_nbits_replace(const qcc_nbits *b) QCC_MUST_USE;
+/* The product whose weight `w` is, with K along `axis` of it; NULL: there is none, or `w` has other readers. */
+qcc_node *qcc_nbits_product(const qcc_value *w, int axis);
+bool qcc_nbits_has_zeros(const qcc_qparams *q);
+/* Back: why not; the product and its DequantizeLinear, which is of opset 21. */
+const char *qcc_nbits_coded_obstacle(const qcc_node *n);
+qcc_status qcc_nbits_to_floats(qcc_node *n) QCC_MUST_USE;
 /* Replaces it, perhaps together with the product that reads it. */
 qcc_status qcc_qdq_blocks(qcc_qdq *s, qcc_node *fq, const qcc_qparams *q) QCC_MUST_USE;
 /* LSTM with weights in codes (qdq_lstm.c): why `n` cannot take the other form, NULL: it can; and there and back. */
@@ -51,7 +71,13 @@ const char *qcc_lstm_obstacle(const qcc_node *n);
 const char *qcc_lstm_coded_obstacle(const qcc_node *n);
 qcc_status qcc_lstm_to_codes(qcc_node *n) QCC_MUST_USE;
 qcc_status qcc_lstm_to_floats(qcc_node *n) QCC_MUST_USE;
-/* MatMul and Gemm on run-time ranges; removes the dynamic FakeQuant nodes. */
+/* Attention of com.microsoft (qdq_attention.c): why its weights cannot be taken as codes; to QAttention on data `o->x`, of whose fields those of
+ * the weight are not read; and back. */
+const char *qcc_attention_weight_obstacle(const qcc_node *n);
+qcc_status qcc_attention_to_codes(qcc_node *n, const qcc_qdq_operands *o) QCC_MUST_USE;
+const char *qcc_attention_coded_obstacle(const qcc_node *n);
+qcc_status qcc_attention_to_floats(qcc_node *n) QCC_MUST_USE;
+/* MatMul, Gemm, Conv and Attention on run-time ranges; removes the dynamic FakeQuant nodes. */
 qcc_status qcc_qdq_dynamic(qcc_qdq *s, qcc_graph *g) QCC_MUST_USE;
 
 #endif

@@ -5,9 +5,7 @@
  *   %y  = MatMul(%x, %wq)                          =>   %y  = MatMul(%x, %wd)
  *
  * The weight of a transposed Gemm is turned round, because runtimes know blocks along the first axis only. With nbits=contrib a product
- * becomes com.microsoft.MatMulNBits at once, which older runtimes and opsets have:
- *
- *   %y = MatMulNBits(%x, %packed[N,K/32,16], %s[N*K/32], %z){K, N, bits=4, block_size=32} */
+ * becomes com.microsoft.MatMulNBits at once (qdq_nbits.c), which older runtimes and opsets have. */
 #include <string.h>
 
 #include "passes/fakequant.h"
@@ -22,12 +20,6 @@ typedef struct blocks { /* of a matrix: K runs along `q->axis` */
   int64_t k, n, count; /* blocks along K */
 } blocks;
 
-static qcc_node *product_of(const qcc_node *fq, int axis) {
-  qcc_node *n = qcc_only_user(fq->out[0]);
-  if (!n || n->graph != fq->graph || qcc_in(n, 1) != fq->out[0] || qcc_in(n, 0) == fq->out[0] || !qcc_qdq_plain(n)) return NULL;
-  return axis == (n->op == QCC_OP_GEMM && qcc_attr_int(n, "transB", 0)) ? n : NULL;
-}
-
 static qcc_status read(blocks *b, qcc_node *fq, const qcc_qparams *q) {
   const qcc_value *w = fq->in[0].value;
   *b = (blocks){.g = fq->graph, .fq = fq, .w = w->data, .q = *q};
@@ -38,7 +30,7 @@ static qcc_status read(blocks *b, qcc_node *fq, const qcc_qparams *q) {
   b->k = w->type.dim[q->axis];
   b->n = w->type.dim[1 - q->axis];
   b->count = (b->k + q->block - 1) / q->block;
-  b->user = product_of(fq, q->axis);
+  b->user = qcc_nbits_product(fq->out[0], q->axis);
   return QCC_OK;
 }
 
@@ -79,12 +71,6 @@ static qcc_status turn(blocks *b) {
   return QCC_OK;
 }
 
-static bool has_zeros(const qcc_qparams *q) {
-  for (uint32_t i = 0; q->zero && i < q->count; i++)
-    if (q->zero[i]) return true;
-  return false;
-}
-
 static qcc_status dequantize(blocks *b) {
   qcc_tensor t, codes = {0};
   const int64_t dims[2] = {b->q.axis == 0 ? b->count : b->n, b->q.axis == 0 ? b->n : b->count};
@@ -94,7 +80,7 @@ static qcc_status dequantize(blocks *b) {
     for (uint32_t i = 0; i < b->q.count; i++) qcc_tensor_set(&t, i, (double)b->q.scale[i]);
     in[1] = add(b, "scale", &t);
   }
-  const bool zeros = has_zeros(&b->q);
+  const bool zeros = qcc_nbits_has_zeros(&b->q);
   if (zeros && make(&t, b, b->q.dtype, 2, dims)) {
     for (uint32_t i = 0; i < b->q.count; i++) qcc_tensor_set(&t, i, b->q.zero[i]);
     in[2] = add(b, "zero_point", &t);
@@ -110,76 +96,30 @@ static qcc_status dequantize(blocks *b) {
 }
 
 /* ---- MatMulNBits */
-/* Two codes to a byte, the first in the low bits; a row begins with a new byte. */
-static void pack(uint8_t *row, int64_t i, int64_t code) { row[i / 2] |= (uint8_t)((code & 15) << (i % 2 * 4)); }
-
-static qcc_value *packed_codes(const blocks *b) {
-  const int64_t bytes = b->q.block / 2, up = qcc_dtype_kind(b->q.dtype) == QCC_KIND_SINT ? 8 : 0;
-  qcc_tensor t, codes = {0};
-  if (qcc_quantize(&codes, b->g->cx, b->w, &b->q) != QCC_OK) return NULL;
-  bool ok = make(&t, b, QCC_U8, 3, (int64_t[]){b->n, b->count, bytes});
-  uint8_t *to = ok ? qcc_tensor_mut(&t) : NULL;
-  if (to) memset(to, 0, t.bytes);
-  for (int64_t n = 0; to && n < b->n; n++)
-    for (int64_t k = 0; k < b->count * b->q.block; k++) {
-      const int64_t from = b->q.axis == 0 ? k * b->n + n : n * b->k + k;
-      pack(to + n * b->count * bytes, k, k < b->k ? qcc_tensor_get_s64(&codes, from) + up : 8);
-    }
-  qcc_tensor_release(&codes);
-  return to ? add(b, "packed", &t) : NULL;
-}
-
-static qcc_value *flat_scales(const blocks *b) {
-  qcc_tensor t;
-  if (!make(&t, b, QCC_F32, 1, (int64_t[]){b->n * b->count})) return NULL;
-  for (int64_t n = 0; n < b->n; n++)
-    for (int64_t k = 0; k < b->count; k++) qcc_tensor_set(&t, n * b->count + k, (double)b->q.scale[at(b, k, n)]);
-  return add(b, "scales", &t);
-}
-
-/* Left out where they are the middle of the codes. */
-static qcc_value *packed_zeros(const blocks *b) {
-  const int64_t row = (b->count + 1) / 2;
-  qcc_tensor t;
-  if (qcc_dtype_kind(b->q.dtype) == QCC_KIND_SINT) return NULL;
-  if (!make(&t, b, QCC_U8, 1, (int64_t[]){b->n * row})) return NULL;
-  uint8_t *to = qcc_tensor_mut(&t);
-  if (to) memset(to, 0, t.bytes);
-  for (int64_t n = 0; to && n < b->n; n++)
-    for (int64_t k = 0; k < b->count; k++) pack(to + n * row, k, b->q.zero ? b->q.zero[at(b, k, n)] : 0);
-  return add(b, "zeros", &t);
-}
-
 static qcc_status contrib(blocks *b) {
-  qcc_node *old = b->user;
-  qcc_value *in[4] = {qcc_in(old, 0), packed_codes(b), flat_scales(b), packed_zeros(b)};
-  QCC_TRY(qcc_graph_status(b->g));
-  if (!in[1]) return QCC_NOMEM;
-  qcc_node *n = qcc_add_node(b->g, old, QCC_OP_MS_MATMUL_NBITS, NULL, in, in[3] ? 4 : 3, 1);
-  if (!n) return QCC_NOMEM;
-  qcc_attr_set_int(n, "K", b->k);
-  qcc_attr_set_int(n, "N", b->n);
-  qcc_attr_set_int(n, "bits", 4);
-  qcc_attr_set_int(n, "block_size", b->q.block);
-  qcc_attr_set_int(n, "accuracy_level", 4); /* what the standard form gets by default */
-  qcc_value *y = n->out[0], *bias = old->op == QCC_OP_GEMM ? qcc_in(old, 2) : NULL;
-  qcc_set_type(y, &old->out[0]->type);
-  if (bias) y = qcc_out(qcc_add_node(b->g, old, QCC_OP_ADD, NULL, (qcc_value *[]){y, bias}, 2, 1), 0);
-  QCC_TRY(qcc_graph_status(b->g));
-  qcc_set_type(y, &old->out[0]->type);
-  qcc_replace_value(old->out[0], y);
-  qcc_add_origin(n, old);
-  const char *name = old->name;
-  QCC_TRY(qcc_erase_node(old));
+  qcc_graph *g = b->g;
+  qcc_tensor codes = {0};
+  QCC_TRY(qcc_quantize(&codes, g->cx, b->w, &b->q));
+  const qcc_nbits to = {.user = b->user,
+                        .codes = &codes,
+                        .q = b->q,
+                        .scale_type = QCC_F32,
+                        .k = b->k,
+                        .n = b->n,
+                        .count = b->count,
+                        .base = b->fq->in[0].value->name};
+  qcc_status st = qcc_nbits_replace(&to);
+  qcc_tensor_release(&codes);
+  QCC_TRY(st);
   QCC_TRY(qcc_erase_node(b->fq));
-  qcc_rename_node(n, name);
-  return qcc_graph_set_opset(b->g->root, "com.microsoft", 1);
+  return qcc_graph_set_opset(g->root, "com.microsoft", 1);
 }
 
 bool qcc_qdq_in_blocks(const qcc_node *n) { return n->op == QCC_OP_FAKE_QUANT && qcc_attr_int(n, "block", 0) > 0; }
 
 bool qcc_qdq_nbits_fits(const qcc_node *fq) {
-  return qcc_dtype_bits(qcc_dtype_from_name(qcc_attr_str(fq, "dtype", ""))) == 4 && product_of(fq, (int)qcc_attr_int(fq, "axis", -1));
+  return qcc_dtype_bits(qcc_dtype_from_name(qcc_attr_str(fq, "dtype", ""))) == 4 &&
+         qcc_nbits_product(fq->out[0], (int)qcc_attr_int(fq, "axis", -1));
 }
 
 qcc_status qcc_qdq_blocks(qcc_qdq *s, qcc_node *fq, const qcc_qparams *q) {

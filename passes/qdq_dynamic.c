@@ -10,9 +10,10 @@
  *
  * Gemm (alpha = beta = 1, transA = 0) adds its bias behind. This is the chain that ONNX Runtime fuses into DynamicQuantizeMatMul or
  * MatMulIntegerToFloat. Conv becomes ConvInteger in the same way (qdq_conv.c). One DynamicQuantizeLinear serves all users of a tensor. LSTM
- * follows when its weights are codes (qdq_lstm.c). */
+ * and Attention follow when their weights are codes (qdq_lstm.c, qdq_attention.c). */
 #include <string.h>
 
+#include "ir/check.h"
 #include "passes/fakequant.h"
 #include "passes/qdq.h"
 
@@ -30,6 +31,7 @@ static bool can_rewrite(const qcc_node *n) {
   qcc_qparams w;
   if (!qcc_fakequant_is(qcc_in(n, 1)) || !qcc_is_const(qcc_in(n->in[1].value->def, 0))) return false;
   if (!qcc_fakequant_read(n->in[1].value->def, &w) || !qcc_fakequant_by_output(n, &w)) return false;
+  if (n->op == QCC_OP_MS_ATTENTION) return !qcc_attention_obstacle(n);
   if (n->op == QCC_OP_CONV) return qcc_dtype_bits(w.dtype) == 8 && qcc_qdq_one_zero(&w) && (!qcc_in(n, 2) || qcc_is_const(qcc_in(n, 2)));
   return n->in[1].value->type.rank == 2 && qcc_qdq_plain(n);
 }
@@ -105,6 +107,17 @@ static qcc_status rewrite(qcc_qdq *s, qcc_node *n, qcc_node *dql) {
   return fq->out[0]->use_count ? QCC_OK : qcc_erase_node(fq);
 }
 
+/* The data of an Attention as dequantized codes; it takes these when its weights are codes as well. */
+static qcc_status postpone(qcc_qdq *s, qcc_use *u, qcc_node *dql) {
+  qcc_node *n = u->node;
+  const char *name = qcc_internf(n->graph->cx, "%s_DequantizeLinear", u->value->def->in[0].value->name);
+  qcc_node *dq = qcc_add_node(n->graph, n, QCC_OP_DEQUANTIZE_LINEAR, name, dql->out, 3, 1);
+  if (!dq || !qcc_vec_push(n->graph->cx, &s->late, n)) return QCC_NOMEM;
+  qcc_set_type(dq->out[0], &u->value->type);
+  qcc_set_use(u, dq->out[0]);
+  return qcc_graph_status(n->graph);
+}
+
 /* All users of one dynamic FakeQuant; those that have no integer form read the float tensor. */
 static qcc_status rewrite_users(qcc_qdq *s, qcc_node *fq) {
   qcc_value *x = fq->in[0].value, *y = fq->out[0];
@@ -112,7 +125,7 @@ static qcc_status rewrite_users(qcc_qdq *s, qcc_node *fq) {
   for (qcc_use *u = y->uses; u; u = y->uses) { /* each turn takes away at least this use */
     qcc_node *n = u->node;
     if (!n || u->index != 0 || !can_rewrite(n)) {
-      if (n && n->op == QCC_OP_LSTM && !u->index && !qcc_vec_push(x->graph->cx, &s->lstm, n)) return QCC_NOMEM;
+      if (n && n->op == QCC_OP_LSTM && !u->index && !qcc_vec_push(x->graph->cx, &s->late, n)) return QCC_NOMEM;
       qcc_set_use(u, x);
       continue;
     }
@@ -120,7 +133,7 @@ static qcc_status rewrite_users(qcc_qdq *s, qcc_node *fq) {
       dql = qcc_add_node(x->graph, fq, QCC_OP_DYNAMIC_QUANTIZE_LINEAR, qcc_internf(x->graph->cx, "%s_DynamicQuantizeLinear", x->name), &x,
                          1, 3);
     if (!dql) return QCC_NOMEM;
-    QCC_TRY(rewrite(s, n, dql));
+    QCC_TRY(n->op == QCC_OP_MS_ATTENTION ? postpone(s, u, dql) : rewrite(s, n, dql));
   }
   return qcc_erase_node(fq);
 }

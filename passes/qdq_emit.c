@@ -96,3 +96,26 @@ qcc_status qcc_qdq_codes(qcc_value **out, qcc_graph *g, qcc_value *w, bool last,
   }
   return qcc_graph_status(g);
 }
+
+qcc_status qcc_qdq_replace(qcc_node *old, qcc_node *n) {
+  if (!n) return QCC_NOMEM;
+  qcc_attr_copy(n, old);
+  for (uint32_t k = 0; k < old->out_count; k++) {
+    if (!old->out[k]) continue;
+    qcc_set_type(n->out[k], &old->out[k]->type);
+    qcc_replace_value(old->out[k], n->out[k]);
+  }
+  qcc_add_origin(n, old);
+  const char *name = old->name;
+  QCC_TRY(qcc_erase_node(old));
+  qcc_rename_node(n, name);
+  return qcc_graph_status(n->graph);
+}
+
+qcc_status qcc_qdq_drop(qcc_node *dq) {
+  if (dq->out[0]->use_count) return QCC_OK;
+  qcc_value *codes = dq->in[0].value;
+  QCC_TRY(qcc_erase_node(dq));
+  if (qcc_is_const(codes) && !codes->use_count && !codes->is_input) qcc_erase_const(codes);
+  return QCC_OK;
+}

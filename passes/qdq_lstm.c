@@ -71,21 +71,6 @@ static void put_weight(qcc_graph *g, qcc_value **in, const qcc_value *v, uint32_
   in[scale_at + 1] = spread(g, qcc_in(dq, 2), qcc_internf(g->cx, "%s_zeros", base), codes->data->type.dtype, rank, d);
 }
 
-static qcc_status replace(qcc_node *old, qcc_node *n) {
-  if (!n) return QCC_NOMEM;
-  qcc_attr_copy(n, old);
-  for (uint32_t k = 0; k < old->out_count; k++) {
-    if (!old->out[k]) continue;
-    qcc_set_type(n->out[k], &old->out[k]->type);
-    qcc_replace_value(old->out[k], n->out[k]);
-  }
-  qcc_add_origin(n, old);
-  const char *name = old->name;
-  QCC_TRY(qcc_erase_node(old));
-  qcc_rename_node(n, name);
-  return qcc_graph_status(n->graph);
-}
-
 const char *qcc_lstm_obstacle(const qcc_node *n) {
   if (n->op != QCC_OP_LSTM) return "it is no LSTM";
   if (qcc_attr_int(n, "layout", 0)) return "its batch comes first";
@@ -102,14 +87,9 @@ qcc_status qcc_lstm_to_codes(qcc_node *n) {
   put_weight(g, in, n->in[R].value, R, R_SCALE);
   QCC_TRY(qcc_graph_status(g));
   if (!qcc_graph_opset(g->root, "com.microsoft")) QCC_TRY(qcc_graph_set_opset(g->root, "com.microsoft", 1));
-  QCC_TRY(replace(n, qcc_add_node(g, n, QCC_OP_MS_DYNAMIC_QUANTIZE_LSTM, NULL, in, CODED_INPUTS, n->out_count)));
-  for (int i = 0; i < 2; i++) {
-    if ((i && dq[1] == dq[0]) || dq[i]->out[0]->use_count) continue;
-    qcc_value *codes = dq[i]->in[0].value;
-    QCC_TRY(qcc_erase_node(dq[i]));
-    if (!codes->use_count && !codes->is_input) qcc_erase_const(codes);
-  }
-  return QCC_OK;
+  QCC_TRY(qcc_qdq_replace(n, qcc_add_node(g, n, QCC_OP_MS_DYNAMIC_QUANTIZE_LSTM, NULL, in, CODED_INPUTS, n->out_count)));
+  QCC_TRY(qcc_qdq_drop(dq[0]));
+  return dq[1] == dq[0] ? QCC_OK : qcc_qdq_drop(dq[1]);
 }
 
 /* ---- back */
@@ -155,5 +135,5 @@ qcc_status qcc_lstm_to_floats(qcc_node *n) {
   QCC_TRY(qcc_graph_status(n->graph));
   uint32_t count = INPUTS;
   while (!in[count - 1]) count--;
-  return replace(n, qcc_add_node(n->graph, n, QCC_OP_LSTM, NULL, in, count, n->out_count));
+  return qcc_qdq_replace(n, qcc_add_node(n->graph, n, QCC_OP_LSTM, NULL, in, count, n->out_count));
 }

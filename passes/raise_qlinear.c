@@ -8,13 +8,15 @@
  *                                                                   %y  = QuantizeLinear(%c, sy, zy)
  *
  * One DequantizeLinear serves all readers of a tensor. Operators that only move codes get a pair around them, so that every operator of the
- * result computes in floats. Claim: quantizes (sums are in f32 instead of exact, so a result may lie one code away). */
+ * result computes in floats. MatMulNBits becomes a MatMul behind a DequantizeLinear in blocks, in opset 21; with nbits=keep it stays.
+ * Claim: quantizes (sums are in f32 instead of exact, so a result may lie one code away). */
 #include "passes/raise_qlinear.h"
 
 #include <string.h>
 
 #include "passes/facts.h"
 #include "passes/qdq.h"
+#include "passes/raise_opset.h"
 #include "passes/rewrite.h"
 
 /* ---- parameters */
@@ -305,10 +307,23 @@ static qcc_status surround(qcc_pass_cx *p, qcc_node *n) {
   return qcc_graph_status(n->graph);
 }
 
-static qcc_status raise_lstm(qcc_pass_cx *p, qcc_node *n) {
-  const char *why = qcc_lstm_coded_obstacle(n);
+/* Operators of a file of their own. */
+static const struct {
+  qcc_op op;
+  const char *(*obstacle)(const qcc_node *n);
+  qcc_status (*to_floats)(qcc_node *n);
+} wholes[] = {{QCC_OP_MS_DYNAMIC_QUANTIZE_LSTM, qcc_lstm_coded_obstacle, qcc_lstm_to_floats},
+              {QCC_OP_MS_QATTENTION, qcc_attention_coded_obstacle, qcc_attention_to_floats},
+              {QCC_OP_MS_MATMUL_NBITS, qcc_nbits_coded_obstacle, qcc_nbits_to_floats}};
+
+static bool is_kept(const qcc_pass_cx *p, const qcc_node *n) {
+  return n->op == QCC_OP_MS_MATMUL_NBITS && strcmp(qcc_pass_option_get(p, "nbits", ""), "keep") == 0;
+}
+
+static qcc_status raise_whole(qcc_pass_cx *p, qcc_node *n, size_t at) {
+  const char *why = wholes[at].obstacle(n);
   if (why) qcc_pass_decline(p, n, "raise-qlinear", why);
-  return !why && qcc_rewrite_ok(p, n, "raise-qlinear") ? qcc_lstm_to_floats(n) : QCC_OK;
+  return !why && qcc_rewrite_ok(p, n, "raise-qlinear") ? wholes[at].to_floats(n) : QCC_OK;
 }
 
 /* ---- all of it */
@@ -321,7 +336,8 @@ static const form *form_of(const qcc_node *n) {
 static qcc_status each_node(qcc_pass_cx *p, qcc_node *n) {
   if (!n->out_count || !n->out[0]) return QCC_OK;
   if (n->op == QCC_OP_MS_QLINEAR_CONCAT) return raise_concat(p, n);
-  if (n->op == QCC_OP_MS_DYNAMIC_QUANTIZE_LSTM) return raise_lstm(p, n);
+  for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++)
+    if (n->op == wholes[i].op && !is_kept(p, n)) return raise_whole(p, n, i);
   if (moves(n)) return surround(p, n);
   unit u = {.n = n, .f = form_of(n)};
   qcc_status st = QCC_OK;
@@ -341,7 +357,16 @@ static qcc_status each_graph(qcc_graph *g, void *user) {
   return qcc_sort_nodes(g); /* a DequantizeLinear that was there may have got an earlier reader */
 }
 
+/* Blocks are of opset 21. */
+static qcc_status raise_for_blocks(qcc_graph *g, void *user) {
+  qcc_pass_cx *p = user;
+  QCC_FOR_NODES(n, g)
+  if (n->op == QCC_OP_MS_MATMUL_NBITS && !is_kept(p, n) && !qcc_nbits_coded_obstacle(n)) return qcc_raise_to(p, 21);
+  return QCC_OK;
+}
+
 static qcc_status run(qcc_pass_cx *p) {
+  QCC_TRY(qcc_graph_walk(p->g, raise_for_blocks, p));
   QCC_TRY(qcc_graph_walk(p->g, each_graph, p));
   return qcc_sweep_consts(p->g);
 }
@@ -349,7 +374,7 @@ static qcc_status run(qcc_pass_cx *p) {
 const qcc_pass qcc_pass_raise_qlinear = {
     .name = "raise-qlinear",
     .doc = "replace QLinearConv, QGemm, QLinearAdd, MatMulInteger, ... by float operators between Q/DQ",
-    .options = "",
+    .options = "nbits",
     .needs = QCC_PROP_SHAPES | QCC_PROP_OPSET13,
     .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
     .claim = QCC_CLAIM_QUANTIZES,

@@ -188,15 +188,22 @@ static qcc_status raise_for_codes(qcc_graph *g, void *user) {
   return QCC_OK;
 }
 
+/* Operators whose weights were to become codes first. */
+static qcc_status rewrite_late(qcc_node *n) {
+  if (n->op == QCC_OP_LSTM) return qcc_lstm_obstacle(n) ? QCC_OK : qcc_lstm_to_codes(n);
+  const qcc_node *dq = n->in[0].value->def;
+  const qcc_qdq_operands o = {.x = dq->in[0].value, .x_scale = qcc_in(dq, 1), .x_zero = qcc_in(dq, 2)};
+  return qcc_attention_weight_obstacle(n) ? QCC_OK : qcc_attention_to_codes(n, &o);
+}
+
 static qcc_status run(qcc_pass_cx *p) {
   qcc_qdq s = {.p = p, .nbits = strcmp(qcc_pass_option_get(p, "nbits", ""), "contrib") == 0};
   QCC_TRY(qcc_graph_walk(p->g, raise_for_codes, &s));
   qcc_map_init(&s.scales, p->cx);
   qcc_map_init(&s.zeros, p->cx);
   qcc_status st = qcc_graph_walk(p->g, each_graph, &s);
-  for (size_t i = 0; i < s.lstm.n && st == QCC_OK; i++)
-    if (!qcc_lstm_obstacle(s.lstm.at[i])) st = qcc_lstm_to_codes(s.lstm.at[i]);
-  qcc_vec_free(p->cx, &s.lstm);
+  for (size_t i = 0; i < s.late.n && st == QCC_OK; i++) st = rewrite_late(s.late.at[i]);
+  qcc_vec_free(p->cx, &s.late);
   qcc_map_fini(&s.scales);
   qcc_map_fini(&s.zeros);
   return st;

@@ -103,7 +103,7 @@ static const struct {
 
 qcc_cost_place qcc_cost_place_of(const qcc_node *n) {
   if (n->op == QCC_OP_CONV) return place_of_conv(n);
-  if (n->op == QCC_OP_GEMM || n->op == QCC_OP_MATMUL) return place_of_product(n);
+  if (n->op == QCC_OP_GEMM || n->op == QCC_OP_MATMUL || n->op == QCC_OP_MS_ATTENTION) return place_of_product(n);
   for (size_t i = 0; i < sizeof by_tensor / sizeof *by_tensor; i++)
     if (by_tensor[i].op == n->op) return place_of_tensor(by_tensor[i].kind, by_tensor[i].input ? n->in[0].value : n->out[0]);
   return (qcc_cost_place){.kind = QCC_COST_COUNT};

@@ -13,6 +13,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ir/check.h"
 #include "ir/grid.h"
 #include "strategy/select.h"
 
@@ -39,7 +40,8 @@ static const char *weight_obstacle(const qcc_node *n) {
   if (!qcc_is_const(w)) return "its weight is computed";
   if (!is_f32(w) || (x->type.dtype != QCC_F32 && x->type.dtype != QCC_NONE)) return "it does not compute in f32";
   if (b && !b->data) return "its bias is computed";
-  if ((n->op == QCC_OP_MATMUL || n->op == QCC_OP_GEMM) && w->type.rank != 2) return "its weight is not a matrix";
+  if ((qcc_is_product(n) || n->op == QCC_OP_MS_ATTENTION) && w->type.rank != 2) return "its weight is not a matrix";
+  if (n->op == QCC_OP_MS_ATTENTION) return qcc_attention_obstacle(n);
   return n->op == QCC_OP_GEMM ? gemm_obstacle(n) : NULL;
 }
 
@@ -48,7 +50,7 @@ static qcc_mode weighted_mode(const qcc_placement *p, const qcc_node *n, const q
   if (qcc_op_get(n->op)->role == QCC_ROLE_RECURRENT)
     return o->dynamic && t->dynamic ? QCC_MODE_DYNAMIC : t->weight_only ? QCC_MODE_WEIGHT : QCC_MODE_FLOAT;
   if (o->blocks && qcc_is_product(n)) return QCC_MODE_WEIGHT;
-  bool at_run_time = o->dynamic || !o->have_ranges || (n->op == QCC_OP_MATMUL && n->in[0].value->type.rank != 2);
+  bool at_run_time = o->dynamic || !o->have_ranges || !t->is_static || (n->op == QCC_OP_MATMUL && n->in[0].value->type.rank != 2);
   if (t->is_static && !(t->dynamic && at_run_time) && o->have_ranges && !o->dynamic) return QCC_MODE_STATIC;
   if (t->dynamic && at_run_time) return QCC_MODE_DYNAMIC;
   return t->weight_only ? QCC_MODE_WEIGHT : QCC_MODE_FLOAT;
@@ -350,10 +352,7 @@ qcc_value *qcc_weight_of(const qcc_placement *p, const qcc_node *n, uint32_t slo
   bool recurrent = role == QCC_ROLE_RECURRENT;
   if (p->mode[n->id] == QCC_MODE_FLOAT || !qcc_is_const(w) || !is_f32(w)) return NULL;
   if (slot == 0 || slot > (recurrent ? 2u : 1u) || (!recurrent && role != QCC_ROLE_WEIGHTED)) return NULL;
-  *axis = 0;
-  if (recurrent) *axis = 1;
-  if (n->op == QCC_OP_MATMUL || (n->op == QCC_OP_GEMM && !qcc_attr_int(n, "transB", 0))) *axis = 1;
-  if (n->op == QCC_OP_CONV_TRANSPOSE) *axis = qcc_attr_int(n, "group", 1) == 1 ? 1 : -1;
+  *axis = n->op == QCC_OP_CONV_TRANSPOSE && qcc_attr_int(n, "group", 1) != 1 ? -1 : qcc_channel_axis(n);
   if (qcc_choices_first(&can(p, n)->way[p->mode[n->id]].weight.granularity, QCC_GRANULARITY_PER_TENSOR) != QCC_GRANULARITY_PER_CHANNEL)
     *axis = -1;
   return w;

@@ -60,7 +60,8 @@ qcc_status qcc_weight_open(qcc_weight *out, qcc_context *cx, const qcc_node *n) 
   const qcc_value *v = qcc_in(n, 1);
   if (!qcc_is_const(v)) return QCC_UNSUPPORTED;
   const qcc_type *t = &v->data->type;
-  bool conv = n->op == QCC_OP_CONV || n->op == QCC_OP_CONV_TRANSPOSE, product = n->op == QCC_OP_GEMM || n->op == QCC_OP_MATMUL;
+  bool conv = n->op == QCC_OP_CONV || n->op == QCC_OP_CONV_TRANSPOSE,
+       product = n->op == QCC_OP_GEMM || n->op == QCC_OP_MATMUL || n->op == QCC_OP_MS_ATTENTION;
   if (!(conv && t->rank >= 3) && !(product && t->rank == 2)) return QCC_UNSUPPORTED;
   QCC_TRY(take(out, cx, v->data));
   if (n->op == QCC_OP_CONV)

@@ -29,7 +29,7 @@ typedef struct qcc_weight {
   bool depthwise; /* one input channel per group: exact kernels */
 } qcc_weight;
 
-/* Input 1 of Conv, ConvTranspose, Gemm or MatMul. QCC_UNSUPPORTED (silent) when it is not a constant of floats with a channel axis. */
+/* Input 1 of Conv, ConvTranspose, Gemm, MatMul or Attention. QCC_UNSUPPORTED (silent) when it is not a constant of floats with a channel axis. */
 qcc_status qcc_weight_open(qcc_weight *out, qcc_context *cx, const qcc_node *n) QCC_MUST_USE;
 /* Any tensor whose rows are contiguous in the order given by shape, e.g. [dirs, 4H, I] with axis 1: `rows` = product up to `axis`. */
 qcc_status qcc_weight_open_rows(qcc_weight *out, qcc_context *cx, const qcc_tensor *t, int axis) QCC_MUST_USE;

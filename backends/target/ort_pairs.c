@@ -16,6 +16,7 @@ static const struct {
                 {QCC_OP_MATMUL_INTEGER, 0, 1, ROWS_ARE_K},
                 {QCC_OP_MS_MATMUL_INTEGER_TO_FLOAT, 0, 1, ROWS_ARE_K},
                 {QCC_OP_MS_DYNAMIC_QUANTIZE_MATMUL, -1, 1, ROWS_ARE_K},
+                {QCC_OP_MS_QATTENTION, 0, 1, ROWS_ARE_K},
                 {QCC_OP_MS_DYNAMIC_QUANTIZE_LSTM, -1, 1, ROWS_ARE_K},
                 {QCC_OP_MS_DYNAMIC_QUANTIZE_LSTM, -1, 2, ROWS_ARE_K}};
 

@@ -139,13 +139,18 @@ static qcc_status note_steps(qcc_model *m, const qcc_tune_result *r) {
   return QCC_OK;
 }
 
+/* Products in blocks that are, or are to be, MatMulNBits stay so. */
+static const char *pipeline_of(const job *j) {
+  return j->o->nbits && j->format->form == QCC_FORMAT_QDQ ? "@qdq-nbits" : j->format->pipeline;
+}
+
 static qcc_status quantize(const job *j, const qcc_model *m) {
   qcc_pass_run_options options = j->passes;
   options.plan = m->plan;
   options.given = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13;
   options.target = &j->target;
   QCC_TRY(qcc_run_passes(m->g, j->o->nbits ? "@quantize-nbits" : "@quantize", &options));
-  return j->format ? qcc_run_passes(m->g, j->format->pipeline, &options) : QCC_OK;
+  return j->format ? qcc_run_passes(m->g, pipeline_of(j), &options) : QCC_OK;
 }
 
 static qcc_status convert_floats(const job *j, qcc_graph *g) {
@@ -249,7 +254,8 @@ static qcc_status convert(qcc_model *m, job *j) {
   QCC_TRY(qcc_pass_run_options_of(&j->passes, j->cx, j->o->passes));
   j->passes.eval = qcc_ref_eval();
   j->passes.target = &j->target;
-  if (j->format) QCC_TRY(qcc_run_passes(g, j->format->pipeline, &j->passes));
+  if (j->format) QCC_TRY(qcc_run_passes(g, pipeline_of(j), &j->passes));
+  if (j->o->nbits) QCC_TRY(qcc_run_passes(g, "infer-shapes,fuse-nbits,dce", &j->passes));
   if (j->o->code_interface) QCC_TRY(qcc_interface_to_codes(m, &j->passes));
   QCC_TRY(convert_floats(j, g));
   QCC_TRY(qcc_graph_set_metadata(g, "qcc.version", qcc_version()));
@@ -260,6 +266,8 @@ static qcc_status take_quantized(qcc_model **out, const qcc_model *in, job *j) {
   const qcc_loc loc = {.file = in->g->file};
   if (j->format)
     qcc_note(in->cx, &loc, "the model is quantized already; it is written in the format \"%s\"", j->format->name);
+  else if (j->o->nbits)
+    qcc_note(in->cx, &loc, "the model is quantized already; its products with weights in blocks become MatMulNBits");
   else if (j->floats != QCC_NONE)
     qcc_note(in->cx, &loc, "the model is quantized already; its float parts are converted to %s", qcc_dtype_name(j->floats));
   else if (j->o->code_interface)
@@ -271,7 +279,8 @@ static qcc_status take_quantized(qcc_model **out, const qcc_model *in, job *j) {
   m->summary.size = sizeof(qcc_summary);
   m->summary.was_quantized = true;
   m->summary.sqnr_db = m->summary.speedup = NAN;
-  qcc_status st = j->format || j->floats != QCC_NONE || j->o->code_interface ? convert(m, j) : QCC_OK;
+  const bool changes = j->format || j->o->nbits || j->floats != QCC_NONE || j->o->code_interface;
+  qcc_status st = changes ? convert(m, j) : QCC_OK;
   if (st == QCC_OK)
     *out = m;
   else

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "frontends/capi/params.h"
+#include "ir/check.h"
 
 static const char *const keys[] = {"name", "bitwidth", "bw",     "dtype", "is_symmetric", "is_sym",
                                    "min",  "max",      "offset", "scale", "enc_type",     NULL};
@@ -106,10 +107,7 @@ static qcc_status make_room(qcc_given *g, qcc_given_tensor *t, uint32_t count, b
 /* The operator that reads a weight says where its channels are. */
 static int32_t channel_axis(const qcc_value *v, size_t count) {
   const qcc_node *n = v && v->uses ? v->uses->node : NULL;
-  int32_t axis = n && (n->op == QCC_OP_MATMUL || n->op == QCC_OP_CONV_TRANSPOSE ||
-                       (n->op == QCC_OP_GEMM && !qcc_attr_int(n, "transB", 0)) || qcc_op_get(n->op)->role == QCC_ROLE_RECURRENT)
-                     ? 1
-                     : 0;
+  int32_t axis = n ? qcc_channel_axis(n) : 0;
   return v && axis < v->type.rank && v->type.dim[axis] == (int64_t)count ? axis : -1;
 }
 

@@ -316,12 +316,12 @@ typedef struct qcc_compile_options {
   /* Types, from what the target takes; NULL: its first choice; QCC_ARG where it takes no such type. Operators that take others stay float.
    * Activations: "u8", "s8", "u16", "s16", with ":sym" or ":asym" behind it for where zero stands. Weights: a name of the table "weights". */
   const char *activations, *weights;
-  bool per_tensor;      /* one scale for each weight tensor instead of one for each output channel */
-  bool reduce_range;    /* weights of 7 bits: products of pairs fit 16 bits on any processor */
-  bool pow2;            /* scales are powers of two */
-  unsigned block;       /* weights that share a scale where they come in blocks, a power of two from 16; 0: 32 */
-  bool nbits;           /* such products as com.microsoft::MatMulNBits, which older runtimes know, instead of DequantizeLinear in blocks */
-  const char *floats;   /* what float parts compute in: a name of the table "floats"; NULL: "f32". Samples tell where that stays f32 */
+  bool per_tensor;    /* one scale for each weight tensor instead of one for each output channel */
+  bool reduce_range;  /* weights of 7 bits: products of pairs fit 16 bits on any processor */
+  bool pow2;          /* scales are powers of two */
+  unsigned block;     /* weights that share a scale where they come in blocks, a power of two from 16; 0: 32 */
+  bool nbits;         /* such products, also those of a model that is quantized already, as com.microsoft::MatMulNBits for older runtimes */
+  const char *floats; /* what float parts compute in: a name of the table "floats"; NULL: "f32". Samples tell where that stays f32 */
   bool float_interface; /* inputs and outputs of the model in that type, too */
   unsigned threads;     /* 0: as many as the machine has processors; at most 64 */
   uint64_t seed;
@@ -349,8 +349,8 @@ typedef struct qcc_compile_options {
 #define QCC_COMPILE_OPTIONS_INIT \
   { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
-/* Compile into a new model; `in` stays as it is. An already quantized model comes back unchanged, or in another format when one is given,
- * with a note.
+/* Compile into a new model; `in` stays as it is. An already quantized model comes back unchanged, or in another format when one is given
+ * (`format`, `nbits`), with a note.
  * QCC_ARG, QCC_DATA, QCC_UNSUPPORTED, QCC_LIMIT, QCC_NOMEM, QCC_CANCELLED, QCC_INTERNAL. */
 QCC_API qcc_status qcc_compile(qcc_model **out, const qcc_model *in, const qcc_compile_options *options);
 

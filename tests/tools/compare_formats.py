@@ -4,7 +4,7 @@
 
 Compiles the models below the folder MODELS with qcc -O2 (random samples), writes them as operators on codes and as Q/DQ again: both Q/DQ files
 must be the same network up to names and order. Products on run-time ranges must come back as they went after the first turn, those of convolutions, for a target that
-wants them, too, and the built-in runtime must agree with ONNX Runtime on them to 60 dB. ONNX Runtime must load every file, and its outputs on
+wants them, too, and the built-in runtime must agree with ONNX Runtime on them to 60 dB. So must products with weights in blocks. ONNX Runtime must load every file, and its outputs on
 a random sample must agree to 20 dB between forms of one model (10 dB on run-time ranges), and of the model in f16 with the model itself. bf16 must agree where it has
 kernels. Exits 1 on a difference, 77 without models or packages."""
 import collections
@@ -76,16 +76,19 @@ def open_session(path):
     return ort.InferenceSession(path, options)
 
 
+def outputs_of(path, feeds):
+    return open_session(path).run(None, feeds)
+
+
 def outputs(path):
-    session = open_session(path)
-    return session.run(None, random_feeds(session))
+    return outputs_of(path, random_feeds(open_session(path)))
 
 
-def built_in(qcc, path, folder):
+def built_in_of(qcc, path, feeds, folder):
     """The same outputs from the built-in runtime."""
     session = open_session(path)
     command = [qcc, "run", path, "--out", folder]
-    for k, (name, x) in enumerate(random_feeds(session).items()):
+    for k, (name, x) in enumerate(feeds.items()):
         np.save(os.path.join(folder, f"in{k}.npy"), x)
         command += ["--in", f"{name}={os.path.join(folder, f'in{k}.npy')}"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -123,7 +126,7 @@ def check_convolutions(qcc, path):
             to.write("extends: ort-cpu-avx2\nint8: {dynamic: {Conv: {activation: {dtype: [uint8]}}}}\n")
         there = convert(qcc, path, "integer", at("there.onnx"), "-O1", "--dynamic", "--target", at("target.yaml"))
         count = sum(n.op_type == "ConvInteger" for n in onnx.load(there).graph.node)
-        db, near = closeness(built_in(qcc, there, folder), outputs(there)), closeness(outputs(there), outputs(path))
+        db, near = closeness(built_in_of(qcc, there, random_feeds(open_session(there)), folder), outputs(there)), closeness(outputs(there), outputs(path))
         back = convert(qcc, there, "qdq", at("back.onnx"))
         again = convert(qcc, back, "integer", at("again.onnx"))
         same = network(again) == network(there)
@@ -131,6 +134,44 @@ def check_convolutions(qcc, path):
         print(f"{os.path.basename(path):28} {count} ConvInteger, {'the same again' if same else 'DIFFERS'}, {db:.1f} dB, {near:.1f} dB to float",
               flush=True)
         return count > 0 and left == 0 and same and db > 60 and near > 20
+
+
+def packed_model(path):
+    """MatMulNBits of 4 and 8 bits with zero points; the last block is not full."""
+    rng, k, n, block = np.random.default_rng(7), 84, 24, 32
+    inits, nodes, x = [], [], "x"
+    for bits, (rows, columns) in ((4, (k, n)), (8, (n, k))):
+        blocks = -(-rows // block)
+        arrays = (rng.integers(0, 256, (columns, blocks, block * bits // 8), np.uint8), rng.uniform(0.01, 0.02, columns * blocks).astype(np.float32),
+                  rng.integers(0, 256, columns * -(-blocks * bits // 8), np.uint8))
+        names = [f"{word}{bits}" for word in ("codes", "scales", "zeros")]
+        inits += [numpy_helper.from_array(a, name) for a, name in zip(arrays, names)]
+        nodes.append(helper.make_node("MatMulNBits", [x, *names], [f"y{bits}"], name=f"product{bits}", domain="com.microsoft", K=rows, N=columns,
+                                      bits=bits, block_size=block, accuracy_level=4))
+        x = f"y{bits}"
+    graph = helper.make_graph(nodes, "packed", [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [3, k])],
+                              [helper.make_tensor_value_info(x, onnx.TensorProto.FLOAT, None)], inits)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13), helper.make_opsetid("com.microsoft", 1)])
+    model.ir_version = 8
+    onnx.save(model, path)
+
+
+def check_blocks(qcc, path, *how):
+    """MatMulNBits to DequantizeLinear in blocks and back."""
+    with tempfile.TemporaryDirectory() as folder:
+        at = lambda name: os.path.join(folder, name + ".onnx")
+        if path:
+            convert(qcc, path, "auto", at("first"), "-O1", "--nbits-contrib", *how)
+        else:
+            packed_model(at("first"))
+        convert(qcc, at("first"), "qdq", at("there"))
+        convert(qcc, at("there"), "auto", at("back"), "--nbits-contrib")
+        kinds = lambda name: collections.Counter(n.op_type for n in onnx.load(at(name)).graph.node)
+        count, db = kinds("first")["MatMulNBits"], closeness(outputs(at("there")), outputs(at("first")))
+        moved = count > 0 and not kinds("there")["MatMulNBits"] and kinds("there")["DequantizeLinear"] == count
+        same = network(convert(qcc, at("back"), "qdq", at("again"))) == network(at("there")) and kinds("back")["MatMulNBits"] == count
+        print(f"{os.path.basename(path or 'made'):28} {count} MatMulNBits {' '.join(how)}: {'the same again' if same else 'DIFFERS'}, {db:.1f} dB", flush=True)
+        return moved and same and db > 60
 
 
 def check_floats(qcc, path):
@@ -161,7 +202,8 @@ def main():
         print("skipped: no models in", models)
         return 77
     results = [check(qcc, p) for p in paths] + [check_convolutions(qcc, p) for p in paths if os.path.basename(p) in CONVOLUTIONS]
-    results += [check_floats(qcc, p) for p in paths if not p.endswith("_qdq.onnx")]
+    results += [check_blocks(qcc, p, "--weights", kind) for p in paths if p.endswith("kwt1.onnx") for kind in ("int4", "uint4")]
+    results += [check_blocks(qcc, None)] + [check_floats(qcc, p) for p in paths if not p.endswith("_qdq.onnx")]
     return 0 if all(results) else 1
 
 

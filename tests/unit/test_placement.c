@@ -276,6 +276,25 @@ static void without_ranges(void **state) {
   assert_false(quantized(w, "x") || quantized(w, "a"));
 }
 
+/* Ranges being known changes nothing for operators that have no form for them. */
+static void attention_on_run_time_ranges(void **state) {
+  world *w = *state;
+  place(w,
+        "graph @f(%x: f32[1,3,4], %s: f32[1,2,3,3]) -> (%y, %z, %t) opset 13, com.microsoft 1 {\n"
+        "  %w = const f32[4,6] rand(1)\n"
+        "  %b = const f32[6] rand(2)\n"
+        "  %y = com.microsoft.Attention(%x, %w, %b) {num_heads=2} \"plain\"\n"
+        "  %z = com.microsoft.Attention(%x, %w, %b, _, _, %s) {num_heads=2} \"scores\"\n"
+        "  %t = com.microsoft.Attention(%x, %w, %b) {num_heads=1, qkv_hidden_sizes=[1,1,4]} \"sizes\"\n}\n");
+  assert_int_equal(mode(w, "plain"), QCC_MODE_DYNAMIC);
+  assert_int_equal(mode(w, "scores"), QCC_MODE_FLOAT);
+  assert_string_equal(w->p.reason[node_of(w, "scores")->id], "its scores have a bias");
+  assert_string_equal(w->p.reason[node_of(w, "sizes")->id], "its queries and values have different sizes");
+  int axis;
+  assert_ptr_equal(qcc_weight_of(&w->p, node_of(w, "plain"), 1, &axis), node_of(w, "plain")->in[1].value);
+  assert_int_equal(axis, 1);
+}
+
 /* ---- selectors */
 
 static const char three[] = "graph @f(%x: f32[1,4,8,8]) -> (%y) opset 13 {\n" WEIGHTS
@@ -439,6 +458,7 @@ int main(void) {
       TEST(outputs_on_request),
       TEST(obstacles_are_named),
       TEST(without_ranges),
+      TEST(attention_on_run_time_ranges),
       TEST(selectors_choose),
       TEST(selectors_are_checked),
       TEST(paths_between_tensors),

@@ -14,14 +14,15 @@ typedef struct qcc_samples {
   void *user;
 } qcc_samples;
 
-/* Some floats of an observed value, as they are made: which ones, how many and in which order is not said (NHWC or NCHW). All pieces of a
- * value are each of its elements once. */
+/* Some floats of an observed value, as they are made, in whatever order the runtime holds them (NHWC or NCHW); the same one in every run on
+ * samples of these shapes. How many floats a piece has is not said. All pieces of a value are each of its elements once. */
 typedef struct qcc_piece {
   unsigned worker; /* that shows it */
   size_t sample;
   uint32_t index;      /* in `observed` */
   const float *data;   /* valid during the call */
   size_t count, total; /* of this piece, of the whole value */
+  size_t offset;       /* of the piece in the value */
 } qcc_piece;
 
 /* What the caller sees of a run. All members optional. Observers are called on worker threads, possibly at the same time for different

@@ -114,14 +114,14 @@ static void end_hist(qcc_collector *c, worker *w, size_t sample, uint32_t k) {
 }
 
 static void add_hist(qcc_collector *c, worker *w, size_t sample, uint32_t k, const float *x, size_t n) {
-  qcc_hist_part_add(&w->hist[k], &w->part[k], w->scratch, x, n, n);
+  qcc_hist_part_add(&w->hist[k], &w->part[k], w->scratch, x, n, 0, n);
   end_hist(c, w, sample, k);
 }
 
 static void observe(void *user, const qcc_piece *p) {
   const qcc_collector *c = user;
   worker *w = &c->workers[p->worker];
-  qcc_hist_part_add(&w->hist[p->index], &w->part[p->index], w->scratch, p->data, p->count, p->total);
+  qcc_hist_part_add(&w->hist[p->index], &w->part[p->index], w->scratch, p->data, p->count, p->offset, p->total);
 }
 
 static void observe_end(void *user, unsigned worker_index, size_t sample, uint32_t k, unsigned helper, unsigned helpers) {

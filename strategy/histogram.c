@@ -16,7 +16,9 @@ enum {
   RAW = QCC_COUNT_BUCKETS,
   FIRST = 127 - 32, /* exponent of 2^-32 */
   SMALL = 2048,     /* fewer values than this are counted directly */
-  MOST = 1 << 30    /* in a table, so that 32-bit counters do not overflow */
+  ENOUGH = 1 << 15, /* as many of the values of a large tensor say what all of them say */
+  MOST_STEP = 4,
+  MOST = 1 << 30 /* in a table, so that 32-bit counters do not overflow */
 };
 
 struct qcc_hist_table {
@@ -106,8 +108,9 @@ static void count_in(qcc_hist *h, qcc_hist_part *p, uint32_t raw, uint64_t n) {
 }
 
 static void widen(qcc_hist_part *p, float min, float max) {
-  if (!p->count || min < p->min) p->min = min;
-  if (!p->count || max > p->max) p->max = max;
+  if (!p->seen || min < p->min) p->min = min;
+  if (!p->seen || max > p->max) p->max = max;
+  p->seen = true;
 }
 
 /* Small tensors: one value after the other, without a table. */
@@ -135,14 +138,27 @@ static void flush_octave(qcc_hist *h, qcc_hist_part *p, uint32_t raw) {
   qcc_count *c = &p->table->count;
   bool clear = true;
   for (size_t k = 0; k < QCC_COUNT_TABLES; k++) clear = is_clear(c->table[k] + raw) && clear;
-  for (uint32_t i = raw; !clear && i < raw + QCC_HIST_PAGE; i++) {
+  if (clear) return;
+  const uint32_t octave = raw % (RAW / 2) / QCC_HIST_PAGE;
+  uint64_t *page = octave >= FIRST && octave - FIRST < QCC_HIST_OCTAVES ? page_at(h, bucket_of(raw) / QCC_HIST_PAGE) : NULL;
+  for (uint32_t i = 0; i < QCC_HIST_PAGE; i++) {
     uint64_t n = 0;
-    for (size_t k = 0; k < QCC_COUNT_TABLES; k++) n += c->table[k][i], c->table[k][i] = 0;
-    if (n) count_in(h, p, i, n);
+    for (size_t k = 0; k < QCC_COUNT_TABLES; k++) n += c->table[k][raw + i], c->table[k][raw + i] = 0;
+    if (page)
+      page[i] += n * p->step;
+    else if (n)
+      count_in(h, p, raw + i, n * p->step);
   }
 }
 
-/* Empties the table of a part. It is empty already past the exponents of the extremes; zeros of both signs may be there in any case. */
+/* The exponents of one sign up to that of `most`: where zeros are, and from the least on. */
+static void flush_side(qcc_hist *h, qcc_hist_part *p, uint32_t first, uint32_t least, float most) {
+  flush_octave(h, p, first * QCC_HIST_PAGE);
+  const uint32_t last = bits_of(most) >> 23;
+  for (uint32_t e = least ? least : 1; most > 0 && e <= last; e++) flush_octave(h, p, (first + e) * QCC_HIST_PAGE);
+}
+
+/* Empties the table of a part. It is empty already where the extremes say so. */
 static void flush(qcc_hist *h, qcc_hist_part *p) {
   qcc_count *c = &p->table->count;
   float min = c->low[0], max = c->high[0];
@@ -150,33 +166,44 @@ static void flush(qcc_hist *h, qcc_hist_part *p) {
     min = c->low[j] < min ? c->low[j] : min;
     max = c->high[j] > max ? c->high[j] : max;
   }
-  const uint32_t up = max > 0 ? bits_of(max) >> 23 : 0, down = min < 0 ? (bits_of(min) & 0x7fffffffu) >> 23 : 0;
-  if (c->count) {
-    for (uint32_t e = 0; e <= up; e++) flush_octave(h, p, e * QCC_HIST_PAGE);
-    for (uint32_t e = 0; e <= down; e++) flush_octave(h, p, (EXPONENTS + e) * QCC_HIST_PAGE);
+  uint32_t least = UINT32_MAX; /* less one */
+  for (size_t j = 0; j < QCC_COUNT_LANES; j++) least = c->least[j] < least ? c->least[j] : least;
+  if (min <= max) {
+    flush_side(h, p, 0, least >> 23, max);
+    flush_side(h, p, EXPONENTS, least >> 23, -min);
     widen(p, min, max);
   }
-  p->count += c->count;
-  p->zeros += c->zeros;
+  p->count += c->count * p->step;
+  p->zeros += c->zeros * p->step;
   p->nonfinite += c->nonfinite;
   qcc_count_reset(c);
 }
 
-void qcc_hist_part_add(qcc_hist *h, qcc_hist_part *p, qcc_hist_scratch *s, const float *x, size_t n, size_t total) {
-  if (total < SMALL) {
-    add_slowly(h, p, x, n);
-    return;
-  }
+unsigned qcc_hist_step(size_t total) {
+  unsigned step = 1;
+  while (step < MOST_STEP && total / (2 * step) >= ENOUGH) step *= 2;
+  return step;
+}
+
+static void add_to_table(qcc_hist *h, qcc_hist_part *p, qcc_hist_scratch *s, const float *x, size_t n, size_t offset) {
   if (!p->table && !(p->table = take_table(s))) {
     h->failed = true;
     return;
   }
   qcc_count *c = &p->table->count;
-  for (size_t m; n; x += m, n -= m) {
+  for (size_t m; n; x += m, n -= m, offset += m) {
     if (c->count >= MOST) flush(h, p);
     m = n < MOST ? n : MOST;
-    qcc_count_add(c, x, m);
+    qcc_count_add(c, x, m, offset, p->step);
   }
+}
+
+void qcc_hist_part_add(qcc_hist *h, qcc_hist_part *p, qcc_hist_scratch *s, const float *x, size_t n, size_t offset, size_t total) {
+  p->step = qcc_hist_step(total);
+  const size_t stratum = (size_t)p->step * QCC_COUNT_GROUP, whole = total < SMALL ? 0 : p->step > 1 ? total / stratum * stratum : total;
+  const size_t most = offset < whole ? whole - offset : 0, m = n < most ? n : most;
+  if (m) add_to_table(h, p, s, x, m, offset);
+  add_slowly(h, p, x + m, n - m); /* behind the last group that stands for others, each stands for itself */
 }
 
 /* The table goes back to where it came from. */
@@ -190,7 +217,7 @@ static void give_back(qcc_hist *h, qcc_hist_part *p, qcc_hist_scratch *s) {
 
 void qcc_hist_part_join(qcc_hist *h, qcc_hist_part *p, qcc_hist_part *other, qcc_hist_scratch *others) {
   give_back(h, other, others);
-  if (other->count) widen(p, other->min, other->max);
+  if (other->seen) widen(p, other->min, other->max);
   p->count += other->count;
   p->zeros += other->zeros;
   p->nonfinite += other->nonfinite;
@@ -218,7 +245,7 @@ void qcc_hist_part_end(qcc_hist *h, qcc_hist_part *p, qcc_hist_scratch *s, doubl
 
 void qcc_hist_add(qcc_hist *h, qcc_hist_scratch *scratch, const float *x, size_t n, double weight) {
   qcc_hist_part p = {0};
-  qcc_hist_part_add(h, &p, scratch, x, n, n);
+  qcc_hist_part_add(h, &p, scratch, x, n, 0, n);
   qcc_hist_part_end(h, &p, scratch, weight);
 }
 

@@ -46,7 +46,7 @@ static void run_piece(const qcc_worker *w, const qcc_posts *posts, float *at, si
         else
           simd->scalar(p->arith, at, at, p->p, count);
         break;
-      case QCC_POST_SHOW: qcc_show_piece(w, p, at, count); break;
+      case QCC_POST_SHOW: qcc_show_piece(w, p, at, offset, count); break;
       default: per_channel(simd, p, at, count); break;
     }
   }

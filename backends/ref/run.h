@@ -234,7 +234,7 @@ qcc_status qcc_check_bytes(qcc_context *cx, const qcc_node *n, const qcc_type *t
 /* Shows a value to the hooks when it is observed. `last`: the data stands channels last. */
 qcc_status qcc_observe(qcc_worker *w, uint32_t id, const qcc_tensor *t, bool last) QCC_MUST_USE;
 /* The same in pieces: any worker of a team shows them, the leader ends the value. */
-void qcc_show_piece(const qcc_worker *w, const qcc_post *p, const float *at, size_t count);
+void qcc_show_piece(const qcc_worker *w, const qcc_post *p, const float *at, size_t offset, size_t count);
 void qcc_show_end(const qcc_worker *w, uint32_t id);
 /* The value in this worker, constants included (one that is only packed has no data); NULL: not there. */
 const qcc_tensor *qcc_worker_value(const qcc_worker *w, const qcc_value *v);

@@ -31,9 +31,14 @@ static qcc_status show_typed(qcc_worker *w, uint32_t index, const qcc_tensor *t,
 
 static uint32_t index_of(const qcc_worker *w, uint32_t id) { return (w->observed[id] & ~QCC_WHOLE) - 1; }
 
-void qcc_show_piece(const qcc_worker *w, const qcc_post *p, const float *at, size_t count) {
-  const qcc_piece piece = {
-      .worker = w->index, .sample = w->sample, .index = index_of(w, p->shown), .data = at, .count = count, .total = p->total};
+void qcc_show_piece(const qcc_worker *w, const qcc_post *p, const float *at, size_t offset, size_t count) {
+  const qcc_piece piece = {.worker = w->index,
+                           .sample = w->sample,
+                           .index = index_of(w, p->shown),
+                           .data = at,
+                           .count = count,
+                           .total = p->total,
+                           .offset = offset};
   if (w->hooks->observe) w->hooks->observe(w->hooks->user, &piece);
 }
 
@@ -48,7 +53,7 @@ qcc_status qcc_observe(qcc_worker *w, uint32_t id, const qcc_tensor *t, bool las
   if (w->observed[id] & QCC_WHOLE) return show_typed(w, index_of(w, id), t, last);
   if (t->type.dtype != QCC_F32) return QCC_OK;
   const size_t count = (size_t)qcc_tensor_count(t);
-  qcc_show_piece(w, &(qcc_post){.shown = id, .total = count}, t->data, count);
+  qcc_show_piece(w, &(qcc_post){.shown = id, .total = count}, t->data, 0, count);
   qcc_show_end(w, id);
   return QCC_OK;
 }

@@ -132,6 +132,74 @@ static void order_and_workers_do_not_matter(void **state) {
   qcc_hist_scratch_free(s);
 }
 
+/* ---- large tensors, of which a part is counted */
+enum { LARGE = 700037 };
+
+static void add_pieces(qcc_hist *h, qcc_hist_scratch *const *s, const float *x) {
+  qcc_hist_part p[3] = {{0}};
+  size_t left = LARGE;
+  for (size_t k = 0, n = 1; left; k++, n = n * 5 % 6007 + 1) {
+    if (n > left) n = left;
+    left -= n;
+    qcc_hist_part_add(&h[k % 3], &p[k % 3], s[k % 3], x + left, n, left, LARGE);
+  }
+  for (int k = 1; k < 3; k++) qcc_hist_part_join(&h[k], &p[0], &p[k], s[k]);
+  qcc_hist_part_end(&h[0], &p[0], s[0], 1);
+  for (int k = 1; k < 3; k++) qcc_hist_merge(&h[0], &h[k]);
+}
+
+static void pieces_of_large_tensors(void **state) {
+  float *x = malloc(LARGE * sizeof *x);
+  assert_non_null(x);
+  assert_true(qcc_hist_step(LARGE) == 4 && qcc_hist_step(65535) == 1 && qcc_hist_step(65536) == 2);
+  qcc_hist_scratch *s[3];
+  for (int k = 0; k < 3; k++) s[k] = qcc_hist_scratch_new(*state);
+  for (int kind = 0; kind < 3; kind++) {
+    qcc_hist whole, part[3];
+    qcc_hist_init(&whole, *state);
+    for (int k = 0; k < 3; k++) qcc_hist_init(&part[k], *state);
+    fill(x, LARGE, kind);
+    for (size_t i = 0; i < 9; i++)
+      x[1000 + 16 * i] = -1e12f - (float)i * 1e9f, x[LARGE - 1 - i * 16] = 1e12f + (float)i * 1e9f; /* most are not counted */
+    qcc_hist_add(&whole, s[0], x, LARGE, 1);
+    add_pieces(part, s, x);
+    assert_same(&whole, &part[0]);
+    assert_true(whole.count == LARGE && whole.min == -1.008e12f && whole.max == 1.008e12f);
+    qcc_bins b;
+    assert_int_equal(qcc_bins_of(&b, &whole), QCC_OK);
+    assert_true(b.total == LARGE);
+    assert_true(fabs((double)whole.zeros / LARGE - (kind == 1 ? .5 : 0)) < .01);
+    qcc_bins_fini(*state, &b);
+    qcc_hist_fini(&whole);
+    for (int k = 0; k < 3; k++) qcc_hist_fini(&part[k]);
+  }
+  for (int k = 0; k < 3; k++) qcc_hist_scratch_free(s[k]);
+  free(x);
+}
+
+/* Rows of channels, or planes, however long they are: each channel is counted as often as the others. */
+static void channels_are_counted_alike(void **state) {
+  static const size_t channels[] = {24, 64, 96, 128, 192, 256, 512, 1024};
+  float *x = malloc(LARGE * sizeof *x);
+  assert_non_null(x);
+  qcc_hist_scratch *s = qcc_hist_scratch_new(*state);
+  for (size_t k = 0; k < 2 * sizeof channels / sizeof *channels; k++) {
+    const size_t c = channels[k / 2], pixels = LARGE / c;
+    for (size_t i = 0; i < c * pixels; i++) x[i] = (float)((k % 2 ? i % c : i / pixels) * 8 / c + 1); /* eight parts of the channels */
+    qcc_hist h;
+    qcc_hist_init(&h, *state);
+    qcc_hist_add(&h, s, x, c * pixels, 1);
+    qcc_bins b;
+    assert_int_equal(qcc_bins_of(&b, &h), QCC_OK);
+    assert_int_equal(b.count, 8);
+    for (size_t i = 0; i < 8; i++) assert_true(fabs(b.at[i].n * 8 / (double)(c * pixels) - 1) < .15);
+    qcc_bins_fini(*state, &b);
+    qcc_hist_fini(&h);
+  }
+  qcc_hist_scratch_free(s);
+  free(x);
+}
+
 static void moving_average_is_the_recurrence(void **state) {
   qcc_hist h;
   qcc_hist_init(&h, *state);
@@ -209,8 +277,13 @@ static void show_pieces(const fake *f, const qcc_hooks *hooks, unsigned w, size_
   for (size_t k = 0, n = 1; left; k++, n = n * 3 % 257 + 1) {
     if (n > left) n = left;
     left -= n;
-    const qcc_piece p = {
-        .worker = w + (unsigned)k % (f->workers - w), .sample = sample, .index = index, .data = x + left, .count = n, .total = 3000};
+    const qcc_piece p = {.worker = w + (unsigned)k % (f->workers - w),
+                         .sample = sample,
+                         .index = index,
+                         .data = x + left,
+                         .count = n,
+                         .total = 3000,
+                         .offset = left};
     hooks->observe(hooks->user, &p);
   }
   hooks->observe_end(hooks->user, w, sample, index, w + 1, f->workers - w - 1);
@@ -299,10 +372,16 @@ static void channels_last_and_first_agree(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(sums_do_not_depend_on_order),          cmocka_unit_test(counts_and_extremes),
-      cmocka_unit_test(order_and_workers_do_not_matter),      cmocka_unit_test(moving_average_is_the_recurrence),
-      cmocka_unit_test(late_outlier_costs_nothing),           cmocka_unit_test(degenerate_tensors),
-      cmocka_unit_test(collector_does_not_depend_on_workers), cmocka_unit_test(channels_last_and_first_agree),
+      cmocka_unit_test(sums_do_not_depend_on_order),
+      cmocka_unit_test(counts_and_extremes),
+      cmocka_unit_test(order_and_workers_do_not_matter),
+      cmocka_unit_test(moving_average_is_the_recurrence),
+      cmocka_unit_test(late_outlier_costs_nothing),
+      cmocka_unit_test(degenerate_tensors),
+      cmocka_unit_test(collector_does_not_depend_on_workers),
+      cmocka_unit_test(channels_last_and_first_agree),
+      cmocka_unit_test(pieces_of_large_tensors),
+      cmocka_unit_test(channels_are_counted_alike),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -85,7 +85,8 @@ static qcc_context *new_context(void) {
 static world new_world(uint32_t seed) {
   world w = {.cx = new_context(), .seed = seed};
   char text[3000];
-  const int c = 8 + 2 * (int)draw(&seed, 20), height = 9 + (int)draw(&seed, 60), width = 9 + (int)draw(&seed, 60),
+  const int more = w.seed == 7 ? 50 : 0; /* one network has values that are too large to be counted whole */
+  const int c = 8 + 2 * (int)draw(&seed, 20) + more, height = 9 + (int)draw(&seed, 60) + more, width = 9 + (int)draw(&seed, 60) + more,
             s = 1 + (int)draw(&seed, 2);
   const int n = snprintf(text, sizeof text, source, height, width, c, c, c, c, c, c, c, c, 2 * c, c, 2 * c, s, s,
                          c); /* NOLINT: a constant of this file */
@@ -145,7 +146,8 @@ static void see_whole(void *user, unsigned worker, size_t sample, uint32_t index
 static void measure_whole(world *w, whole *h, size_t first, size_t count) {
   *h = (whole){.scratch = qcc_hist_scratch_new(w->cx), .first = first, .count = count};
   for (uint32_t i = 0; i < w->count; i++) qcc_hist_init(&h->hist[i], w->cx);
-  run(w, 1, first, count, &(qcc_hooks){.observed = w->value, .observe_typed = see_whole, .user = h});
+  /* in the order in which the runtime holds them: of large values a part is counted, which one depends on the place */
+  run(w, 1, first, count, &(qcc_hooks){.observed = w->value, .observe_typed = see_whole, .observe_last = see_whole, .user = h});
 }
 
 static void end_whole(const world *w, whole *h) {
@@ -205,12 +207,15 @@ static void compare(world *w, size_t first, size_t count) {
 
 static void pieces_give_the_statistics_of_the_whole(void **state) {
   (void)state;
+  size_t thinned = 0;
   for (uint32_t seed = 0; seed < 8; seed++) {
     world w = new_world(seed);
+    for (uint32_t i = 0; i < w.count; i++) thinned += qcc_hist_step(w.size[i]) > 1;
     compare(&w, 0, SAMPLES);
     compare(&w, 2, 1);
     end_world(&w);
   }
+  assert_true(thinned >= 8);
 }
 
 static void values_that_are_not_finite(void **state) {
@@ -231,6 +236,7 @@ typedef struct seen {
 static void see_piece(void *user, const qcc_piece *p) {
   seen *s = user;
   assert_true(p->worker < WORKERS && p->index < s->w->count && p->total == s->w->size[p->index]);
+  assert_true(p->offset <= p->total && p->count <= p->total - p->offset);
   atomic_fetch_add(&s->pieces[p->index], 1);
   atomic_fetch_add(&s->floats[p->index], p->count);
 }

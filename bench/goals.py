@@ -6,8 +6,9 @@
 Speed: our process (runtime, observe) and that of ONNX Runtime (peer_session.py) stay open and take turns on one core, one thread each,
 same inputs, batch 1. A turn is measured in processor time, because the machine may be busy; with several threads, and for whole
 processes, by the clock. A ratio is the median over rounds of the ratio within a round; its spread is the distance of the quartiles. When
-the first and the second half of the peer's turns differ by more than 8 %, the rounds are repeated. Our graph is the one after @prepare,
-which is what calibration runs and -O0 writes; --as-loaded: without any pass. Networks with random weights come from nets.py.
+the first and the second half of the peer's turns differ by more than 8 %, the rounds are repeated. Two workers are judged by rounds in
+which a probe of bare arithmetic says that the machine has two processors to give. Our graph is the one after @prepare, which is what
+calibration runs and -O0 writes; --as-loaded: without any pass. Networks with random weights come from nets.py.
 
 Without onnxruntime in this Python the script makes build/venv with the packages that setup.sh names, and goes on there.
 """
@@ -48,6 +49,7 @@ import common  # noqa: E402
 import nets  # noqa: E402
 
 DRIFT, ATTEMPTS, TURN_SECONDS = 0.08, 3, 0.15
+PROBE_COUNT, PROBE_SCALES = 10, 1.95
 NINE_AND_ONE = nets.LIGHT + ["ultraface"]
 SMALL = ["kwt1", "bert_base", "gru_l", "basic_lstm_m", "silero_vad"]
 
@@ -222,6 +224,7 @@ class Verdict:
     def __init__(self, ratios, details=(), steady=True):
         q = quartiles(ratios)
         self.value, self.spread, self.details, self.steady = q[1], q[2] - q[0], list(details), steady
+        self.unfit = None  # why this machine can give no verdict
 
 
 def compared(label, base, race_, name, inverse=False):
@@ -285,14 +288,32 @@ def against_histogram(g):
 
 
 def two_workers(g):
+    """Judged by the rounds in which the machine gives two processors: a probe before and after each tells."""
     cores = set(sorted(os.sched_getaffinity(0))[:2])
     if len(cores) < 2:
         return None
+    ours = [g.ours("resnet50", f"{n} workers", ["-t", str(n)], cores=cores) for n in (1, 2)]
+    probe = [Side(f"probe {n}", [os.path.join(g.bin, "probe"), "-t", str(n)], cores) for n in (1, 2)]
 
-    def make():
-        sides = [g.ours("resnet50", f"{n} workers", ["-t", str(n)], cores=cores) for n in (2, 1)]
-        return sides
-    return one("2 workers", "1 workers", g.race("workers", make, 8), "resnet50")
+    def scaling():
+        one, two = (p.turn(PROBE_COUNT) for p in probe)
+        return 2 * one / two
+    for s in ours:
+        s.turn(2)
+    rows = []
+    for r in range(3 * g.rounds):
+        before = scaling()
+        turns = {s.label: s.turn(8) for s in (ours if r % 2 else reversed(ours))}
+        rows.append((turns["1 workers"] / turns["2 workers"], min(before, scaling())))
+    for s in ours + probe:
+        s.close()
+    fit = [ratio for ratio, machine in rows if machine >= PROBE_SCALES]
+    middle = [statistics.median(column) for column in zip(*rows)]
+    text = (f"resnet50       all {len(rows)} rounds: 2 workers {middle[0]:5.3f}, probe {middle[1]:5.3f}, "
+            f"ratio {statistics.median(a / b for a, b in rows):5.3f}; the probe scales by {PROBE_SCALES} in {len(fit)}")
+    v = Verdict(fit if fit else [middle[0]], [text])
+    v.unfit = "the machine does not scale" if len(fit) < g.rounds // 2 else None
+    return v
 
 
 def integers(g):
@@ -404,14 +425,15 @@ def judge(g, row):
         return None
     met = v.value >= required if direction == LEAST else v.value <= required
     others = 100 * max(0.0, busy - own) / passed / os.cpu_count()
-    print(f"{name:<4} {text:<58} {v.value:6.3f}, spread {v.spread:5.3f}, required {direction} {required:4.2f}: {'met' if met else 'MISSED'}"
+    word = v.unfit or ("met" if met else "MISSED")
+    print(f"{name:<4} {text:<58} {v.value:6.3f}, spread {v.spread:5.3f}, required {direction} {required:4.2f}: {word}"
           f"{'' if v.steady else ', UNSTEADY'}; others used {others:.0f} % of the machine")
     for line in v.details:
         if line not in g.told:  # goals may share measurements
             print(f"       {line}")
         g.told.add(line)
     sys.stdout.flush()
-    return met
+    return None if v.unfit else met
 
 
 def main():

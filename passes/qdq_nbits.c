@@ -135,7 +135,9 @@ static const char *read_blocks(qcc_nbits *b, const qcc_node *dq) {
   b->base = codes->name;
   b->k = codes->data->type.dim[b->q.axis], b->n = codes->data->type.dim[1 - b->q.axis];
   b->count = (b->k + block - 1) / block;
-  return b->k > 0 && b->n > 0 && b->k <= INT32_MAX && b->n <= INT32_MAX ? NULL : "its weights are empty or too large";
+  if (b->k < 1 || b->n < 1 || b->k > INT32_MAX || b->n > INT32_MAX) return "its weights are empty or too large";
+  if (b->count * b->n != qcc_tensor_count(scale->data)) return "its scales are not one per block";
+  return !zero || qcc_tensor_count(zero->data) == qcc_tensor_count(scale->data) ? NULL : "its zero points are not one per block";
 }
 
 static qcc_status read_params(qcc_nbits *b, const qcc_node *dq) {

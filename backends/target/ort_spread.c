@@ -124,14 +124,22 @@ static bool pair_before(qcc_pred_sim *s, qcc_node *n, uint32_t index, const qcc_
   return s->changed = true;
 }
 
-/* All readers of `v` but QuantizeLinear nodes and graph outputs read through a pair; returns how many do. */
+static bool is_quantized_again(const qcc_value *v) {
+  QCC_FOR_USES(u, v) {
+    if (u->graph == v->graph && qcc_pred_is_q(u->node)) return true;
+  }
+  return false;
+}
+
+/* All readers of `v` but graph outputs read through a pair, unless a QuantizeLinear is among them; returns how many do. */
 static qcc_status pairs_behind(qcc_pred_sim *s, qcc_value *v, const qcc_node *like, uint32_t *made) {
   qcc_node *q = NULL;
   *made = 0;
+  if (is_quantized_again(v)) return QCC_OK;
   for (qcc_use *u = v->uses, *next; u; u = next) {
     next = u->next;
     const bool lone_output = !u->node && v->use_count == 1;
-    if (!lone_output && (!u->node || u->graph != v->graph || qcc_pred_is_q(u->node))) continue;
+    if (!lone_output && (!u->node || u->graph != v->graph || u->node == q)) continue;
     qcc_node *place = v->def->next;
     if (!q) q = place ? add_q(s, place, v, like) : NULL;
     if (!q) { /* at the end of the graph: nodes are inserted before others only */

@@ -318,6 +318,15 @@ def mover_models():
     net = Net()
     y = net.node("Reshape", [net.act(), net.const(integers(1, 4, 64))])
     yield "2.7 Reshape with two readers", net.output(net.node("Softsign", [y])).output(net.node("Tanh", [y]))
+    for op, rest in (("Reshape", [integers(2, 4)]), ("Slice", [integers(0), integers(4), integers(1)])):
+        for scale in (0.1, 0.2):
+            for first in (False, True):  # a QuantizeLinear among the readers keeps pairs away
+                net = Net()
+                y = net.node(op, [net.qdq(net.node("Tanh", [net.input([1, 8])]))] + [net.const(x) for x in rest])
+                ends = [lambda net, y: net.node("Elu", [y]), lambda net, y, scale=scale: net.node("Tanh", [net.qdq(y, scale)])]
+                for read in reversed(ends) if first else ends:
+                    net.output(read(net, y))
+                yield f"2.7 {op}, read by floats and quantized again at {scale}{', that first' if first else ''}", net
 
 
 def table_models():

@@ -75,7 +75,7 @@ typedef struct qcc_profile_step {
   const char *fused_ops, *fused;    /* operators and names of the nodes that run inside it; "": none */
   uint64_t runs;                    /* the other figures are sums over all of them */
   double seconds, operations;       /* a multiply-add is two operations, what else makes an element is one */
-  double fastest;                   /* seconds of the fastest execution */
+  double fastest;                   /* seconds of the fastest execution; where clocks are coarse, the least mean of several in a row */
   double bytes_read, bytes_written; /* of tensors and weights, each counted once per run */
 } qcc_profile_step;
 

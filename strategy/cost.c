@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Times from the table of a target. Time per unit changes smoothly with the sizes of an operator: it is read from the nearest measured points,
- * weighted by the inverse square of their distance in logarithms. */
+ * weighted by the inverse fourth power of their distance in logarithms. Beyond the measured sizes it is that of the border. */
 #include "strategy/cost.h"
 
 #include <math.h>
@@ -22,21 +22,34 @@ static int insert(neighbour *list, int count, neighbour x) {
   return count < NEAREST ? count + 1 : NEAREST;
 }
 
-double qcc_cost_at(const qcc_costs *costs, qcc_cost_kind kind, const double at[3], bool q8) {
+/* The place within the box of what was measured. */
+static void clamp_place(double to[3], const qcc_costs *costs, qcc_cost_kind kind, const double at[3]) {
+  double lo[3] = {INFINITY, INFINITY, INFINITY}, hi[3] = {1, 1, 1};
+  for (uint32_t i = 0; i < costs->count; i++) {
+    const qcc_cost_point *p = &costs->points[i];
+    for (int k = 0; k < 3 && p->kind == kind; k++) lo[k] = fmin(lo[k], p->at[k]), hi[k] = fmax(hi[k], p->at[k]);
+  }
+  for (int k = 0; k < 3; k++) to[k] = fmin(fmax(at[k], lo[k]), hi[k]);
+}
+
+double qcc_cost_at(const qcc_costs *costs, qcc_cost_kind kind, const double place[3], bool q8) {
+  double at[3];
+  clamp_place(at, costs, kind, place);
   neighbour near[NEAREST];
   double sum = 0, weights = 0;
   int n = 0;
   for (uint32_t i = 0; i < costs->count; i++) {
     const qcc_cost_point *p = &costs->points[i];
     const double value = q8 ? p->q8 : p->f32;
-    double distance = 1e-6;
+    double distance = 1e-6; /* squared */
     if (p->kind != kind || !(value > 0)) continue;
     for (int k = 0; k < 3; k++) distance += pow(log2(at[k] / p->at[k]), 2);
     n = insert(near, n, (neighbour){distance, value});
   }
   for (int i = 0; i < n; i++) {
-    sum += log(near[i].value) / near[i].distance;
-    weights += 1 / near[i].distance;
+    const double weight = 1 / (near[i].distance * near[i].distance);
+    sum += log(near[i].value) * weight;
+    weights += weight;
   }
   return n ? exp(sum / weights) : 0;
 }
@@ -109,16 +122,70 @@ qcc_cost_place qcc_cost_place_of(const qcc_node *n) {
   return (qcc_cost_place){.kind = QCC_COST_COUNT};
 }
 
-qcc_cost qcc_cost_of(const qcc_target *t, const qcc_node *n) {
-  const qcc_cost_place p = qcc_cost_place_of(n);
+qcc_cost_place qcc_cost_place_as(qcc_cost_kind kind, const qcc_node *n) {
+  qcc_cost_place p = kind == QCC_COST_LAYOUT ? place_of_tensor(kind, n->out[0]) : qcc_cost_place_of(n);
+  p.kind = kind;
+  return p;
+}
+
+static bool is_image(const qcc_value *v) { return v->type.rank == 4 || v->type.rank == 5; }
+
+/* Does a convolution make one of its inputs for it alone? Float kernels add the other one on the way. */
+static bool is_skip(const qcc_node *n) {
+  for (uint32_t k = 0; n->op == QCC_OP_ADD && k < n->in_count; k++) {
+    const qcc_value *v = n->in[k].value;
+    if (v->def && v->def->op == QCC_OP_CONV && v->use_count == 1) return true;
+  }
+  return false;
+}
+
+/* x * Sigmoid(x): the product stands for both. */
+static bool is_silu(const qcc_node *n) {
+  for (uint32_t k = 0; n->op == QCC_OP_MUL && k < n->in_count; k++) {
+    const qcc_node *s = n->in[k].value->def;
+    if (s && s->op == QCC_OP_SIGMOID && s->in[0].value == n->in[1 - k].value && s->out[0]->use_count == 1) return true;
+  }
+  return false;
+}
+
+static bool is_gate(const qcc_node *n) {
+  const qcc_node *user = n->op == QCC_OP_SIGMOID ? qcc_only_user(n->out[0]) : NULL;
+  return user && is_silu(user);
+}
+
+static bool has_kind(const qcc_target *t, qcc_cost_kind kind) {
+  for (uint32_t i = 0; i < t->costs.count; i++)
+    if (t->costs.points[i].kind == kind) return true;
+  return false;
+}
+
+static qcc_cost cost_at(const qcc_target *t, qcc_cost_place p) {
   if (p.kind == QCC_COST_COUNT) return (qcc_cost){0, 0};
   const double f32 = qcc_cost_at(&t->costs, p.kind, p.at, false), q8 = qcc_cost_at(&t->costs, p.kind, p.at, true);
   return (qcc_cost){p.units * f32, p.units * (q8 > 0 ? q8 : f32)};
 }
 
+qcc_cost qcc_cost_of(const qcc_target *t, const qcc_node *n) {
+  if (is_skip(n) && has_kind(t, QCC_COST_SKIP)) return cost_at(t, qcc_cost_place_as(QCC_COST_SKIP, n));
+  if (!has_kind(t, QCC_COST_SILU)) return cost_at(t, qcc_cost_place_of(n));
+  if (is_gate(n)) return (qcc_cost){0, 0};
+  return cost_at(t, is_silu(n) ? qcc_cost_place_as(QCC_COST_SILU, n) : qcc_cost_place_of(n));
+}
+
+qcc_cost qcc_cost_of_dynamic(const qcc_target *t, const qcc_node *n) {
+  if (has_kind(t, QCC_COST_DYNAMIC)) return cost_at(t, qcc_cost_place_as(QCC_COST_DYNAMIC, n));
+  qcc_cost c = cost_at(t, qcc_cost_place_of(n));
+  c.q8 += 2 * qcc_cost_of_border(t, n->in[0].value, true);
+  return c;
+}
+
+/* Does anybody read the tensor where float kernels keep images in blocks? What the caller gives or takes is in no such order. */
+static bool has_float_kernel(const qcc_value *v, bool quantize) { return quantize ? v->def != NULL : !qcc_is_graph_output(v); }
+
 double qcc_cost_of_border(const qcc_target *t, const qcc_value *v, bool quantize) {
-  const qcc_cost_place p = place_of_tensor(quantize ? QCC_COST_QUANTIZE : QCC_COST_DEQUANTIZE, v);
-  return p.units * qcc_cost_at(&t->costs, p.kind, p.at, true);
+  const qcc_cost change = cost_at(t, place_of_tensor(quantize ? QCC_COST_QUANTIZE : QCC_COST_DEQUANTIZE, v));
+  const qcc_cost layout = is_image(v) ? cost_at(t, place_of_tensor(QCC_COST_LAYOUT, v)) : (qcc_cost){0, 0};
+  return change.q8 + layout.q8 + (has_float_kernel(v, quantize) ? layout.f32 : 0);
 }
 
 /* ---- a whole placement */

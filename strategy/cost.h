@@ -16,9 +16,13 @@ typedef struct qcc_cost_place { /* what a node is to the table */
 
 /* Unknown sizes count as 1. */
 qcc_cost_place qcc_cost_place_of(const qcc_node *n);
+/* The same for a kind that the node alone does not tell: a product on run-time ranges, a change of layout of what it makes. */
+qcc_cost_place qcc_cost_place_as(qcc_cost_kind kind, const qcc_node *n);
 /* A node alone, without what changes tensors at its borders. A kind that the table lacks is taken to cost the same in both forms. */
 qcc_cost qcc_cost_of(const qcc_target *t, const qcc_node *n);
-/* QuantizeLinear (or DequantizeLinear) of a whole tensor. */
+/* A product on run-time ranges, with what finds them. */
+qcc_cost qcc_cost_of_dynamic(const qcc_target *t, const qcc_node *n);
+/* QuantizeLinear (or DequantizeLinear) of a whole tensor, and the changes of layout around it. */
 double qcc_cost_of_border(const qcc_target *t, const qcc_value *v, bool quantize);
 /* The table at one place: time per unit, float (or 8 bit), interpolated between the nearest points in logarithms; 0: not there. */
 double qcc_cost_at(const qcc_costs *costs, qcc_cost_kind kind, const double at[3], bool q8);

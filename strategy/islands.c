@@ -21,8 +21,10 @@ typedef struct islands {
   size_t count;
 } islands;
 
+/* Weights of float kernels count, too: without 8-bit codes they are exact. */
 static bool is_candidate(const qcc_tuner *t, const qcc_node *n) {
-  return qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED && t->place.mode[n->id] == QCC_MODE_STATIC;
+  const qcc_mode mode = t->place.mode[n->id];
+  return qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED && (mode == QCC_MODE_STATIC || mode == QCC_MODE_WEIGHT);
 }
 
 /* The placement with the accepted nodes, and `extra_count` further ones, kept float. */

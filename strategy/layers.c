@@ -41,17 +41,19 @@ static qcc_status read_bias(qcc_tuner *t, layer *l) {
   return QCC_OK;
 }
 
-/* What the input looks like: its step, its channels' mean squares and highest codes. */
+/* What the input looks like: its channels' means and mean squares and, on codes, its step and the highest code of each channel. */
 static qcc_status read_input(qcc_tuner *t, const qcc_plan *plan, layer *l) {
   const qcc_value *x = l->n->in[0].value;
-  const qcc_plan_tensor *e = qcc_plan_tensor_of(plan, x->name);
-  if (t->place.mode[l->n->id] != QCC_MODE_STATIC || !e) return QCC_OK;
-  l->options.x_scale = (double)e->q.scale[0];
-  l->options.bias = l->bias;
+  const qcc_mode mode = t->place.mode[l->n->id];
+  const qcc_plan_tensor *e = mode == QCC_MODE_STATIC ? qcc_plan_tensor_of(plan, x->name) : NULL;
   size_t channels = l->w.groups * l->w.channels;
+  if (!e && mode != QCC_MODE_WEIGHT) return QCC_OK;
   l->input = t->stats ? qcc_collector_channels(t->stats, x) : NULL;
   if (l->input && (l->input->count != channels || l->input->n == 0)) l->input = NULL;
   if (l->input) l->options.meansq = l->input->meansq;
+  if (!e) return QCC_OK;
+  l->options.x_scale = (double)e->q.scale[0];
+  l->options.bias = l->bias;
   l->code_max = qcc_zalloc_array(t->cx, channels, sizeof *l->code_max);
   if (!l->code_max) return QCC_NOMEM;
   int32_t zero = (e->q.zero ? e->q.zero[0] : 0) + (e->q.dtype == QCC_S8 ? 128 : 0); /* pairs are summed over unsigned codes */
@@ -187,7 +189,7 @@ static qcc_status one_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n, ui
   qcc_status st = layer_open(t, &l, plan, n, slot, axis);
   if (st == QCC_OK) st = first_codes(t, &l, slot, axis);
   bool balance = st == QCC_OK && t->place.mode[n->id] == QCC_MODE_WEIGHT && qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED &&
-                 is_positive(n->in[0].value);
+                 !(correct && l.input) && is_positive(n->in[0].value);
   if (balance) qcc_weight_balance(l.codes, l.scale, &l.w, &l.options.grid);
   const qcc_gram *gram = t->gram ? t->gram[n->id] : NULL;
   bool reconstruct = step == QCC_LAYER_RECONSTRUCT && gram && qcc_gram_rows(gram) > 0;
@@ -298,7 +300,8 @@ qcc_status qcc_tuner_check_weights(const qcc_tuner *t) {
 
 static qcc_status add_gram(qcc_tuner *t, const qcc_node *n) {
   const qcc_value *x = n->in[0].value;
-  if (qcc_op_get(n->op)->role != QCC_ROLE_WEIGHTED || t->place.mode[n->id] != QCC_MODE_STATIC) return QCC_OK;
+  const qcc_mode mode = t->place.mode[n->id];
+  if (qcc_op_get(n->op)->role != QCC_ROLE_WEIGHTED || (mode != QCC_MODE_STATIC && mode != QCC_MODE_WEIGHT)) return QCC_OK;
   qcc_weight w;
   QCC_TRY(qcc_weight_open(&w, t->cx, n));
   size_t channels = w.groups * w.channels;

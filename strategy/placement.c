@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Placement in four walks over the graph:
  *   1. weighted operators with constant weights: static, dynamic or weights only;
- *   2. forward: operators without weights join where all their inputs are in 8 bit already;
+ *   2. forward: operators without weights join where all their inputs are in 8 bit already, one of them from an 8-bit operator;
  *   3. backward: those that feed no 8-bit operator leave again, so that tails (box decoding, final pools) stay float;
  *   4. parameters: which tensors carry them, which share them.
  * Where the target's costs are known, what float computes faster then stays float (divide.c), and the walks are made again.
@@ -76,6 +76,14 @@ static void place_weighted(qcc_placement *p, const qcc_node *n, const qcc_marks 
 
 static bool has_entry_from(const qcc_placement *p, const qcc_value *v) { return is_activation(v) && is_static(p, v->def); }
 
+/* A weighted operator reads it in 8 bit, so its codes are there whoever makes it. */
+static bool has_codes(const qcc_placement *p, const qcc_value *v) {
+  QCC_FOR_USES(u, v) {
+    if (u->index == 0 && is_static(p, u->node) && qcc_op_get(u->node->op)->role == QCC_ROLE_WEIGHTED) return true;
+  }
+  return false;
+}
+
 static bool constant_clip(const qcc_node *n) {
   for (uint32_t k = 1; k < n->in_count; k++) {
     if (n->in[k].value && !n->in[k].value->data) return false;
@@ -103,13 +111,15 @@ static bool joins(const qcc_placement *p, const qcc_node *n) {
   if (!t->is_static || role == QCC_ROLE_WEIGHTED || !qcc_target_op_fits(t, qcc_graph_opset(p->g, n->domain))) return false;
   if (role == QCC_ROLE_CLAMP) return can_fuse(p, n);
   if (!resize_moves_codes(n) || (n->out_count > 1 && role == QCC_ROLE_PASS && n->op != QCC_OP_SPLIT && n->out[1])) return false;
-  uint32_t data_inputs = role == QCC_ROLE_PASS || role == QCC_ROLE_TABLE ? 1 : n->in_count;
-  for (uint32_t k = 0; k < data_inputs; k++) {
+  const bool one = role == QCC_ROLE_PASS || role == QCC_ROLE_TABLE;
+  bool entered = false;
+  for (uint32_t k = 0; k < (one ? 1 : n->in_count); k++) {
     const qcc_value *v = n->in[k].value;
     if (!v || (v->data && (is_scalar_const(v) || !is_f32(v)))) return false; /* scalars: part of a float formula such as hard swish */
-    if (!v->data && !has_entry_from(p, v)) return false;
+    if (!v->data && !has_entry_from(p, v) && (one || !has_codes(p, v))) return false;
+    entered |= has_entry_from(p, v);
   }
-  return true;
+  return entered;
 }
 
 /* ---- walk 3: backward */
@@ -239,10 +249,9 @@ static void leave(qcc_placement *p, const qcc_node *n, qcc_cost cost, qcc_prefer
       qcc_internf(p->cx, "float is faster here: %.1f us, in 8 bit %.1f us and what changes tensors", cost.f32 / 1e3, cost.q8 / 1e3);
 }
 
-/* A product with run-time ranges looks at its input twice more: for the range and for the codes. */
 static bool dynamic_pays(const qcc_placement *p, const qcc_node *n) {
-  const qcc_cost c = qcc_cost_of(p->target, n);
-  return c.q8 + 2 * qcc_cost_of_border(p->target, n->in[0].value, true) <= c.f32;
+  const qcc_cost c = qcc_cost_of_dynamic(p->target, n);
+  return c.q8 <= c.f32;
 }
 
 /* One division; false when it leaves everything as it is. */

@@ -15,8 +15,8 @@ qcc_status qcc_tuner_watch(qcc_tuner *t) {
     if (v && !v->data && qcc_is_range_source(&t->place, v)) QCC_TRY(qcc_collector_watch(t->stats, v, QCC_WATCH_HIST, 0));
   }
   QCC_FOR_NODES(n, t->g) {
-    const bool blocks = t->o->block_dtype != QCC_NONE && qcc_is_product(n) && t->place.mode[n->id] == QCC_MODE_WEIGHT;
-    if (qcc_op_get(n->op)->role != QCC_ROLE_WEIGHTED || (t->place.mode[n->id] != QCC_MODE_STATIC && !blocks)) continue;
+    const qcc_mode mode = t->place.mode[n->id];
+    if (qcc_op_get(n->op)->role != QCC_ROLE_WEIGHTED || (mode != QCC_MODE_STATIC && mode != QCC_MODE_WEIGHT)) continue;
     QCC_TRY(qcc_collector_watch(t->stats, n->in[0].value, QCC_WATCH_CHANNELS, input_axis(n)));
   }
   return QCC_OK;

@@ -27,6 +27,7 @@ typedef struct qcc_ort_profile {
   qcc_context *cx;
   char folder[32]; /* of the file, while a session is profiled; "" */
   QCC_VEC(qcc_profile_step) steps;
+  QCC_VEC(double) rows; /* by step: seconds of the executions since the last whole row */
   qcc_profile shown;
 } qcc_ort_profile;
 

@@ -62,10 +62,17 @@ static qcc_status check_options(const qcc_model *in, const qcc_compile_options *
 
 /* ---- data: -O2 without any makes its own, loudly */
 
+/* Who says what to quantize, or with which parameters, wants these in 8 bit, whatever they cost. */
+static const char *default_preference(const job *j) {
+  const qcc_compile_options *o = j->o;
+  return o->only_count || o->overrides || o->encodings || o->code_interface ? "size" : "speed";
+}
+
 static qcc_status prefer_of(qcc_prefer *out, const job *j) {
   static const char *const names[] = {[QCC_PREFER_SPEED] = "speed", [QCC_PREFER_SIZE] = "size", [QCC_PREFER_ACCURACY] = "accuracy"};
+  const char *asked = j->o->prefer ? j->o->prefer : default_preference(j);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (strcmp(j->o->prefer ? j->o->prefer : names[0], names[i]) == 0) return *out = (qcc_prefer)i, QCC_OK;
+    if (strcmp(asked, names[i]) == 0) return *out = (qcc_prefer)i, QCC_OK;
   return qcc_error(j->cx, QCC_ARG, "A-117", NULL, "\"%-s\" cannot be preferred; it is speed, size or accuracy", j->o->prefer);
 }
 

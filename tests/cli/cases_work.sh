@@ -13,7 +13,7 @@ t_compile_O1() {
 t_compile_O2() {
   net
   samples calib.npy 6
-  expect 0 qcc -O2 net.onnx -o out.onnx --calib calib.npy
+  expect 0 qcc --prefer size -O2 net.onnx -o out.onnx --calib calib.npy
   prints '^multiply-adds +[1-9][0-9.]* % in int8'
   prints '^output SQNR +[0-9.]+ dB'
   expect 0 qcc dump out.onnx
@@ -24,18 +24,18 @@ t_no_data() {
   expect 0 qcc -O2 net.onnx -o out.onnx
   says 'warning.*NO CALIBRATION DATA'
   prints 'SYNTHETIC'
-  expect 0 qcc -q -O2 net.onnx -o out.onnx
+  expect 0 qcc -q --prefer size -O2 net.onnx -o out.onnx
   says 'warning.*NO CALIBRATION DATA'
 }
 t_deterministic() {
   net
   samples calib.npy 6
-  expect 0 qcc -q -O2 net.onnx -o one.onnx --calib calib.npy --threads 1
-  expect 0 qcc -q -O2 net.onnx -o two.onnx --calib calib.npy --threads 2
-  expect 0 qcc -q -O2 net.onnx -o again.onnx --calib calib.npy --threads 2
+  expect 0 qcc -q --prefer size -O2 net.onnx -o one.onnx --calib calib.npy --threads 1
+  expect 0 qcc -q --prefer size -O2 net.onnx -o two.onnx --calib calib.npy --threads 2
+  expect 0 qcc -q --prefer size -O2 net.onnx -o again.onnx --calib calib.npy --threads 2
   cmp one.onnx two.onnx && cmp two.onnx again.onnx || fail "not the same bytes"
   cp calib.npy elsewhere.npy
-  expect 0 qcc -q -O2 net.onnx -o moved.onnx --calib elsewhere.npy
+  expect 0 qcc -q --prefer size -O2 net.onnx -o moved.onnx --calib elsewhere.npy
   cmp one.onnx moved.onnx || fail "the result depends on where the samples lie"
 }
 t_spill() {
@@ -60,8 +60,8 @@ END
 t_quantized_stays() {
   net
   samples calib.npy 6
-  expect 0 qcc -q -O2 net.onnx -o once.onnx --calib calib.npy
-  expect 0 qcc -O2 once.onnx -o twice.onnx --calib calib.npy
+  expect 0 qcc -q --prefer size -O2 net.onnx -o once.onnx --calib calib.npy
+  expect 0 qcc --prefer size -O2 once.onnx -o twice.onnx --calib calib.npy
   says 'quantized already'
   expect 0 qcc dump once.onnx
   grep -v '^  file' "$top/stdout" >once.qir
@@ -71,7 +71,7 @@ t_quantized_stays() {
 t_formats() {
   net
   samples calib.npy 6
-  expect 0 qcc -q -O2 net.onnx -o codes.onnx --calib calib.npy --format qoperator
+  expect 0 qcc -q --prefer size -O2 net.onnx -o codes.onnx --calib calib.npy --format qoperator
   expect 0 qcc dump codes.onnx
   prints 'QLinearConv'
   expect 0 qcc codes.onnx -o pairs.onnx --format qdq
@@ -84,7 +84,7 @@ t_formats() {
   expect 0 qcc run codes.onnx --in x=x.npy --out one --exact
   expect 0 qcc run again.onnx --in x=x.npy --out two --exact
   cmp one/y.npy two/y.npy || fail "there and back is another network"
-  expect 0 qcc -q -O1 net.onnx -o integer.onnx --format integer
+  expect 0 qcc -q --prefer size -O1 net.onnx -o integer.onnx --format integer
   expect 0 qcc dump integer.onnx
   prints 'MatMulInteger'
   expect 2 qcc net.onnx -o no.onnx --format qop
@@ -104,7 +104,7 @@ t_floats() {
   grep -q Cast "$top/stdout" && fail "a Cast where everything is f16"
   expect 0 qcc diff net.onnx half.onnx --calib calib.npy
   prints '^ *[5-9][0-9]\.[0-9]+ .*\(output\)'
-  expect 0 qcc -q -O2 net.onnx -o small.onnx --calib calib.npy
+  expect 0 qcc -q --prefer size -O2 net.onnx -o small.onnx --calib calib.npy
   expect 0 qcc small.onnx -o mixed.onnx --float bf16
   says 'float parts are converted to bf16'
   expect 2 qcc net.onnx -o no.onnx --float f8
@@ -131,18 +131,18 @@ t_types() {
   net
   samples calib.npy 6
   printf 'extends: ort-cpu\nint8: {static: {default: {activation: {dtype: [uint8, uint16]}}}}\n' >wide.yaml
-  expect 0 qcc -q -O2 net.onnx -o out.onnx --calib calib.npy --activations s8:sym --weights uint8 --per-tensor
+  expect 0 qcc -q --prefer size -O2 net.onnx -o out.onnx --calib calib.npy --activations s8:sym --weights uint8 --per-tensor
   expect 0 qcc dump out.onnx
   prints 'zero_point = const s8\[\] \[0\]'
   prints 'zero_point = const u8\[\] \[128\]'
   prints 'qcc.options.*--per-tensor --activations s8:sym --weights uint8'
   grep -E 'zero_point = const [us]8\[[0-9]' "$top/stdout" && fail "a scale for each channel"
-  expect 0 qcc -q -O2 net.onnx -o out.onnx --calib calib.npy --activations u16 --target wide.yaml --reduce-range
+  expect 0 qcc -q --prefer size -O2 net.onnx -o out.onnx --calib calib.npy --activations u16 --target wide.yaml --reduce-range
   expect 0 qcc dump out.onnx
   prints 'opset 21'
   prints "zero_point = const u16"
-  expect 0 qcc -q -O2 net.onnx -o out.onnx --calib calib.npy --pow2
-  expect 2 qcc -O2 net.onnx -o no.onnx --calib calib.npy --activations u16
+  expect 0 qcc -q --prefer size -O2 net.onnx -o out.onnx --calib calib.npy --pow2
+  expect 2 qcc --prefer size -O2 net.onnx -o no.onnx --calib calib.npy --activations u16
   says 'target "ort-cpu-avx2" takes no activations "u16"; it takes u8, s8 with'
   expect 2 qcc -O2 net.onnx -o no.onnx --activations f32
   says 'activations: "f32" is no type; allowed are u8, s8, u16, s16'
@@ -181,7 +181,7 @@ t_run_and_diff() {
   net
   samples calib.npy 6
   samples x.npy 1 "3, 8, 8"
-  expect 0 qcc -q -O2 net.onnx -o out.onnx --calib calib.npy
+  expect 0 qcc -q --prefer size -O2 net.onnx -o out.onnx --calib calib.npy
   expect 0 qcc run net.onnx --in x=x.npy --out float
   prints '^float/y.npy$'
   expect 0 qcc run out.onnx --in x=x.npy --out small
@@ -255,16 +255,16 @@ t_target_files() {
   net
   printf 'extends: ort-cpu\nint8: {static: {Conv: null}, weight_only: {Conv: null}}\n' >mine.yaml
   samples x.npy 4
-  expect 0 qcc -O2 net.onnx -o out.onnx --calib x.npy --target mine.yaml
+  expect 0 qcc --prefer size -O2 net.onnx -o out.onnx --calib x.npy --target mine.yaml
   prints '^kept float .*no 8-bit kernel'
-  expect 0 qcc -O2 net.onnx -o out.onnx --calib x.npy --target ort-cpu@1.20
+  expect 0 qcc --prefer size -O2 net.onnx -o out.onnx --calib x.npy --target ort-cpu@1.20
   expect 0 qcc dump out.onnx
   prints 'b1.*_quantized = const s32'
   printf 'extends: ort-cpu\nopset: {min: 7, max: 12}\n' >mine.yaml
   expect 0 qcc -O1 net.onnx -o out.onnx --target mine.yaml
   says '^qcc: net.onnx: warning\[U-321\]: opset 13, but target "mine" takes 7 to 12'
   printf 'extends: ort-cpu\nbias: float\n' >mine.yaml
-  expect 0 qcc -O2 net.onnx -o out.onnx --calib x.npy --target mine.yaml
+  expect 0 qcc --prefer size -O2 net.onnx -o out.onnx --calib x.npy --target mine.yaml
   expect 0 qcc dump out.onnx
   prints 'b1.* = const f32'
   grep -q 'const s32' "$top/stdout" && fail "a bias is int32 although the target wants float"
@@ -395,7 +395,7 @@ t_io_int8() {
   prints 'QGemm'
   expect 0 qcc run out.onnx --profile
   # a model that is quantized already takes codes, too, and gives them back
-  expect 0 qcc -q -O2 net.onnx -o floats.onnx --calib calib.npy --format qoperator
+  expect 0 qcc -q --prefer size -O2 net.onnx -o floats.onnx --calib calib.npy --format qoperator
   expect 0 qcc floats.onnx -o codes.onnx --io-int8
   says 'its inputs and outputs become codes'
   prints '^as codes +x: u8 input'

@@ -38,7 +38,7 @@ Owned<qcc_model> load(qcc_context *cx, const char *path) {
 bool has_quantizer(const qcc_model *m) {
   for (size_t k = 0; k < qcc_node_count(m); k++) {
     qcc_node_info info{};
-    if (qcc_node_at(m, k, &info) == QCC_OK && std::string(info.op) == "QuantizeLinear") return true;
+    if (qcc_node_at(m, k, &info) == QCC_OK && (std::string(info.op) == "QuantizeLinear" || std::string(info.op) == "Cast")) return true;
   }
   return false;
 }

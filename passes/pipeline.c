@@ -10,7 +10,8 @@ static const struct {
 } stored[] = {
     {"@prepare",
      "raise-opset{to=13},canonicalize,infer-shapes,"
-     "fix(fold-constants,eliminate,fuse-conv-bn,matmul-add-to-gemm,fuse-conv-scale,fuse-pad-conv,fuse-slice-conv,reduce-to-pool,fuse-activation,cse,dce),"
+     "fix(fold-constants,eliminate,fuse-conv-bn,matmul-add-to-gemm,fuse-conv-scale,fuse-pad-conv,fuse-slice-conv,reduce-to-pool,"
+     "fuse-activation,cse,dce),"
      "split-weights,infer-shapes"},
     {"@canonical", "canonicalize,infer-shapes,fold-constants,eliminate,dce"},
     {"@fakequant", "insert-fakequant,bias-correct,guard-bias"},

@@ -221,13 +221,8 @@ static role role_of(const char *op) {
   static const struct {
     const char *op;
     role role;
-  } rows[] = {{"QuantizeLinear", TO_CODES},
-              {"DequantizeLinear", FROM_CODES},
-              {"Conv", CONVOLUTION},
-              {"QLinearConv", CONVOLUTION},
-              {"Transpose", LAYOUT},
-              {"ReorderInput", LAYOUT},
-              {"ReorderOutput", LAYOUT}};
+  } rows[] = {{"QuantizeLinear", TO_CODES}, {"DequantizeLinear", FROM_CODES}, {"Conv", CONVOLUTION},    {"QLinearConv", CONVOLUTION},
+              {"Transpose", LAYOUT},        {"ReorderInput", LAYOUT},         {"ReorderOutput", LAYOUT}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     if (strcmp(op, rows[i].op) == 0) return rows[i].role;
   return KERNEL;
@@ -328,7 +323,8 @@ static void write_points(qcc_text *to, const measuring *m) {
     const qcc_cost_kind kind = m->points.at[i].place.kind;
     const kind_row *k = &kinds[kind];
     if (!i || m->points.at[i - 1].place.kind != kind)
-      qcc_text_addf(to, "  %s: # %s, %s%s%s; float and 8 bit: nanoseconds for each %s\n", k->name, k->a, k->b, *k->c ? ", " : "", k->c, k->unit);
+      qcc_text_addf(to, "  %s: # %s, %s%s%s; float and 8 bit: nanoseconds for each %s\n", k->name, k->a, k->b, *k->c ? ", " : "", k->c,
+                    k->unit);
     write_point(to, &m->points.at[i]);
   }
 }

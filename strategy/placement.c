@@ -186,6 +186,18 @@ static void mark_parameters(qcc_placement *p, const qcc_node *n) {
   }
 }
 
+/* Where kernels take a sum in, they add before they round: one product among the operands of a sum carries no parameters. */
+static void join_sum(qcc_placement *p, const qcc_node *n) {
+  if (n->in_count != 2 || !is_static(p, n) || qcc_op_get(n->op)->role != QCC_ROLE_ARITH) return;
+  if (!p->quantized[n->in[0].value->id] || !p->quantized[n->in[1].value->id]) return;
+  for (uint32_t k = 0; k < 2; k++) {
+    const qcc_value *v = n->in[k].value;
+    if (!is_static(p, v->def) || qcc_only_user(v) != n || !qcc_target_fuses(p->target, v->def->op, n->op)) continue;
+    p->quantized[v->id] = false;
+    return;
+  }
+}
+
 /* ---- all of it */
 
 static void walk_static(qcc_placement *p) {
@@ -200,6 +212,7 @@ static void walk_static(qcc_placement *p) {
   QCC_FOR_NODES(n, p->g) {
     if (is_static(p, n)) mark_parameters(p, n);
   }
+  QCC_FOR_NODES(n, p->g) join_sum(p, n);
 }
 
 typedef struct weighted_walk {

@@ -1,27 +1,33 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""compare_openvino.py QCC MODELS [--calib FOLDER] [--least SHARE] [NAME...]: models for OpenVINO, there and here.
+"""compare_openvino.py QCC MODELS [--calib FOLDER] [--least SHARE] [--target NAME] [--samples N] [NAME...]: models for OpenVINO, there and here.
 
 Compiles the models below the folder MODELS for the target openvino, runs them on OpenVINO's CPU plugin (in f32 where it does not compute in
-8 bit) and in the built-in runtime, and counts what OpenVINO says it executes in 8 bit. OpenVINO rounds elsewhere between its layers: it may be
-up to 3 dB further from the float model than the built-in runtime, and from this one no further than independent errors would be. The share
-LEAST of convolutions and products must be in 8 bit. Exits 1 when not so, 77 without models or packages."""
-import argparse
+8 bit) and in the built-in runtime, and counts what OpenVINO says it executes in 8 bit: the share LEAST of convolutions and products must be.
+Then every layer, from codes to codes, runs alone in OpenVINO on the codes that it had here. But for one code in TIES, which stood so close to a
+tie that the order of float operations decides, it must give the same. In the whole network such codes grow: in ResNet-20 hardly any, the
+outputs agree to 90 dB; in MobileNet v2 one makes 31 in the next layer, and its end is nearly as far from itself as from the float model
+(NEARER_DB). Samples are moved to codes of the input: pixels of whole numbers may lie on ties of their own grid
+(MobileNet v2: k - 127.5), and OpenVINO multiplies by the inverse of a scale. Exits 1 when not so, 77 without models or packages."""
 import collections
 import os
-import subprocess
 import sys
-import tempfile
 
 try:
     import numpy as np
+    import onnx
     import openvino
+    from onnx import TensorProto, helper, numpy_helper
+
+    import two_runtimes
+    from two_runtimes import sqnr
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
 MODELS = {"resnet20": "resnet20_cifar/resnet20.onnx", "mobilenet_v2": "mobilenet_v2/mobilenet_v2_1.0_224.onnx"}
-WITHIN_DB = 3
+NEARER_DB = {"resnet20": 20, "mobilenet_v2": 0}  # to each other than to the float model
+TIES = 10000
 PRODUCTS = ("Convolution", "FullyConnected", "MatMul")
 
 
@@ -42,62 +48,94 @@ def kernels(compiled):
     return count
 
 
-def sqnr(want, got):
-    want, got = want.astype(np.float64), got.astype(np.float64)
-    return 10 * np.log10((np.sum(want**2) + 1e-30) / (np.sum((want - got)**2) + 1e-30))
+class Coded:
+    """A model and its pairs of QuantizeLinear and DequantizeLinear."""
+
+    def __init__(self, path):
+        self.model = onnx.load(path)
+        self.constant = {t.name: numpy_helper.to_array(t) for t in self.model.graph.initializer}
+        self.made = {y: n for n in self.model.graph.node for y in n.output}
+        self.pairs = {n.output[0]: self.made[n.input[0]] for n in self.model.graph.node
+                      if n.op_type == "DequantizeLinear" and n.input[0] in self.made and self.made[n.input[0]].op_type == "QuantizeLinear"}
+
+    def on_codes(self, x):
+        """The nearest values that the model's input has codes for."""
+        entry = next(q for q in self.pairs.values() if q.input[0] == self.model.graph.input[0].name)
+        scale, zero = (self.constant[i] for i in entry.input[1:3])
+        info = np.iinfo(zero.dtype)
+        return (np.clip(np.rint(x / scale), info.min - int(zero), info.max - int(zero)) * scale).astype(np.float32)
+
+    def part(self, path, nodes, inputs, outputs):
+        """Writes a model of some of the nodes."""
+        used = {i for n in nodes for i in n.input}
+        graph = helper.make_graph(nodes, "part", inputs, [helper.make_tensor_value_info(y, TensorProto.FLOAT, None) for y in outputs],
+                                  [t for t in self.model.graph.initializer if t.name in used])
+        onnx.save(helper.make_model(graph, opset_imports=self.model.opset_import, ir_version=self.model.ir_version), path)
+
+    def layer(self, end):
+        """Nodes that make a dequantized tensor from others, in order, and those others with the tensors that their QuantizeLinear reads."""
+        wanted, inside, borders = [end], set(), {}
+        while wanted:
+            y = wanted.pop()
+            n = self.made.get(y)
+            if n is None or n.name in inside:
+                continue
+            inside.add(n.name)
+            if y in self.pairs and y != end:
+                inside.add(self.pairs[y].name)
+                borders[self.pairs[y].input[0]] = y
+            else:
+                wanted += n.input
+        return [n for n in self.model.graph.node if n.name in inside], borders
 
 
-def here(args, path, name, x, folder):
-    given, out = os.path.join(folder, "x.npy"), os.path.join(folder, "out")
-    np.save(given, x)
-    subprocess.run([args.qcc, "run", "-q", path, "--in", f"{name}={given}", "--out", out], check=True, stdout=subprocess.DEVNULL)
-    return np.load(os.path.join(out, sorted(os.listdir(out))[0]))
+def differing_layers(args, coded, x, folder):
+    """Layers that alone, on the codes that they had here, give other codes in OpenVINO; what was compared."""
+    path, given = os.path.join(folder, "part.onnx"), coded.model.graph.input[0]
+    coded.part(path, list(coded.model.graph.node), [given], list(coded.pairs))
+    known = dict(zip(coded.pairs, two_runtimes.here(args, path, given.name, x)))
+    bad, layers, ties, count = [], 0, 0, 0
+    for end, quantizer in coded.pairs.items():
+        nodes, borders = coded.layer(end)
+        if not borders:
+            continue
+        coded.part(path, nodes, [helper.make_tensor_value_info(i, TensorProto.FLOAT, known[y].shape) for i, y in borders.items()], [end])
+        theirs = load(path)({i: known[y] for i, y in borders.items()})[0]
+        steps = np.abs(np.rint((theirs - known[end]) / coded.constant[quantizer.input[1]]))
+        layers, ties, count = layers + 1, ties + np.count_nonzero(steps), count + steps.size
+        if steps.max() > 1 or np.count_nonzero(steps) > 1 + steps.size / TIES:
+            bad.append(f"{end}: {np.count_nonzero(steps)} of {steps.size} codes differ, by at most {steps.max():.0f}")
+    return bad, f"{layers} layers alone, {ties} of {count} codes beside a tie"
 
 
 def check(args, name, folder):
-    source, path, calib = os.path.join(args.models, MODELS[name]), os.path.join(folder, "out.onnx"), os.path.join(folder, "calib.npy")
+    source, path = os.path.join(args.models, MODELS[name]), os.path.join(folder, "out.onnx")
     reference = load(source)
     value = reference.inputs[0]
     shape = [d.get_length() if d.is_static else 1 for d in value.get_partial_shape()]
-    known = os.path.join(args.calib or "", f"{name}.npy")
-    data = np.load(known, mmap_mode="r")[:16] if os.path.exists(known) else np.random.default_rng(5).standard_normal([16] + shape[1:])
-    np.save(calib, np.asarray(data, np.float32))
-    subprocess.run([args.qcc, "-q", "-O2", source, "-o", path, "--calib", calib, "--target", args.target], check=True)
+    data = two_runtimes.samples(args, name, shape)
+    two_runtimes.compiled(args, source, data, path, "--target", args.target)
     small = load(path)
     layers = kernels(small)
     products = sum(n for (kind, _), n in layers.items() if kind in PRODUCTS)
     in_8_bit = sum(n for (kind, kernel), n in layers.items() if kind in PRODUCTS and kernel.endswith(("_I8", "_U8", "_i8", "_u8")))
+    coded = Coded(path)
+    inputs = [coded.on_codes(np.ascontiguousarray(x.reshape(shape))) for x in data[:4]]
     quality, agreement, theirs_db = [], [], []
-    for x in data[:4]:
-        x = np.ascontiguousarray(x.reshape(shape), np.float32)
-        ours, theirs = here(args, path, value.get_any_name(), x, folder), small(x)[0]
-        wanted = reference(x)[0]
+    for x in inputs:
+        ours, theirs, wanted = two_runtimes.here(args, path, value.get_any_name(), x)[0], small(x)[0], reference(x)[0]
         quality.append(sqnr(wanted, ours))
         theirs_db.append(sqnr(wanted, theirs))
         agreement.append(sqnr(theirs, ours))
     quality, agreement, theirs_db = (float(np.median(x)) for x in (quality, agreement, theirs_db))
-    ok = min(agreement, theirs_db) > quality - WITHIN_DB and in_8_bit >= args.least * products
+    differing, alone = differing_layers(args, coded, inputs[0], folder)
+    ok = agreement >= quality + NEARER_DB[name] and not differing and in_8_bit >= args.least * products
     print(f"{name:14} {in_8_bit} of {products} convolutions and products in 8 bit, {quality:.1f} dB from float here, {theirs_db:.1f} there, "
-          f"{agreement:.1f} dB between them{'' if ok else '  WRONG'}")
-    return not ok
-
-
-def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("qcc")
-    p.add_argument("models")
-    p.add_argument("names", nargs="*")
-    p.add_argument("--calib")
-    p.add_argument("--least", type=float, default=1)
-    p.add_argument("--target", default="openvino")
-    args = p.parse_intermixed_args()
-    names = [n for n in args.names or MODELS if os.path.exists(os.path.join(args.models, MODELS[n]))]
-    if not names:
-        print("skipped: no models")
-        return 77
-    with tempfile.TemporaryDirectory() as folder:
-        return 1 if sum(check(args, n, folder) for n in names) else 0
+          f"{agreement:.1f} dB between them; {alone}{'' if ok else '  WRONG'}", flush=True)
+    for line in differing[:6]:
+        print(f"    {line}")
+    return ok
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(two_runtimes.main(MODELS, check, least=1.0, target="openvino"))

@@ -173,6 +173,30 @@ static void channels_by_operator(void **state) {
   assert_true(quantized(w, "y")); /* no kernel of this target ends in float */
 }
 
+/* Kernels that take a sum in add before they round: no parameters between the product and the sum. */
+static void sums_join_products(void **state) {
+  static const char *const text = "graph @f(%x: f32[1,4,8,8]) -> (%y) opset 13 {\n" WEIGHTS
+                                  "  %a = Conv(%x, %w) \"first\"\n"
+                                  "  %r = Relu(%a) \"relu\"\n"
+                                  "  %b = Conv(%r, %v) \"product\"\n"
+                                  "  %s = Add(%b, %r) \"sum\"\n"
+                                  "  %c = Conv(%s, %v) \"again\"\n"
+                                  "  %d = Add(%c, %c) \"twice\"\n"
+                                  "  %y = Conv(%d, %v) \"last\"\n}\n";
+  static const char *const name[] = {"tensorrt", "openvino", QCC_TARGET_DEFAULT};
+  world *w = *state;
+  for (int i = 0; i < 3; i++) {
+    qcc_target_fini(&w->target);
+    assert_int_equal(qcc_target_find(&w->target, w->cx, name[i]), QCC_OK);
+    qcc_graph_free(w->g);
+    place(w, text);
+    assert_int_equal(mode(w, "sum"), QCC_MODE_STATIC);
+    assert_int_equal(quantized(w, "b"), i == 2);
+    assert_true(quantized(w, "r") && quantized(w, "s"));
+    assert_true(quantized(w, "c") && quantized(w, "d")); /* read twice */
+  }
+}
+
 static void relu_fuses(void **state) {
   world *w = *state;
   place(w, "graph @f(%x: f32[1,4,8,8]) -> (%y) opset 13 {\n" WEIGHTS
@@ -452,6 +476,7 @@ int main(void) {
       TEST(concat_shares_where_the_target_wants_it),
       TEST(relu_fuses_where_the_target_has_the_kernel),
       TEST(channels_by_operator),
+      TEST(sums_join_products),
       TEST(relu_fuses),
       TEST(relu_with_company_does_not_fuse),
       TEST(silu_has_a_useful_range),

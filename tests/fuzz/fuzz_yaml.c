@@ -2,12 +2,12 @@
  * The reader of capability files against hostile bytes. With -fsanitize=fuzzer (QCC_FUZZER defined) a libFuzzer target; otherwise a
  * program that makes mutants of the files it is given (fuzz_yaml COUNT SEED FILE...): cut, flipped, lines moved and doubled, words of the
  * language put in. Oracle: a known status, one error exactly when refused, no memory left, and the same target from the same bytes. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backends/target/target.h"
+#include "tests/memory_files.h"
 
 #define MUST(what) ((what) ? (void)0 : die(#what, __LINE__))
 
@@ -16,32 +16,10 @@ static void die(const char *what, int line) {
   abort();
 }
 
-/* ---- one file, in memory; it may extend itself, and nothing else is there */
 typedef struct bytes {
   char *at;
   size_t n;
 } bytes;
-
-static int open_file(void *user, const char *path, const char *beneath, void **handle, uint64_t *size) {
-  *handle = user;
-  *size = ((bytes *)user)->n;
-  return beneath || strcmp(path, "fuzz.yaml") != 0 ? ENOENT : 0;
-}
-static int read_bytes(void *user, void *handle, uint64_t offset, void *to, size_t n, size_t *got) {
-  const bytes *b = handle;
-  (void)user;
-  size_t from = offset < b->n ? (size_t)offset : b->n;
-  *got = n < b->n - from ? n : b->n - from;
-  memcpy(to, b->at + from, *got);
-  return 0;
-}
-static void close_file(void *user, void *handle) { (void)user, (void)handle; }
-static int no_create(void *user, const char *path, void **handle) { return (void)user, (void)path, (void)handle, EACCES; }
-static int no_write(void *user, void *handle, const void *from, size_t n) { return (void)user, (void)handle, (void)from, (void)n, EACCES; }
-static int no_commit(void *user, void *handle) { return (void)user, (void)handle, EACCES; }
-static int no_list(void *user, const char *path, int (*each)(void *to, const char *name, bool is_folder), void *to) {
-  return (void)user, (void)path, (void)each, (void)to, EACCES;
-}
 
 static bool same(const qcc_target *a, const qcc_target *b) {
   return a->name == b->name && a->runtime == b->runtime && a->pattern_count == b->pattern_count && a->max_opset == b->max_opset &&
@@ -49,16 +27,8 @@ static bool same(const qcc_target *a, const qcc_target *b) {
 }
 
 static qcc_status check_bytes(const bytes *b) {
-  qcc_host host = {.io = {.user = (void *)(uintptr_t)b,
-                          .open = open_file,
-                          .read = read_bytes,
-                          .close = close_file,
-                          .create = no_create,
-                          .write = no_write,
-                          .reread = read_bytes,
-                          .commit = no_commit,
-                          .abandon = close_file,
-                          .list = no_list}};
+  memory_files files = {.file = {{"fuzz.yaml", b->at, b->n}}}; /* it may extend itself; nothing else is there */
+  qcc_host host = memory_host(&files);
   qcc_context *cx = NULL;
   qcc_target t, again;
   MUST(qcc_context_new(&cx, &host) == QCC_OK);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Capability files: the three layouts, versions, what extends what, and what is said of files that are wrong. */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,64 +10,19 @@
 #include <cmocka.h>
 
 #include "backends/target/target.h"
+#include "tests/memory_files.h"
 #include "tests/oom.h"
 #include "yaml/config.h"
-
-typedef struct file {
-  const char *path, *text;
-} file;
 
 typedef struct world {
   qcc_context *cx;
   qcc_target t;
-  file files[12]; /* what the context can open */
+  memory_files files; /* what the context can open */
 } world;
-
-/* ---- files that are only in memory */
-
-static const file *find(const world *w, const char *path) {
-  for (size_t i = 0; i < sizeof w->files / sizeof *w->files && w->files[i].path; i++) {
-    if (strcmp(w->files[i].path, path) == 0) return &w->files[i];
-  }
-  return NULL;
-}
-
-static int open_file(void *user, const char *path, const char *beneath, void **handle, uint64_t *size) {
-  const file *f = beneath ? NULL : find(user, path);
-  *handle = (void *)(uintptr_t)f;
-  *size = f ? strlen(f->text) : 0;
-  return f ? 0 : ENOENT;
-}
-
-static int read_bytes(void *user, void *handle, uint64_t offset, void *to, size_t n, size_t *got) {
-  (void)user;
-  const file *f = handle;
-  size_t size = strlen(f->text), from = offset < size ? (size_t)offset : size;
-  *got = n < size - from ? n : size - from;
-  memcpy(to, f->text + from, *got);
-  return 0;
-}
-
-static void close_file(void *user, void *handle) { (void)user, (void)handle; }
-static int no_create(void *user, const char *path, void **handle) { return (void)user, (void)path, (void)handle, EACCES; }
-static int no_write(void *user, void *handle, const void *from, size_t n) { return (void)user, (void)handle, (void)from, (void)n, EACCES; }
-static int no_commit(void *user, void *handle) { return (void)user, (void)handle, EACCES; }
-static int no_list(void *user, const char *path, int (*each)(void *to, const char *name, bool is_folder), void *to) {
-  return (void)user, (void)path, (void)each, (void)to, EACCES;
-}
 
 static int setup(void **state) {
   world *w = calloc(1, sizeof *w);
-  qcc_host host = {.io = {.user = w,
-                          .open = open_file,
-                          .read = read_bytes,
-                          .close = close_file,
-                          .create = no_create,
-                          .write = no_write,
-                          .reread = read_bytes,
-                          .commit = no_commit,
-                          .abandon = close_file,
-                          .list = no_list}};
+  qcc_host host = memory_host(&w->files);
   assert_int_equal(qcc_context_new(&w->cx, &host), QCC_OK);
   *state = w;
   return 0;
@@ -83,9 +37,9 @@ static int teardown(void **state) {
 }
 
 static void add_file(world *w, const char *path, const char *text) {
-  size_t i = 0;
-  while (w->files[i].path && strcmp(w->files[i].path, path) != 0) i++;
-  w->files[i] = (file){path, text};
+  memory_file *f = w->files.file;
+  while (f->path && strcmp(f->path, path) != 0) f++;
+  *f = (memory_file){path, text, strlen(text)};
 }
 
 static void load(world *w, const char *name) {

@@ -136,11 +136,15 @@ static bool feeds_static(const qcc_placement *p, const qcc_node *n) {
   return false;
 }
 
+/* Does the kernel of a product want its activation inside, because it cannot end in float? */
+static bool must_end_in_codes(const qcc_placement *p, const qcc_node *n) {
+  return qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED && !can(p, n)->float_output;
+}
+
 static void leave_where_useless(qcc_placement *p, const qcc_node *n) {
   qcc_role role = qcc_op_get(n->op)->role;
   if (!is_static(p, n) || role == QCC_ROLE_WEIGHTED) return;
-  bool part_of_conv = p->fused[n->id] && n->in[0].value->def->op == QCC_OP_CONV;
-  if (part_of_conv || feeds_static(p, n)) return;
+  if (feeds_static(p, n) || (p->fused[n->id] && must_end_in_codes(p, n->in[0].value->def))) return;
   p->mode[n->id] = QCC_MODE_FLOAT;
   p->fused[n->id] = false;
 }

@@ -4,7 +4,8 @@
 
 Compiles a made network and the models below the folder MODELS for each shipped target that has rules here, with the default types and with
 the others that it takes, and looks at every QuantizeLinear and DequantizeLinear: types, zero points, granularity, biases, narrow ranges, what
-stands between a convolution and its activation. ONNX Runtime must load the files. Exits 1 on offences, 77 without packages."""
+stands between a convolution and its activation or its sum, what computes on codes of two types, what ends in float or gains nothing by
+codes. ONNX Runtime must load the files. Exits 1 on offences, 77 without packages."""
 import argparse
 import os
 import subprocess
@@ -23,7 +24,15 @@ except ImportError as missing:
     sys.exit(77)
 
 MODELS = {"resnet20": "resnet20_cifar/resnet20.onnx", "mobilenet_v2": "mobilenet_v2/mobilenet_v2_1.0_224.onnx",
-          "kwt1": "kwt1/kwt1.onnx", "ds_cnn_s": "ml_kws/ds_cnn_s.onnx"}
+          "mobilenet_v1_025": "mobilenet_v1_025/mobilenet_v1_0.25_224.onnx", "squeezenet11": "squeezenet11/squeezenet1.1.onnx",
+          "vww": "vww_mobilenet/vww_96.onnx", "kwt1": "kwt1/kwt1.onnx", "ds_cnn_s": "ml_kws/ds_cnn_s.onnx", "gru_l": "ml_kws/gru_l.onnx",
+          "basic_lstm_m": "ml_kws/basic_lstm_m.onnx", "crnn_m": "ml_kws/crnn_m.onnx", "yolox_nano": "yolox_nano/yolox_nano.onnx",
+          "ultraface": "ultraface/version-RFB-320.onnx"}
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+RECURRENT = ("LSTM", "GRU", "RNN")
+CLAMPS = ("Relu", "Clip")
+NO_GAIN = ("Softmax", "LayerNormalization", "InstanceNormalization", "Sigmoid", "Tanh", "Erf", "Gelu", "HardSwish", "Exp", "Log", "Pow", "Sqrt", "Div",
+           "ReduceMean", "ReduceSum", "LSTM", "GRU")
 
 
 @dataclass
@@ -33,7 +42,10 @@ class Rules:
     weights: set = field(default_factory=lambda: {T.INT8})
     zero_activations: bool = False  # zero points of activations are 0
     float_bias: bool = False
-    channels: set = field(default_factory=lambda: {"Conv", "ConvTranspose", "Gemm", "MatMul"})  # operators with a scale for each channel
+    channels: set = field(default_factory=lambda: set(WEIGHTED + RECURRENT))  # operators with a scale for each channel
+    sums: bool = False  # a convolution takes in the sum behind it: no pair between
+    whole_units: bool = False  # no kernel ends in float: products give codes, other operators that do not are told
+    only_gain: bool = False  # no pairs around what gains nothing by them
     least_range: float = 0.0
     most_opset: int = 21
     choices: tuple = ((),)
@@ -41,9 +53,9 @@ class Rules:
 
 U8, S8 = T.UINT8, T.INT8
 RULES = {
-    "tensorrt": Rules({S8}, zero_activations=True, float_bias=True, choices=((), ("--per-tensor",))),
-    "openvino": Rules({U8, S8}, float_bias=True, choices=((), ("--activations", "s8:sym"), ("--reduce-range",))),
-    "qnn": Rules({U8, T.UINT16}, weights={S8, U8}, channels={"Conv"}, least_range=1e-4,
+    "tensorrt": Rules({S8}, zero_activations=True, float_bias=True, sums=True, only_gain=True, choices=((), ("--per-tensor",))),
+    "openvino": Rules({U8, S8}, float_bias=True, sums=True, choices=((), ("--activations", "s8:sym"), ("--reduce-range",))),
+    "qnn": Rules({U8, T.UINT16}, weights={S8, U8}, channels={"Conv"}, least_range=1e-4, whole_units=True,
                  choices=((), ("--activations", "u16"), ("--weights", "uint8"))),
     "ort-arm": Rules({U8, S8}, choices=((), ("--activations", "s8:sym"))),
     "ort-cpu": Rules({U8, S8}, weights={S8, U8}, choices=((), ("--activations", "s8:sym"), ("--weights", "uint8"), ("--pow2",))),
@@ -61,7 +73,8 @@ class Graph:
         for n in model.graph.node:
             for x in n.input:
                 self.users.setdefault(x, []).append(n)
-        self.pairs = 0
+        self.outputs = {o.name for o in model.graph.output}
+        self.pairs = self.borders = 0
 
     def offence(self, node, text):
         self.found.append(f"{node.op_type} {node.name}: {text}")
@@ -92,7 +105,7 @@ class Graph:
             self.offence(n, f"zero point {zeros}")
         for user in self.users.get(n.output[0], []):
             axis = next((a.i for a in n.attribute if a.name == "axis"), 1)
-            want = 1 if user.op_type in ("MatMul", "ConvTranspose") or (
+            want = 1 if user.op_type in ("MatMul", "ConvTranspose") + RECURRENT or (
                 user.op_type == "Gemm" and not any(a.name == "transB" and a.i for a in user.attribute)) else 0
             if scale.ndim and (user.op_type not in self.rules.channels or axis != want):
                 self.offence(n, f"{scale.size} scales along axis {axis} for a {user.op_type}")
@@ -103,18 +116,67 @@ class Graph:
         for user in self.users[n.output[0]]:
             x, w = self.made[user.input[0]], self.made[user.input[1]]
             want = np.float32(self.params(x)[0]) * self.params(w)[0].astype(np.float32)
-            if not np.array_equal(np.broadcast_to(want, scale.shape), scale):
+            if not np.array_equal(*np.broadcast_arrays(want, scale)):
                 self.offence(n, "its scale is not the product of the scales of data and weight")
         return None
 
+    def dequantizer(self, x):
+        """The DequantizeLinear of an activation; None: it is no such thing."""
+        d = self.made.get(x)
+        return d if d is not None and d.op_type == "DequantizeLinear" and d.input[0] in self.made else None
+
+    def quantized_from(self, x):
+        """What computes the tensor before its pair; None: no pair."""
+        d = self.dequantizer(x)
+        return self.made.get(self.made[d.input[0]].input[0]) if d is not None else None
+
+    def is_quantized(self, y):
+        """Do codes, or nothing, follow, behind an activation that is part of the kernel?"""
+        users = self.users.get(y, [])
+        if len(users) == 1 and users[0].op_type in CLAMPS:
+            return self.is_quantized(users[0].output[0])
+        return bool(users) and all(u.op_type == "QuantizeLinear" for u in users)
+
+    def bias_of(self, n):
+        """In float or in int32, as the target wants, where data and weight are in 8 bit."""
+        if n.op_type not in ("Conv", "ConvTranspose", "Gemm") or len(n.input) < 3 or not n.input[2]:
+            return
+        bias = self.made.get(n.input[2])
+        if self.rules.float_bias and bias is not None and bias.op_type == "DequantizeLinear":
+            self.offence(n, "its bias is quantized")
+        if not self.rules.float_bias and self.dequantizer(n.input[0]) is not None and self.is_weight(n.input[1]) and bias is None:
+            self.offence(n, "its bias is float")
+
+    def placement(self, n):
+        before = self.quantized_from(n.input[0])
+        if n.op_type in CLAMPS + ("BatchNormalization",) and before is not None and before.op_type == "Conv":
+            self.offence(n, "a pair between it and its Conv")
+        coded = [d for d in map(self.dequantizer, n.input) if d is not None]
+        if self.rules.sums and n.op_type == "Add" and len(coded) == 2:
+            for x, d in zip(n.input, coded):
+                conv = self.quantized_from(x)
+                if conv is not None and conv.op_type == "Conv" and len(self.users[x]) == len(self.users[d.input[0]]) == 1:
+                    self.offence(n, "a pair between it and its Conv")
+        if len({self.value[d.input[2]].data_type for d in coded if d.input[2] in self.value}) > 1:
+            self.offence(n, "codes of two types")
+        inputs = [x for x in n.input if x and x not in self.value and self.dequantizer(x) is None and not self.is_weight(x)]
+        ends = all(self.is_quantized(y) or y in self.outputs for y in n.output)
+        if self.rules.whole_units and coded and not inputs and not ends:
+            self.borders += 1
+            if n.op_type in WEIGHTED:
+                self.offence(n, "reads codes and gives floats")
+        if self.rules.only_gain and n.op_type in NO_GAIN and coded and all(self.is_quantized(y) for y in n.output):
+            self.offence(n, "pairs around it")
+
+    def is_weight(self, x):
+        d = self.made.get(x)
+        return d is not None and d.op_type == "DequantizeLinear" and d.input[0] in self.value
+
     def check(self):
         for n in self.model.graph.node:
-            if n.op_type in ("Relu", "Clip", "BatchNormalization"):
-                d = self.made.get(n.input[0])
-                q = self.made.get(d.input[0]) if d is not None and d.op_type == "DequantizeLinear" else None
-                before = self.made.get(q.input[0]) if q is not None else None
-                if before is not None and before.op_type == "Conv":
-                    self.offence(n, "a pair between it and its Conv")
+            if n.op_type not in ("QuantizeLinear", "DequantizeLinear") and n.input:
+                self.placement(n)
+                self.bias_of(n)
             if n.op_type not in ("QuantizeLinear", "DequantizeLinear"):
                 continue
             self.pairs += 1
@@ -172,9 +234,10 @@ def main():
     p.add_argument("models")
     p.add_argument("names", nargs="*")
     p.add_argument("--calib")
+    p.add_argument("--targets", nargs="+", default=list(RULES))
     args = p.parse_intermixed_args()
     shipped = subprocess.run([args.qcc, "list", "targets"], check=True, capture_output=True, text=True).stdout
-    targets = [t for t in RULES if f"\n{t} " in "\n" + shipped]
+    targets = [t for t in args.targets if f"\n{t} " in "\n" + shipped]
     bad = 0
     with tempfile.TemporaryDirectory() as folder:
         calib, out, made = (os.path.join(folder, f) for f in ("calib.npy", "out.onnx", "made.onnx"))
@@ -191,7 +254,8 @@ def main():
                     found = graph.check()
                     session(out)
                     bad += bool(found) or not graph.pairs
-                    print(f"{name:14} {target:10} {' '.join(choice):24} {graph.pairs:4} Q and DQ, {len(found)} offences")
+                    print(f"{name:14} {target:10} {' '.join(choice):24} {graph.pairs:4} Q and DQ, {len(found)} offences"
+                          f"{f', {graph.borders} operators from codes to floats' if graph.borders else ''}")
                     for line in found[:6]:
                         print(f"    {line}")
     return 1 if bad else 0

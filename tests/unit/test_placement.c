@@ -197,6 +197,25 @@ static void sums_join_products(void **state) {
   }
 }
 
+/* An activation at the end stays in a kernel that gives codes only, and leaves one that may end in float. */
+static void activations_at_the_end(void **state) {
+  static const char *const text = "graph @f(%x: f32[1,4,1,1]) -> (%y) opset 13 {\n" WEIGHTS
+                                  "  %m = const f32[4,3] rand(3)\n"
+                                  "  %a = Conv(%x, %w) \"conv\"\n"
+                                  "  %f = Flatten(%a) \"flat\"\n"
+                                  "  %g = Gemm(%f, %m) \"gemm\"\n"
+                                  "  %y = Relu(%g) \"relu\"\n}\n";
+  world *w = *state;
+  place(w, text);
+  assert_int_equal(mode(w, "relu"), QCC_MODE_FLOAT);
+  assert_false(quantized(w, "g") || quantized(w, "y"));
+  qcc_target_fini(&w->target);
+  assert_int_equal(qcc_target_find(&w->target, w->cx, "qnn"), QCC_OK);
+  assert_int_equal(place_with(w, NULL), QCC_OK);
+  assert_int_equal(mode(w, "relu"), QCC_MODE_STATIC);
+  assert_true(quantized(w, "y") && !quantized(w, "g"));
+}
+
 static void relu_fuses(void **state) {
   world *w = *state;
   place(w, "graph @f(%x: f32[1,4,8,8]) -> (%y) opset 13 {\n" WEIGHTS
@@ -477,6 +496,7 @@ int main(void) {
       TEST(relu_fuses_where_the_target_has_the_kernel),
       TEST(channels_by_operator),
       TEST(sums_join_products),
+      TEST(activations_at_the_end),
       TEST(relu_fuses),
       TEST(relu_with_company_does_not_fuse),
       TEST(silu_has_a_useful_range),

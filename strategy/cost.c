@@ -210,9 +210,10 @@ qcc_cost qcc_cost_of_placement(const qcc_placement *p) {
   qcc_cost sum = {0, 0};
   for (uint32_t i = 0; i < p->g->input_count; i++) sum.q8 += border_of(p, p->g->inputs[i]);
   QCC_FOR_NODES(n, p->g) {
-    const qcc_cost c = qcc_cost_of(p->target, n);
+    const qcc_mode mode = p->mode[n->id];
+    const qcc_cost c = mode == QCC_MODE_DYNAMIC ? qcc_cost_of_dynamic(p->target, n) : qcc_cost_of(p->target, n);
     sum.f32 += c.f32;
-    sum.q8 += p->mode[n->id] == QCC_MODE_STATIC ? c.q8 : c.f32;
+    sum.q8 += mode == QCC_MODE_STATIC || mode == QCC_MODE_DYNAMIC ? c.q8 : c.f32;
     for (uint32_t k = 0; k < n->out_count; k++) sum.q8 += border_of(p, n->out[k]);
   }
   return sum;

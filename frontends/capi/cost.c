@@ -13,7 +13,7 @@
 #include "strategy/cost.h"
 
 /* The table is gone through several times: whatever disturbs a machine is not there always. */
-enum { LEAST_RUNS = 16, MOST_RUNS = 256, TURNS = 4 };
+enum { LEAST_RUNS = 16, MOST_RUNS = 256, TURNS = 3 };
 static const double seconds_of_a_point = 0.01, most_macs = 4e7, most_elements = 1e6;
 
 typedef struct trial { /* one network */

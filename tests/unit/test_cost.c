@@ -72,7 +72,8 @@ static void table_is_met_and_joined(void **state) {
   assert_true(fabs(qcc_cost_at(&costs, QCC_COST_ADD, (double[]){16, 1024, 1}, false) - 4) < 1e-3);
   assert_true(fabs(qcc_cost_at(&costs, QCC_COST_ADD, (double[]){16, 256, 1}, false) - 2) < 1e-3); /* half way in logarithms */
   assert_true(fabs(qcc_cost_at(&costs, QCC_COST_ADD, (double[]){5, 9999, 1}, true) - 2) < 1e-9);
-  assert_true(qcc_cost_at(&costs, QCC_COST_MUL, (double[]){16, 64, 1}, true) == 0); /* not there */
+  assert_true(fabs(qcc_cost_at(&costs, QCC_COST_ADD, (double[]){16, 99999, 1}, false) - 4) < 1e-3); /* beyond: that of the border */
+  assert_true(qcc_cost_at(&costs, QCC_COST_MUL, (double[]){16, 64, 1}, true) == 0);                 /* not there */
   assert_true(qcc_cost_at(&costs, QCC_COST_CONV, (double[]){1, 1, 1}, false) == 0);
 }
 
@@ -189,8 +190,90 @@ static void preferences_differ(void **state) {
   qcc_placement_fini(&p);
 }
 
+/* ---- what a node is to the table */
+
+static const char blocks[] =
+    "graph @net(%x: f32[1,8,16,16], %m: f32[16,64]) -> (%o, %k) opset 13 {\n"
+    "  %w = const f32[8,8,3,3] rand(1)\n"
+    "  %v = const f32[64,32] rand(2)\n"
+    "  %c = Conv(%x, %w) {pads=[1,1,1,1]}\n"
+    "  %g = Sigmoid(%c)\n"
+    "  %s = Mul(%c, %g)\n"
+    "  %d = Conv(%s, %w) {pads=[1,1,1,1]}\n"
+    "  %e = Add(%d, %s)\n"
+    "  %h = Add(%e, %s)\n"
+    "  %t = Sigmoid(%h)\n"
+    "  %o = Mul(%t, %e)\n"
+    "  %k = MatMul(%m, %v)\n"
+    "}\n";
+
+static qcc_cost cost_of(const world *w, const char *value) {
+  const qcc_value *v = qcc_find_value(w->g, qcc_intern(w->cx, value));
+  assert_non_null(v);
+  return qcc_cost_of(&w->target, v->def);
+}
+
+static void expect_cost(const qcc_cost c, double f32, double q8) {
+  if (fabs(c.f32 - f32) > 1e-6 * f32 || fabs(c.q8 - q8) > 1e-6 * q8) fail_msg("%g %g instead of %g %g", c.f32, c.q8, f32, q8);
+}
+
+/* A Sigmoid and the product with what it reads are one thing, and so is an Add with the convolution before it. */
+static void kernels_of_several_operators(void **state) {
+  world *w = *state;
+  assert_int_equal(qcc_parse_graph(&w->g, w->cx, blocks, strlen(blocks), "test.qir"), QCC_OK);
+  assert_int_equal(qcc_run_passes(w->g, "canonicalize,infer-shapes", &(qcc_pass_run_options){.eval = qcc_ref_eval()}), QCC_OK);
+  static const qcc_cost_kind kinds[] = {QCC_COST_ADD, QCC_COST_SKIP, QCC_COST_MUL, QCC_COST_SILU, QCC_COST_SIGMOID};
+  for (int i = 0; i < 5; i++) w->points[i] = (qcc_cost_point){kinds[i], {8, 256, 1}, 1 + i, 10 + i};
+  w->target.costs = (qcc_costs){.points = w->points, .count = 5};
+  const double n = 8 * 256;
+  expect_cost(cost_of(w, "g"), 0, 0);
+  expect_cost(cost_of(w, "s"), 4 * n, 13 * n);
+  expect_cost(cost_of(w, "e"), 2 * n, 11 * n);
+  expect_cost(cost_of(w, "h"), 1 * n, 10 * n);
+  expect_cost(cost_of(w, "t"), 5 * n, 14 * n); /* of another tensor than it is multiplied with */
+  expect_cost(cost_of(w, "o"), 3 * n, 12 * n);
+  w->points[1].kind = QCC_COST_MUL, w->target.costs.count = 2; /* a table without these kinds */
+  expect_cost(cost_of(w, "e"), 1 * n, 10 * n);
+  expect_cost(cost_of(w, "s"), 2 * n, 11 * n);
+}
+
+static void borders_change_the_layout(void **state) {
+  world *w = *state;
+  assert_int_equal(qcc_parse_graph(&w->g, w->cx, blocks, strlen(blocks), "test.qir"), QCC_OK);
+  assert_int_equal(qcc_run_passes(w->g, "canonicalize,infer-shapes", &(qcc_pass_run_options){.eval = qcc_ref_eval()}), QCC_OK);
+  w->points[0] = (qcc_cost_point){QCC_COST_QUANTIZE, {8, 256, 1}, 0, 1};
+  w->points[1] = (qcc_cost_point){QCC_COST_DEQUANTIZE, {8, 256, 1}, 0, 2};
+  w->points[2] = (qcc_cost_point){QCC_COST_LAYOUT, {8, 256, 1}, 10, 100};
+  w->target.costs = (qcc_costs){.points = w->points, .count = 3};
+  const qcc_value *x = w->g->inputs[0], *m = w->g->inputs[1], *s = qcc_find_value(w->g, qcc_intern(w->cx, "s"));
+  const qcc_value *o = qcc_find_value(w->g, qcc_intern(w->cx, "o"));
+  assert_true(fabs(qcc_cost_of_border(&w->target, s, true) / (8 * 256) - 111) < 1e-6);
+  assert_true(fabs(qcc_cost_of_border(&w->target, s, false) / (8 * 256) - 112) < 1e-6);
+  assert_true(fabs(qcc_cost_of_border(&w->target, x, true) / (8 * 256) - 101) < 1e-6);  /* no float kernel made it */
+  assert_true(fabs(qcc_cost_of_border(&w->target, o, false) / (8 * 256) - 102) < 1e-6); /* none reads it */
+  assert_true(fabs(qcc_cost_of_border(&w->target, m, true) / (16 * 64) - 1) < 1e-6);    /* a matrix has one layout */
+}
+
+static void products_on_run_time_ranges(void **state) {
+  world *w = *state;
+  assert_int_equal(qcc_parse_graph(&w->g, w->cx, blocks, strlen(blocks), "test.qir"), QCC_OK);
+  assert_int_equal(qcc_run_passes(w->g, "canonicalize,infer-shapes", &(qcc_pass_run_options){.eval = qcc_ref_eval()}), QCC_OK);
+  const qcc_node *k = qcc_find_value(w->g, qcc_intern(w->cx, "k"))->def;
+  w->points[0] = (qcc_cost_point){QCC_COST_GEMM, {64, 32, 16}, 3, 1};
+  w->points[1] = (qcc_cost_point){QCC_COST_QUANTIZE, {64, 16, 1}, 0, 5};
+  w->target.costs = (qcc_costs){.points = w->points, .count = 2};
+  expect_cost(qcc_cost_of_dynamic(&w->target, k), 3 * 32768, 32768 + 2 * 5 * 1024); /* its input is looked at twice */
+  w->points[2] = (qcc_cost_point){QCC_COST_DYNAMIC, {64, 32, 16}, 4, 2};
+  w->target.costs.count = 3;
+  expect_cost(qcc_cost_of_dynamic(&w->target, k), 4 * 32768, 2 * 32768);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(cut_is_the_cheapest), cmocka_unit_test(table_is_met_and_joined),
+  const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(kernels_of_several_operators, setup, teardown),
+                                     cmocka_unit_test_setup_teardown(borders_change_the_layout, setup, teardown),
+                                     cmocka_unit_test_setup_teardown(products_on_run_time_ranges, setup, teardown),
+                                     cmocka_unit_test(cut_is_the_cheapest),
+                                     cmocka_unit_test(table_is_met_and_joined),
                                      cmocka_unit_test_setup_teardown(division_is_the_cheapest, setup, teardown),
                                      cmocka_unit_test_setup_teardown(preferences_differ, setup, teardown)};
   return cmocka_run_group_tests(tests, NULL, NULL);

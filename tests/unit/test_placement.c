@@ -487,9 +487,42 @@ static void keeping_one_float_moves_its_neighbours(void **state) {
   assert_true(quantized(w, "r"));
 }
 
+/* The codes of %r are there for c2: the sum can take them, although a float operator made %r. */
+static void sum_of_what_is_quantized_anyway(void **state) {
+  world *w = *state;
+  place(w,
+        "graph @net(%x: f32[1,8,16,16]) -> (%y) opset 13 {\n"
+        "  %w = const f32[8,8,3,3] rand(1)\n"
+        "  %a = Conv(%x, %w) {pads=[1,1,1,1]} \"c1\"\n"
+        "  %r = Softsign(%a) \"r\"\n"
+        "  %b = Conv(%r, %w) {pads=[1,1,1,1]} \"c2\"\n"
+        "  %s = Add(%b, %r) \"s\"\n"
+        "  %t = Softsign(%b) \"t\"\n"
+        "  %u = Add(%s, %t) \"u\"\n"
+        "  %y = Conv(%u, %w) {pads=[1,1,1,1]} \"c3\"\n"
+        "}\n");
+  assert_int_equal(mode(w, "s"), QCC_MODE_FLOAT); /* it feeds no 8 bit: %t has no codes, so %u is float */
+  assert_int_equal(mode(w, "u"), QCC_MODE_FLOAT);
+  qcc_graph_free(w->g);
+  w->g = NULL;
+  qcc_placement_fini(&w->p);
+  place(w,
+        "graph @net(%x: f32[1,8,16,16]) -> (%y) opset 13 {\n"
+        "  %w = const f32[8,8,3,3] rand(1)\n"
+        "  %a = Conv(%x, %w) {pads=[1,1,1,1]} \"c1\"\n"
+        "  %r = Softsign(%a) \"r\"\n"
+        "  %b = Conv(%r, %w) {pads=[1,1,1,1]} \"c2\"\n"
+        "  %s = Add(%b, %r) \"s\"\n"
+        "  %y = Conv(%s, %w) {pads=[1,1,1,1]} \"c3\"\n"
+        "}\n");
+  assert_int_equal(mode(w, "s"), QCC_MODE_STATIC);
+  assert_int_equal(mode(w, "r"), QCC_MODE_FLOAT);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
   const struct CMUnitTest tests[] = {
+      TEST(sum_of_what_is_quantized_anyway),
       TEST(tail_stays_float),
       TEST(middle_joins),
       TEST(concat_shares),

@@ -143,7 +143,7 @@ def compare(args, name, level, path):
     with tempfile.TemporaryDirectory() as folder:
         small, coded = os.path.join(folder, "small.onnx"), os.path.join(folder, "coded.onnx")
         calib = os.path.join(args.calib or "", f"{name}.npy")
-        form = ["--format", args.format]
+        form = ["--prefer", "size", "--format", args.format]
         options = ["--calib", calib, "--samples", "40"] if args.calib and os.path.exists(calib) else []
         if level:
             subprocess.run([args.qcc, "-q", f"-O{level}", path, "-o", small] + options + form, check=True, stderr=subprocess.DEVNULL)

@@ -23,9 +23,10 @@ def samples(args, name, shape):
 
 
 def compiled(args, source, data, path, *options):
+    """In 8 bit wherever the target has kernels."""
     calib = path + ".npy"
     np.save(calib, data)
-    subprocess.run([args.qcc, "-q", "-O2", source, "-o", path, "--calib", calib, *options], check=True)
+    subprocess.run([args.qcc, "-q", "-O2", source, "-o", path, "--calib", calib, "--prefer", "size", *options], check=True)
 
 
 def here(args, path, name, x, *how):

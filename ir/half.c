@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "ir/quant.h"
+
 typedef struct format {
   qcc_dtype dtype;
   int exponent, mantissa, bias;
@@ -92,6 +94,42 @@ uint32_t qcc_small_encode(qcc_dtype t, double x) {
   if (t == QCC_F8E8M0) return encode_e8m0(x);
   const format *f = format_of(t);
   return f ? encode(f, x) : 0;
+}
+
+double qcc_f8_most(qcc_dtype t) {
+  const format *f = format_of(t);
+  return f ? decode(f, f->largest) : 0;
+}
+
+/* Normal numbers round in the bits of a float, where a carry runs into the exponent; below them all steps are equal, and adding a number whose
+ * last bit weighs one step rounds. */
+static inline float round_small(float x, uint32_t drop, float least_normal, float magic, float most) {
+  uint32_t bits, sign;
+  memcpy(&bits, &x, sizeof bits);
+  sign = bits & 0x80000000u;
+  bits ^= sign;
+  float size, whole, near_zero;
+  memcpy(&size, &bits, sizeof size);
+  bits += ((uint32_t)1 << (drop - 1)) - 1 + (bits >> drop & 1);
+  bits &= ~(((uint32_t)1 << drop) - 1);
+  memcpy(&whole, &bits, sizeof whole);
+  near_zero = (size + magic) - magic;
+  float y = size < least_normal ? near_zero : whole;
+  y = y > most ? most : y;
+  y = size == size ? y : size;
+  memcpy(&bits, &y, sizeof bits);
+  bits |= sign;
+  memcpy(&y, &bits, sizeof y);
+  return y;
+}
+
+void qcc_fake_quantize_f8(qcc_dtype t, float *y, const float *x, size_t n, float scale) {
+  const format *f = format_of(t);
+  if (!f) return;
+  const uint32_t drop = (uint32_t)(23 - f->mantissa);
+  const float least = (float)power_of_two(1 - f->bias), most = (float)decode(f, f->largest);
+  const float magic = (float)power_of_two(23 + 1 - f->bias - f->mantissa);
+  for (size_t i = 0; i < n; i++) y[i] = round_small(x[i] / scale, drop, least, magic, most) * scale;
 }
 
 float qcc_f16_to_f32(uint16_t h) {

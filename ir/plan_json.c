@@ -209,7 +209,8 @@ static qcc_status read_zeros(reader *r, const json_t *object, qcc_qparams *q) {
   for (uint32_t k = 0; k < q->count; k++) {
     const json_t *item = json_array_get(j, k);
     json_int_t i = json_integer_value(item);
-    if (!json_is_integer(item) || i < qcc_dtype_min(q->dtype) || i > qcc_dtype_max(q->dtype))
+    const bool coded = qcc_dtype_is_int(q->dtype);
+    if (!json_is_integer(item) || i < (coded ? qcc_dtype_min(q->dtype) : 0) || i > (coded ? qcc_dtype_max(q->dtype) : 0))
       return wrong(r, "zero", "codes of the element type");
     x[k] = (int32_t)i;
   }
@@ -284,7 +285,7 @@ static qcc_status read_op(reader *r, const json_t *j) {
 }
 
 static bool is_code_type(qcc_dtype t) {
-  return t == QCC_U8 || t == QCC_S8 || t == QCC_U16 || t == QCC_S16 || t == QCC_S32 || t == QCC_U4 || t == QCC_S4;
+  return t == QCC_U8 || t == QCC_S8 || t == QCC_U16 || t == QCC_S16 || t == QCC_S32 || t == QCC_U4 || t == QCC_S4 || qcc_dtype_is_f8(t);
 }
 
 static qcc_status read_qparams(reader *r, const json_t *j, qcc_qparams *q) {
@@ -292,7 +293,7 @@ static qcc_status read_qparams(reader *r, const json_t *j, qcc_qparams *q) {
   const char *dtype = NULL;
   QCC_TRY(read_text(r, j, "dtype", &dtype, true));
   q->dtype = qcc_dtype_from_name(dtype);
-  if (!is_code_type(q->dtype)) return wrong(r, "dtype", "u8, s8, u16, s16, s32, u4 or s4");
+  if (!is_code_type(q->dtype)) return wrong(r, "dtype", "u8, s8, u16, s16, s32, u4, s4, or a float of 8 bits");
   QCC_TRY(read_integer(r, j, "axis", -1, QCC_MAX_RANK - 1, &axis));
   q->axis = (int32_t)axis;
   QCC_TRY(read_integer(r, j, "block", 0, INT64_MAX, &q->block));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ir/fake_quant.h"
+#include "ir/half.h"
 
 enum { STRIP = 512 };
 
@@ -21,10 +22,12 @@ static bool whole_dtype(qcc_dtype t) { return qcc_dtype_is_int(t) && qcc_dtype_b
 
 static bool split(grain *g, const qcc_type *type, const qcc_qparams *q) {
   int64_t count = 0, want = 1;
-  if (!whole_dtype(q->dtype) || !q->scale || !qcc_type_count(type, &count)) return false;
+  if (!(whole_dtype(q->dtype) || qcc_dtype_is_f8(q->dtype)) || !q->scale || !qcc_type_count(type, &count)) return false;
   *g = (grain){.outer = 1, .axis = 1, .inner = count, .q = q};
-  g->lo = (int32_t)qcc_dtype_min(q->dtype);
-  g->hi = (int32_t)qcc_dtype_max(q->dtype);
+  if (whole_dtype(q->dtype)) {
+    g->lo = (int32_t)qcc_dtype_min(q->dtype);
+    g->hi = (int32_t)qcc_dtype_max(q->dtype);
+  }
   if (q->axis >= 0) {
     if (q->axis >= type->rank) return false;
     g->inner = 1;
@@ -106,6 +109,10 @@ static void quantize_strip(void *user, int64_t at, size_t n, float scale, int32_
   float x[STRIP] = {0};
   int32_t codes[STRIP];
   get_floats(x, j->from, at, n);
+  if (qcc_dtype_is_f8(j->g->q->dtype)) {
+    for (size_t i = 0; i < n; i++) ((uint8_t *)j->to)[at + (int64_t)i] = (uint8_t)qcc_small_encode(j->g->q->dtype, (double)(x[i] / scale));
+    return;
+  }
   qcc_quantize_codes(codes, x, n, scale, zero, j->g->lo, j->g->hi);
   put_codes(j->g->q->dtype, j->to, at, codes, n);
 }
@@ -113,6 +120,10 @@ static void quantize_strip(void *user, int64_t at, size_t n, float scale, int32_
 static void dequantize_strip(void *user, int64_t at, size_t n, float scale, int32_t zero) {
   const job *j = user;
   int32_t codes[STRIP];
+  if (qcc_dtype_is_f8(j->g->q->dtype)) {
+    for (size_t i = 0; i < n; i++) ((float *)j->to)[at + (int64_t)i] = (float)qcc_tensor_get(j->from, at + (int64_t)i) * scale;
+    return;
+  }
   if (j->from->type.dtype == QCC_S8) {
     for (size_t i = 0; i < n; i++) codes[i] = ((const int8_t *)j->from->data)[at + (int64_t)i];
   } else if (j->from->type.dtype == QCC_U8) {
@@ -131,7 +142,10 @@ typedef struct fake_job {
 
 static void fake_strip(void *user, int64_t at, size_t n, float scale, int32_t zero) {
   const fake_job *j = user;
-  qcc_fake_quantize(j->to + at, j->from + at, n, scale, zero, j->g->lo, j->g->hi);
+  if (qcc_dtype_is_f8(j->g->q->dtype))
+    qcc_fake_quantize_f8(j->g->q->dtype, j->to + at, j->from + at, n, scale);
+  else
+    qcc_fake_quantize(j->to + at, j->from + at, n, scale, zero, j->g->lo, j->g->hi);
 }
 
 /* ---- whole tensors */

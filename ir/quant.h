@@ -8,7 +8,7 @@
 
 /* Parameters of one quantized tensor. x^ = scale * (q - zero). */
 typedef struct qcc_qparams {
-  qcc_dtype dtype;     /* u8 s8 u16 s16 s32 u4 s4; QCC_NONE: not quantized */
+  qcc_dtype dtype;     /* u8 s8 u16 s16 s32 u4 s4; f8, whose zero points are 0; QCC_NONE: not quantized */
   int32_t axis;        /* -1: per tensor; else per channel along this axis */
   int64_t block;       /* 0; else blocks of this many elements along `axis` (DequantizeLinear-21) */
   uint32_t count;      /* scales: 1, channels, or rows * blocks (row-major, the shape of the ONNX scale) */
@@ -40,6 +40,9 @@ qcc_status qcc_quantize(qcc_tensor *out, qcc_context *cx, const qcc_tensor *x, c
 qcc_status qcc_dequantize(qcc_tensor *out, qcc_context *cx, const qcc_tensor *x, const qcc_qparams *q) QCC_MUST_USE;
 /* y = dequantize(quantize(x)), f32, may be in place. n elements, per tensor; vectorisable, bit-equal to quantize1/dequantize1. */
 void qcc_fake_quantize(float *y, const float *x, size_t n, float scale, int32_t zero, int32_t lo, int32_t hi);
+/* The same for floats of 8 bits, saturating: the nearest number to x / scale, times scale. */
+void qcc_fake_quantize_f8(qcc_dtype t, float *y, const float *x, size_t n, float scale);
+double qcc_f8_most(qcc_dtype t); /* the largest number of the type */
 /* Same for any granularity; `type` is the shape of x. */
 qcc_status qcc_fake_quantize_tensor(qcc_context *cx, float *y, const float *x, const qcc_type *type, const qcc_qparams *q) QCC_MUST_USE;
 bool qcc_qparams_equal(const qcc_qparams *a, const qcc_qparams *b); /* bit-exact */

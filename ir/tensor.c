@@ -36,6 +36,8 @@ unsigned qcc_dtype_bits(qcc_dtype t) { return row(t)->bits; }
 qcc_kind qcc_dtype_kind(qcc_dtype t) { return row(t)->kind; }
 bool qcc_dtype_is_int(qcc_dtype t) { return row(t)->kind == QCC_KIND_UINT || row(t)->kind == QCC_KIND_SINT; }
 
+bool qcc_dtype_is_f8(qcc_dtype t) { return t == QCC_F8E4M3FN || t == QCC_F8E4M3FNUZ || t == QCC_F8E5M2 || t == QCC_F8E5M2FNUZ; }
+
 qcc_dtype qcc_dtype_from_name(const char *s) {
   for (unsigned i = 1; s && i < QCC_DTYPE_COUNT; i++)
     if (strcmp(rows[i].name, s) == 0) return (qcc_dtype)i;

@@ -29,6 +29,7 @@ qcc_dtype qcc_dtype_from_name(const char *s); /* QCC_NONE when unknown */
 unsigned qcc_dtype_bits(qcc_dtype t);         /* 0: none, string, lists */
 qcc_kind qcc_dtype_kind(qcc_dtype t);
 bool qcc_dtype_is_int(qcc_dtype t); /* UINT or SINT */
+bool qcc_dtype_is_f8(qcc_dtype t);  /* a number in 8 bits with an exponent and a mantissa */
 int64_t qcc_dtype_min(qcc_dtype t); /* integer types; u64 saturates to INT64_MAX */
 int64_t qcc_dtype_max(qcc_dtype t);
 

@@ -20,6 +20,7 @@ static void set_params(qcc_node *n, const qcc_qparams *q) {
   qcc_attr_set_ints(n, "zero", zero, q->count);
   qcc_attr_set_int(n, "axis", q->axis);
   if (q->block) qcc_attr_set_int(n, "block", q->block);
+  if (!qcc_dtype_is_int(q->dtype)) return;
   qcc_attr_set_int(n, "lo", qcc_dtype_min(q->dtype));
   qcc_attr_set_int(n, "hi", qcc_dtype_max(q->dtype));
 }
@@ -54,7 +55,7 @@ bool qcc_fakequant_read(const qcc_node *n, qcc_qparams *q) {
                      .block = qcc_attr_int(n, "block", 0),
                      .count = scales,
                      .scale = scale};
-  if (!scales || (zeros && zeros != scales) || !qcc_dtype_is_int(q->dtype)) return false;
+  if (!scales || (zeros && zeros != scales) || !(qcc_dtype_is_int(q->dtype) || qcc_dtype_is_f8(q->dtype))) return false;
   int32_t *zero = qcc_arena_array(n->graph->arena, scales, sizeof *zero);
   if (!zero) {
     n->graph->root->failed = true;

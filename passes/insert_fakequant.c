@@ -53,6 +53,7 @@ static qcc_status check_entry(const state *s, const qcc_value *v, const qcc_plan
   int64_t count = 0;
   if (type->dtype != QCC_F32 && type->dtype != QCC_NONE) return misfit(s, v, "only f32 tensors are quantized");
   if (t->q.block) return check_blocks(s, v, t);
+  if (qcc_dtype_is_f8(t->q.dtype) && !v->data) return misfit(s, v, "floats of 8 bits are for weights");
   if (t->q.axis < 0 && t->q.count != 1) return misfit(s, v, "several scales need an axis");
   if (t->q.axis >= 0 && !v->data) return misfit(s, v, "an activation has one scale and no axis");
   if (t->q.axis >= 0 && (t->q.axis >= type->rank || type->dim[t->q.axis] != (int64_t)t->q.count))

@@ -177,15 +177,22 @@ static qcc_status each_graph(qcc_graph *g, void *user) {
   return qcc_graph_status(g);
 }
 
-/* Blocks and codes of 16 bits are of opset 21. */
+/* Blocks and codes of 16 bits are of opset 21, floats of 8 bits of 19. */
+static int64_t opset_for(const qcc_qdq *s, const qcc_node *n) {
+  if (n->op != QCC_OP_FAKE_QUANT || qcc_fakequant_is_dynamic(n)) return 0;
+  const qcc_dtype t = qcc_dtype_from_name(qcc_attr_str(n, "dtype", "u8"));
+  if (qcc_dtype_bits(t) == 16 || (qcc_qdq_in_blocks(n) && !(s->nbits && qcc_qdq_nbits_fits(n)))) return 21;
+  return qcc_dtype_is_f8(t) ? 19 : 0;
+}
+
 static qcc_status raise_for_codes(qcc_graph *g, void *user) {
   const qcc_qdq *s = user;
+  int64_t needed = 0;
   QCC_FOR_NODES(n, g) {
-    bool wide = n->op == QCC_OP_FAKE_QUANT && !qcc_fakequant_is_dynamic(n) &&
-                qcc_dtype_bits(qcc_dtype_from_name(qcc_attr_str(n, "dtype", "u8"))) == 16;
-    if (wide || (qcc_qdq_in_blocks(n) && !(s->nbits && qcc_qdq_nbits_fits(n)))) return qcc_raise_to(s->p, 21);
+    const int64_t opset = opset_for(s, n);
+    needed = opset > needed ? opset : needed;
   }
-  return QCC_OK;
+  return needed ? qcc_raise_to(s->p, needed) : QCC_OK;
 }
 
 /* Operators whose weights were to become codes first. */

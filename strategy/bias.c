@@ -4,14 +4,16 @@
 
 #include <math.h>
 
-void qcc_bias_from_weights(float *delta, const qcc_weight *w, const int8_t *codes, const float *scale, const double *mean,
+void qcc_bias_from_weights(float *delta, const qcc_weight *w, const int8_t *codes, qcc_dtype dtype, const float *scale, const double *mean,
                            const double *share) {
   for (size_t r = 0; r < w->rows; r++) {
     const double *m = mean + r / (w->rows / w->groups) * w->channels;
     double sum = 0;
     for (size_t j = 0; j < w->dim; j++) {
       size_t at = qcc_weight_at(w, r, j);
-      double e = (double)w->w[at] - (double)scale[r] * codes[at];
+      float nearest;
+      if (!codes) qcc_fake_quantize_f8(dtype, &nearest, &w->w[at], 1, scale[r]);
+      double e = (double)w->w[at] - (codes ? (double)scale[r] * codes[at] : (double)nearest);
       sum += e * m[j / w->positions] * (share ? share[j % w->positions] : 1);
     }
     delta[r] = (float)sum;

@@ -139,7 +139,8 @@ static qcc_status correct_bias(qcc_tuner *t, qcc_plan *plan, const layer *l) {
   qcc_plan_op *op = qcc_plan_set_op(plan, l->n->name);
   qcc_status st = share && delta && op ? tap_shares(t, l, share) : QCC_NOMEM;
   if (st == QCC_OK) {
-    qcc_bias_from_weights(delta, &l->w, l->codes, l->scale, l->input->mean, share);
+    const qcc_dtype dtype = l->options.grid.dtype;
+    qcc_bias_from_weights(delta, &l->w, qcc_dtype_is_f8(dtype) ? NULL : l->codes, dtype, l->scale, l->input->mean, share);
     op->bias_count = (uint32_t)l->w.rows;
     op->bias_delta = delta;
   }
@@ -201,6 +202,32 @@ static qcc_status one_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n, ui
   return st;
 }
 
+/* Floats of 8 bits, rounded to nearest when the plan is applied; what the input looks like weights the search for scales. */
+static qcc_status float_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n, uint32_t slot, bool correct) {
+  int axis;
+  const qcc_value *v = qcc_weight_of(&t->place, n, slot, &axis);
+  if (!v) return QCC_OK;
+  const qcc_given_tensor *given = qcc_given_of(t->o->given, v);
+  if (given)
+    return qcc_error(t->cx, QCC_ARG, "A-137", NULL, "%s: the weight is stored in floats, whose scales cannot be given", given->place);
+  layer l;
+  qcc_status st = layer_open(t, &l, plan, n, slot, axis);
+  if (st == QCC_OK) st = qcc_float_scales(l.scale, NULL, &l.w, &l.options);
+  if (st == QCC_OK && correct) st = correct_bias(t, plan, &l);
+  qcc_plan_tensor *e = st == QCC_OK ? qcc_plan_set_tensor(plan, v->name) : NULL;
+  if (st == QCC_OK && !e) st = QCC_NOMEM;
+  if (st == QCC_OK) {
+    const bool one = l.options.per_tensor;
+    const qcc_qparams q = {
+        .dtype = l.options.grid.dtype, .axis = one ? -1 : l.w.axis, .count = one ? 1 : (uint32_t)l.w.rows, .scale = l.scale};
+    e->algorithm = "searched";
+    st = qcc_plan_set_qparams(plan, e, &q);
+  }
+  layer_fini(t, &l);
+  qcc_buf_cold(v->data->buf);
+  return st;
+}
+
 /* Nearest codes in blocks; what the input looks like weights the search. */
 static qcc_status block_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n) {
   int axis;
@@ -243,6 +270,11 @@ typedef struct layer_walk {
   bool correct;
 } layer_walk;
 
+static qcc_status weight_of(const layer_walk *w, const qcc_node *n, uint32_t slot, bool correct) {
+  if (qcc_dtype_is_f8(w->t->o->target->weight.dtype)) return float_weight(w->t, w->plan, n, slot, correct);
+  return one_weight(w->t, w->plan, n, slot, w->step, correct);
+}
+
 static qcc_status walk_layers(qcc_graph *g, void *user) {
   layer_walk *w = user;
   QCC_FOR_NODES(n, g) {
@@ -251,10 +283,10 @@ static qcc_status walk_layers(qcc_graph *g, void *user) {
       QCC_TRY(block_weight(w->t, w->plan, n));
       continue;
     }
-    if (role == QCC_ROLE_WEIGHTED) QCC_TRY(one_weight(w->t, w->plan, n, 1, w->step, w->correct));
+    if (role == QCC_ROLE_WEIGHTED) QCC_TRY(weight_of(w, n, 1, w->correct));
     if (role != QCC_ROLE_RECURRENT) continue;
-    QCC_TRY(one_weight(w->t, w->plan, n, 1, w->step, false));
-    QCC_TRY(one_weight(w->t, w->plan, n, 2, w->step, false));
+    QCC_TRY(weight_of(w, n, 1, false));
+    QCC_TRY(weight_of(w, n, 2, false));
   }
   return QCC_OK;
 }
@@ -302,6 +334,7 @@ static qcc_status add_gram(qcc_tuner *t, const qcc_node *n) {
   const qcc_value *x = n->in[0].value;
   const qcc_mode mode = t->place.mode[n->id];
   if (qcc_op_get(n->op)->role != QCC_ROLE_WEIGHTED || (mode != QCC_MODE_STATIC && mode != QCC_MODE_WEIGHT)) return QCC_OK;
+  if (qcc_dtype_is_f8(t->o->target->weight.dtype)) return QCC_OK; /* rounded to nearest */
   qcc_weight w;
   QCC_TRY(qcc_weight_open(&w, t->cx, n));
   size_t channels = w.groups * w.channels;

@@ -160,7 +160,7 @@ static qcc_status measure(qcc_tuner *t) {
 static bool same_ranges(const qcc_plan *a, const qcc_plan *b) {
   for (uint32_t i = 0; i < b->tensor_count; i++) {
     const qcc_plan_tensor *y = &b->tensors[i], *x = qcc_plan_tensor_of(a, y->tensor);
-    if (y->codes || y->q.block || y->q.dtype == QCC_NONE) continue;
+    if (y->codes || y->q.block || !qcc_dtype_is_int(y->q.dtype)) continue; /* weights, and what is not quantized */
     if (!x || x->q.count != 1 || fabs((double)x->q.scale[0] / (double)y->q.scale[0] - 1) > 0.01) return false;
   }
   return true;

@@ -61,6 +61,8 @@ qcc_status qcc_weight_scales(float *scale, int8_t *codes, double *error, const q
 /* Safe codes nearest to w / scale. Equal to qcc_quantize1 where no pair is at its limit. */
 qcc_status qcc_weight_round(int8_t *codes, double *error, const qcc_weight *w, const float *scale,
                             const qcc_weight_options *o) QCC_MUST_USE;
+/* Scales of weights that are stored as floats of 8 bits, rounded to nearest: `grid` gives their type, whether scales are powers of two. */
+qcc_status qcc_float_scales(float *scale, double *error, const qcc_weight *w, const qcc_weight_options *o) QCC_MUST_USE;
 /* Least scale that the bias guard and the floor of dead rows allow for a row; `most` is the tensor's largest magnitude. */
 double qcc_weight_least_scale(size_t row, double most, const qcc_weight_options *o);
 /* Number of pairs beyond the limit; 0: safe. */

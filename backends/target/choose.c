@@ -28,11 +28,18 @@ static qcc_dtype dtype_named(const char *text, size_t n) {
   return t != QCC_NONE && qcc_dtype_is_int(t) && (qcc_dtype_bits(t) == 8 || qcc_dtype_bits(t) == 16) ? t : QCC_NONE;
 }
 
-static qcc_status read_type(type_choice *out, qcc_context *cx, const char *what, const char *text, const char *allowed) {
+/* Weights may be floats, too. */
+static qcc_dtype float_named(const char *text) {
+  const qcc_dtype t = strcmp(text, "f8e4m3") == 0 ? QCC_F8E4M3FN : qcc_dtype_from_name(text);
+  return t == QCC_F8E4M3FN || t == QCC_F8E5M2 ? t : QCC_NONE;
+}
+
+static qcc_status read_type(type_choice *out, qcc_context *cx, const char *what, const char *text, bool floats, const char *allowed) {
   *out = (type_choice){.what = what, .text = text, .dtype = QCC_NONE, .scheme = SCHEME_OPEN};
   if (!text) return QCC_OK;
   const char *colon = strchr(text, ':');
   out->dtype = dtype_named(text, colon ? (size_t)(colon - text) : strlen(text));
+  if (out->dtype == QCC_NONE && floats) out->dtype = float_named(text);
   if (colon && strcmp(colon, ":sym") == 0) out->scheme = QCC_SCHEME_SYM;
   if (colon && strcmp(colon, ":asym") == 0) out->scheme = QCC_SCHEME_ASYM;
   if (out->dtype != QCC_NONE && (!colon || out->scheme != SCHEME_OPEN)) return QCC_OK;
@@ -44,7 +51,7 @@ static qcc_status read_type(type_choice *out, qcc_context *cx, const char *what,
 static bool side_fits(const qcc_target_side *side, const type_choice *c) {
   if (c->dtype == QCC_NONE) return true;
   if (!qcc_choices_have(&side->dtype, c->dtype)) return false;
-  if (side->zero_only && qcc_dtype_min(c->dtype) == 0) return false;
+  if (side->zero_only && qcc_dtype_kind(c->dtype) == QCC_KIND_UINT) return false;
   return c->scheme == SCHEME_OPEN || qcc_choices_have(&side->scheme, (unsigned)c->scheme);
 }
 
@@ -85,7 +92,7 @@ static void narrow(qcc_target *t, narrowing *w) {
 static void add_names(char *to, size_t n, const qcc_choices *dtypes) {
   for (uint8_t i = 0; i < dtypes->count; i++) {
     const char *name = qcc_dtype_name((qcc_dtype)dtypes->at[i]);
-    if (!qcc_dtype_is_int((qcc_dtype)dtypes->at[i]) || strstr(to, name)) continue;
+    if (qcc_dtype_bits((qcc_dtype)dtypes->at[i]) > (qcc_dtype_is_int((qcc_dtype)dtypes->at[i]) ? 16 : 8) || strstr(to, name)) continue;
     size_t at = strlen(to);
     qcc_format(to + at, n - at, "%s%s", at ? ", " : "", name);
   }
@@ -120,12 +127,14 @@ static void set_grid(qcc_grid *g, const type_choice *c) {
   if (c->dtype == QCC_NONE) return;
   if (c->scheme != SCHEME_OPEN) g->symmetric = c->scheme == QCC_SCHEME_SYM;
   g->dtype = c->dtype;
+  if (!qcc_dtype_is_int(c->dtype)) return; /* it is no grid */
   g->lo = (int32_t)qcc_dtype_min(c->dtype);
   g->hi = (int32_t)qcc_dtype_max(c->dtype);
 }
 
 /* Weights have as many codes below zero as above. */
 static void set_weight_grid(qcc_grid *g, bool reduced) {
+  if (!qcc_dtype_is_int(g->dtype)) return;
   int32_t middle = qcc_grid_middle(g), half = reduced ? (g->hi - middle + 1) / 2 : g->hi - middle;
   g->lo = middle - half;
   g->hi = middle + half;
@@ -136,11 +145,13 @@ static bool sums_in_pairs(const qcc_target *t) { return qcc_dtype_bits(t->activa
 
 qcc_status qcc_target_choose(qcc_target *t, const qcc_target_choice *choice) {
   narrowing w = {.per_tensor = choice->per_tensor};
-  QCC_TRY(read_type(&w.activations, t->cx, "activations", choice->activations, "u8, s8, u16, s16, with :sym or :asym behind it"));
-  QCC_TRY(read_type(&w.weights, t->cx, "weights", choice->weights, "int8, uint8, int4, uint4"));
+  QCC_TRY(read_type(&w.activations, t->cx, "activations", choice->activations, false, "u8, s8, u16, s16, with :sym or :asym behind it"));
+  QCC_TRY(read_type(&w.weights, t->cx, "weights", choice->weights, true, "int8, uint8, int4, uint4, f8e4m3, f8e5m2"));
   if (w.weights.scheme == QCC_SCHEME_ASYM)
     return qcc_error(t->cx, QCC_ARG, "A-212", NULL, "weights \"%s\": zero stands in the middle of their codes; leave out :asym",
                      w.weights.text);
+  if (choice->reduce_range && qcc_dtype_is_f8(w.weights.dtype))
+    return qcc_error(t->cx, QCC_ARG, "A-214", NULL, "weights \"%s\" are floats: they have no 7 bits", w.weights.text);
   w.weights.scheme = w.weights.dtype == QCC_NONE ? SCHEME_OPEN : QCC_SCHEME_SYM;
   narrow(t, &w);
   if (w.activations.dtype != QCC_NONE && !w.took_activations) return refuse(t, &w.activations, false);

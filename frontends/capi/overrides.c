@@ -245,7 +245,7 @@ qcc_status qcc_overrides_json(const qcc_model *model, char **out, size_t *n) {
   bool failed = false;
   for (uint32_t k = 0; k < p->tensor_count && !failed; k++) {
     const qcc_plan_tensor *t = &p->tensors[k];
-    if (t->q.dtype == QCC_NONE || t->q.block) continue; /* blocks have no place in this layout */
+    if (!qcc_dtype_is_int(t->q.dtype) || t->q.block) continue; /* blocks and floats of 8 bits have no place in this layout */
     json_t *list = json_array();
     for (uint32_t i = 0; i < t->q.count && !failed; i++) failed = json_array_append_new(list, item_json(&t->q, i, &failed)) != 0 || failed;
     failed = json_object_set_new(root, t->tensor, list) != 0 || failed;

@@ -127,6 +127,34 @@ t_blocks() {
   expect 2 qcc net.onnx -o no.onnx --weights float4
   says 'weights: "float4" is no type; allowed are'
 }
+t_float8() {
+  net
+  samples calib.npy 6
+  expect 0 qcc -O1 net.onnx -o out.onnx --weights f8e4m3
+  prints '3 with small weights'
+  expect 0 qcc dump out.onnx
+  prints 'opset 19'
+  prints 'f8e4m3fn\[8,3,3,3\]'
+  prints 'f32\[8\]'
+  expect 0 qcc diff net.onnx out.onnx --calib calib.npy
+  prints '^ *[23][0-9]\.[0-9]+ .*y  \(output\)$'
+  expect 0 qcc -q -O1 net.onnx -o two.onnx --weights f8e5m2 --per-tensor --calib calib.npy --save-plan plan.json --save-overrides o.json
+  expect 0 qcc dump two.onnx
+  prints 'f8e5m2\[8,3,3,3\]'
+  grep -q 'f32\[8\].*_scale' "$top/stdout" && fail "a scale for each channel"
+  expect 0 qcc -q -O1 net.onnx -o again.onnx --weights f8e5m2 --per-tensor --calib calib.npy --plan plan.json
+  expect 0 qcc diff two.onnx again.onnx --calib calib.npy
+  prints '^ +inf .*y  \(output\)$'
+  expect 2 qcc net.onnx -o no.onnx --weights f8e4m3 --reduce-range
+  says 'floats: they have no 7 bits'
+  expect 2 qcc net.onnx -o no.onnx --weights f8e4m3 --target tensorrt
+  says 'takes no weights "f8e4m3"; it takes s8'
+  expect 2 qcc net.onnx -o no.onnx --activations f8e4m3
+  says 'activations: "f8e4m3" is no type'
+  printf '{"w1": [{"scale": 0.0125, "zero_point": 0}]}\n' >mine.json
+  expect 2 qcc -O1 net.onnx -o no.onnx --weights f8e4m3 --overrides mine.json
+  says 'stored in floats, whose scales cannot be given'
+}
 t_types() {
   net
   samples calib.npy 6

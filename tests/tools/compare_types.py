@@ -35,10 +35,14 @@ CHOICES = {
     "u16": (["--activations", "u16"], T.UINT16, None, T.INT8, 127, False),
     "s16 sym": (["--activations", "s16:sym"], T.INT16, 0, T.INT8, 127, False),
     "weights u8": (["--weights", "u8"], T.UINT8, None, T.UINT8, 127, False),
+    "weights f8e4m3": (["--weights", "f8e4m3"], None, None, T.FLOAT8E4M3FN, 448, False),
+    "weights f8e5m2": (["--weights", "f8e5m2", "--per-tensor"], None, None, T.FLOAT8E5M2, 57344, False),
+    "f8 pow2": (["--weights", "f8e4m3", "--pow2"], None, None, T.FLOAT8E4M3FN, 448, True),
     "per tensor": (["--per-tensor"], T.UINT8, None, T.INT8, 127, False),
     "7 bits": (["--reduce-range"], T.UINT8, None, T.INT8, 64, False),
     "pow2": (["--pow2"], T.UINT8, None, T.INT8, 127, True),
     "pow2 s8": (["--pow2", "--activations", "s8:sym", "--per-tensor"], T.INT8, 0, T.INT8, 127, True)}
+FLOATS = (T.FLOAT8E4M3FN, T.FLOAT8E5M2)
 EQUAL_DB = 60  # floats behind the last codes
 
 
@@ -63,12 +67,14 @@ def wrong_types(model, choice, per_tensor):
             continue
         if zero.data_type != (activation if codes is None else weight):
             found.append(f"{n.name}: zero point of type {zero.data_type}")
-        zeros = numpy_helper.to_array(zero).astype(np.int64)
+        zeros = numpy_helper.to_array(zero).astype(np.float64)
         if codes is None and middle is not None and zeros != middle:
             found.append(f"{n.name}: zero point {zeros}")
         if codes is None:
             continue
-        reach = np.abs(numpy_helper.to_array(codes).astype(np.int64) - zeros.flat[0]).max()
+        reach = np.abs(numpy_helper.to_array(codes).astype(np.float64) - zeros.flat[0]).max()
+        if weight in FLOATS and reach < most / 2:
+            found.append(f"{n.name}: numbers up to {reach}, of {most}")
         if reach > most or np.any(zeros != (128 if weight == T.UINT8 else 0)):
             found.append(f"{n.name}: codes reach {reach} from zero point {zeros.flat[0]}")
         if per_tensor and scale.ndim:
@@ -76,6 +82,8 @@ def wrong_types(model, choice, per_tensor):
     opset = next(o.version for o in model.opset_import if o.domain == "")
     if activation in (T.UINT16, T.INT16) and opset < 21:
         found.append(f"codes of 16 bits in operator set {opset}")
+    if weight in FLOATS and opset < 19:
+        found.append(f"floats of 8 bits in operator set {opset}")
     return found
 
 
@@ -112,7 +120,7 @@ def check(args, name, folder):
         wrong += [f"{d} differs" for d in differing]
         ok = not wrong and agreement >= (quality if floats else EQUAL_DB)
         bad += not ok
-        print(f"{name:18} {title:11} {quality:6.1f} dB from float, {agreement:6.1f} dB from ONNX Runtime{', with float arithmetic' if floats else ''}"
+        print(f"{name:18} {title:14} {quality:6.1f} dB from float, {agreement:6.1f} dB from ONNX Runtime{', with float arithmetic' if floats else ''}"
               f"{'' if ok else '  WRONG'}", flush=True)
         for line in wrong[:5]:
             print(f"    {line}")

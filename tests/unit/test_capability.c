@@ -97,7 +97,7 @@ static void t_order_is_kept(void **state) {
   CHOICES(way(w, "Softmax", QCC_MODE_STATIC)->activation.dtype, QCC_F32, QCC_U8);
   assert_false(op(w, "", "Softmax")->is_static);
   assert_true(op(w, "", "Add")->is_static);
-  CHOICES(way(w, "MatMul", QCC_MODE_WEIGHT)->weight.dtype, QCC_S8, QCC_U8, QCC_S4, QCC_U4);
+  CHOICES(way(w, "MatMul", QCC_MODE_WEIGHT)->weight.dtype, QCC_S8, QCC_U8, QCC_F8E4M3FN, QCC_F8E5M2, QCC_S4, QCC_U4);
 }
 
 static void t_all_shipped(void **state) {

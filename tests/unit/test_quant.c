@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "ir/half.h"
 #include "ir/quant.h"
 #include "tests/oom.h"
 
@@ -215,6 +216,47 @@ static void axes(void **state) {
   qcc_context_free(cx);
 }
 
+/* Floats of 8 bits: the fast loop against the encoder, whole tensors against both. */
+static void floats_of_8_bits(void **state) {
+  (void)state;
+  static const qcc_dtype types[] = {QCC_F8E4M3FN, QCC_F8E4M3FNUZ, QCC_F8E5M2, QCC_F8E5M2FNUZ};
+  enum { N = 6000 };
+  qcc_context *cx = NULL;
+  float x[N], y[N], scale[2] = {0.375f, 3};
+  uint64_t seed = 9;
+  assert_int_equal(qcc_context_new(&cx, NULL), QCC_OK);
+  for (size_t k = 0; k < 4; k++) {
+    const qcc_dtype t = types[k];
+    for (int i = 0; i < N; i++) x[i] = (float)((unit(&seed) - 0.5) * exp2((double)(next(&seed) % 40) - 22));
+    for (int i = 0; i < 512; i += 2) { /* numbers and the middle to the next one */
+      x[i] = (float)qcc_small_decode(t, (uint32_t)i / 2);
+      const float after = (float)qcc_small_decode(t, (uint32_t)i / 2 + 1 < 256 ? (uint32_t)i / 2 + 1 : 0);
+      if (!isfinite(x[i]) || x[i] != x[i]) x[i] = 1;
+      x[i + 1] = isfinite(after) ? (x[i] + after) / 2 : 1;
+    }
+    x[600] = INFINITY, x[601] = -1e30f, x[602] = -0.0f, x[603] = 1e-30f;
+    qcc_fake_quantize_f8(t, y, x, N, 1);
+    for (int i = 0; i < N; i++) assert_true(y[i] == (float)qcc_small_decode(t, qcc_small_encode(t, (double)x[i])));
+    assert_true(y[600] == (float)qcc_f8_most(t) && y[601] == -(float)qcc_f8_most(t));
+    x[600] = 1;
+    const qcc_type type = qcc_type_of(QCC_F32, 2, (int64_t[]){2, N / 2});
+    const qcc_qparams p = {.dtype = t, .axis = 0, .count = 2, .scale = scale};
+    qcc_tensor f, q, d;
+    assert_int_equal(qcc_tensor_copy(&f, cx, &type, x), QCC_OK);
+    assert_int_equal(qcc_quantize(&q, cx, &f, &p), QCC_OK);
+    assert_int_equal(qcc_dequantize(&d, cx, &q, &p), QCC_OK);
+    assert_int_equal(qcc_fake_quantize_tensor(cx, y, x, &type, &p), QCC_OK);
+    assert_int_equal(q.bytes, N);
+    for (int i = 0; i < N; i++) {
+      const float s = scale[i / (N / 2)];
+      assert_int_equal(((const uint8_t *)q.data)[i], qcc_small_encode(t, (double)(x[i] / s)));
+      assert_true(((const float *)d.data)[i] == (float)qcc_tensor_get(&q, i) * s && ((const float *)d.data)[i] == y[i]);
+    }
+    qcc_tensor_release(&f), qcc_tensor_release(&q), qcc_tensor_release(&d);
+  }
+  qcc_context_free(cx);
+}
+
 static void misfits(void **state) {
   (void)state;
   qcc_context *cx = NULL;
@@ -243,7 +285,8 @@ static void misfits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(rounding), cmocka_unit_test(grids), cmocka_unit_test(ranges), cmocka_unit_test(axes), cmocka_unit_test(misfits),
+      cmocka_unit_test(rounding),         cmocka_unit_test(grids),   cmocka_unit_test(ranges), cmocka_unit_test(axes),
+      cmocka_unit_test(floats_of_8_bits), cmocka_unit_test(misfits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Weight quantization: safe pairs over random layers of every layout, the nearest codes where nothing limits them, the guard of int32 biases,
- * reconstruction that never raises the true error, exact Gram matrices, bias correction, blocks of few bits. */
+ * reconstruction that never raises the true error, exact Gram matrices, bias correction, blocks of few bits, floats of 8 bits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -457,7 +457,7 @@ static void bias_correction_centres_channels(void **state) {
   }
   qcc_tap_shares(share, &v, false);
   assert_true(fabs(share[4] - 1) < 1e-12 && fabs(share[0] - 121. / 144) < 1e-12);
-  qcc_bias_from_weights(delta, &w, codes, scale, mean, share);
+  qcc_bias_from_weights(delta, &w, codes, QCC_S8, scale, mean, share);
   for (size_t r = 0; r < R; r++) {
     double shift = 0;
     for (int64_t p = 0; p < SIZE * SIZE; p++)
@@ -554,6 +554,74 @@ static void blocks_keep_what_fits(void **state) {
   qcc_weight_fini(&w);
 }
 
+/* ---- floats of 8 bits */
+static double float_error(const qcc_weight *w, qcc_dtype t, const float *scale, const double *meansq) {
+  double sum = 0;
+  for (size_t r = 0; r < w->rows; r++)
+    for (size_t j = 0; j < w->dim; j++) {
+      const float x = w->w[qcc_weight_at(w, r, j)];
+      float y;
+      qcc_fake_quantize_f8(t, &y, &x, 1, scale[r]);
+      sum += ((double)x - (double)y) * ((double)x - (double)y) *
+             (meansq ? meansq[r / (w->rows / w->groups) * w->channels + j / w->positions] : 1);
+    }
+  return sum;
+}
+
+static void float_scales_beat_the_extremes(void **state) {
+  for (int turn = 0; turn < 12; turn++) {
+    qcc_weight w;
+    const size_t rows = 2 * (1 + below(10)), groups = turn % 3 ? 1 : 2, channels = 2 + below(20);
+    make(&w, *state, rows, channels, groups == 1 ? 1 : 9, groups, turn % 2 && groups == 1);
+    double *meansq = malloc(groups * channels * sizeof *meansq), error;
+    float *found = malloc(rows * sizeof *found), *other = malloc(rows * sizeof *other);
+    for (size_t j = 0; j < groups * channels; j++) meansq[j] = exp(2 * gauss());
+    qcc_weight_options o = qcc_weight_defaults();
+    o.grid.dtype = turn < 6 ? QCC_F8E4M3FN : QCC_F8E5M2;
+    o.per_tensor = turn % 4 == 3;
+    for (size_t r = 0; r < rows; r++) {
+      float most = 0;
+      for (size_t k = 0; k < (o.per_tensor ? w.count : w.dim); k++)
+        most = fmaxf(most, fabsf(o.per_tensor ? w.w[k] : w.w[qcc_weight_at(&w, r, k)]));
+      other[r] = most / (turn < 6 ? 448 : 57344);
+    }
+    assert_int_equal(qcc_float_scales(found, &error, &w, &o), QCC_OK);
+    const double flat = float_error(&w, o.grid.dtype, found, NULL);
+    assert_true(fabs(flat - error) <= 1e-4 * error);
+    assert_true(flat < float_error(&w, o.grid.dtype, other, NULL));
+    for (size_t r = 1; r < rows && o.per_tensor; r++) assert_true(found[r] == found[0]);
+    o.meansq = meansq;
+    assert_int_equal(qcc_float_scales(other, NULL, &w, &o), QCC_OK);
+    assert_true(float_error(&w, o.grid.dtype, other, meansq) <= float_error(&w, o.grid.dtype, found, meansq));
+    o.grid.pow2 = true;
+    assert_int_equal(qcc_float_scales(other, NULL, &w, &o), QCC_OK);
+    for (size_t r = 0; r < rows; r++) assert_true(exp2(nearbyint(log2((double)other[r]))) == (double)other[r]);
+    free(meansq), free(found), free(other);
+    qcc_weight_fini(&w);
+  }
+}
+
+/* Dead rows have a scale, and the shift of the mean is that of the nearest floats. */
+static void float_rows_live(void **state) {
+  qcc_weight w;
+  make(&w, *state, 2, 8, 1, 1, false);
+  for (size_t j = 0; j < 8; j++) w.w[j] = 0;
+  float scale[2], delta[2], y;
+  const double mean[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+  double shift = 0, error;
+  qcc_weight_options o = qcc_weight_defaults();
+  o.grid.dtype = QCC_F8E4M3FN;
+  assert_int_equal(qcc_float_scales(scale, &error, &w, &o), QCC_OK);
+  assert_true(scale[0] == 1 && scale[1] > 0 && isfinite(error));
+  qcc_bias_from_weights(delta, &w, NULL, QCC_F8E4M3FN, scale, mean, NULL);
+  for (size_t j = 0; j < 8; j++) {
+    qcc_fake_quantize_f8(QCC_F8E4M3FN, &y, &w.w[8 + j], 1, scale[1]);
+    shift += ((double)w.w[8 + j] - (double)y) * mean[j];
+  }
+  assert_true(delta[0] == 0 && fabs(shift - (double)delta[1]) < 1e-6);
+  qcc_weight_fini(&w);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(partners_of_odd_channels),
@@ -569,6 +637,8 @@ int main(void) {
       cmocka_unit_test(blocks_beat_the_extremes),
       cmocka_unit_test(blocks_keep_what_fits),
       cmocka_unit_test(bias_correction_centres_channels),
+      cmocka_unit_test(float_scales_beat_the_extremes),
+      cmocka_unit_test(float_rows_live),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }

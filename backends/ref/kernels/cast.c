@@ -24,8 +24,6 @@ static void overflow_f8(const qcc_tensor *x, uint8_t *to, qcc_dtype t) {
   }
 }
 
-static bool is_f8(qcc_dtype t) { return t == QCC_F8E4M3FN || t == QCC_F8E4M3FNUZ || t == QCC_F8E5M2 || t == QCC_F8E5M2FNUZ; }
-
 /* ---- numbers as text: the fewest digits that read back */
 static size_t print_number(char *to, const qcc_tensor *x, int64_t i) {
   enum { ROOM = 40 };
@@ -114,7 +112,7 @@ static qcc_status cast_to(qcc_kargs *k, qcc_dtype to) {
     QCC_TRY(qcc_tensor_cast(&y, k->cx, x, to));
     memcpy(out, y.data, k->out[0].bytes);
     qcc_tensor_release(&y);
-    if (is_f8(to) && !qcc_attr_int(k->node, "saturate", 1)) overflow_f8(x, out, to);
+    if (qcc_dtype_is_f8(to) && !qcc_attr_int(k->node, "saturate", 1)) overflow_f8(x, out, to);
   }
   return QCC_OK;
 }

@@ -204,11 +204,11 @@ static qcc_status fake_attrs(qcc_kargs *k, const float **scale, const int64_t **
   const qcc_dtype t = qcc_dtype_from_name(qcc_attr_str(k->node, "dtype", "u8"));
   *scale = qcc_attr_floats(k->node, "scale", count);
   *zero = qcc_attr_ints(k->node, "zero", &zeros);
-  if (!*count || (zeros && zeros != *count) || !qcc_dtype_is_int(t))
-    return qcc_kx_fail(k, QCC_INVALID, "M-220", "FakeQuant needs an integer dtype, scale, and as many zero points as scales");
+  if (!*count || (zeros && zeros != *count) || !(qcc_dtype_is_int(t) || qcc_dtype_is_f8(t)))
+    return qcc_kx_fail(k, QCC_INVALID, "M-220", "FakeQuant needs an integer or f8 dtype, scale, and as many zero points as scales");
   if (!zeros) *zero = *count == 1 ? &one_zero : NULL;
-  *lo = (int32_t)qcc_attr_int(k->node, "lo", qcc_dtype_min(t));
-  *hi = (int32_t)qcc_attr_int(k->node, "hi", qcc_dtype_max(t));
+  *lo = (int32_t)qcc_attr_int(k->node, "lo", qcc_dtype_is_f8(t) ? 0 : qcc_dtype_min(t));
+  *hi = (int32_t)qcc_attr_int(k->node, "hi", qcc_dtype_is_f8(t) ? 0 : qcc_dtype_max(t));
   return QCC_OK;
 }
 
@@ -220,8 +220,8 @@ static void fake_run(const qcc_simd *simd, float *y, const float *x, int64_t n, 
     qcc_fake_quantize(y, x, (size_t)n, scale, (int32_t)zero, lo, hi);
 }
 
-/* Weights in blocks along the axis: computed once, when the constants are folded. */
-static qcc_status fake_blocks(qcc_kargs *k, float *y, const float *x, int axis, const float *scale, const int64_t *zero, uint32_t count) {
+/* Weights in blocks along the axis, or in f8: computed once, when the constants are folded. */
+static qcc_status fake_weight(qcc_kargs *k, float *y, const float *x, int axis, const float *scale, const int64_t *zero, uint32_t count) {
   int32_t *zeros = qcc_kscratch(k, count * sizeof *zeros);
   if (!zeros) return QCC_NOMEM;
   for (uint32_t i = 0; i < count; ++i) zeros[i] = zero ? (int32_t)zero[i] : 0;
@@ -247,6 +247,9 @@ static qcc_status fake_static(qcc_kargs *k, float *y, const float *x, bool codes
   QCC_TRY(fake_attrs(k, &scale, &zero, &count, &lo, &hi));
   const qcc_type *t = &k->in[0]->type;
   const int64_t named = qcc_attr_int(k->node, "axis", -1);
+  const bool f8 = qcc_dtype_is_f8(qcc_dtype_from_name(qcc_attr_str(k->node, "dtype", "u8")));
+  if (f8 && codes) return qcc_kx_fail(k, QCC_INVALID, "M-223", "codes are integers");
+  if (f8 && named < 0) return fake_weight(k, y, x, -1, scale, zero, count);
   if (count == 1 && named < 0) {
     if (codes)
       codes_run(y, x, qcc_tensor_count(k->in[0]), scale[0], zero ? zero[0] : 0);
@@ -255,7 +258,7 @@ static qcc_status fake_static(qcc_kargs *k, float *y, const float *x, bool codes
     return QCC_OK;
   }
   QCC_TRY(qcc_kx_axis(k, named, t->rank, &axis));
-  if (qcc_attr_int(k->node, "block", 0)) return fake_blocks(k, y, x, axis, scale, zero, count);
+  if (f8 || qcc_attr_int(k->node, "block", 0)) return fake_weight(k, y, x, axis, scale, zero, count);
   const int64_t outer = qcc_kx_product(t->dim, 0, axis), channels = t->dim[axis], inner = qcc_kx_product(t->dim, axis + 1, t->rank);
   if (channels != (int64_t)count) return qcc_kx_fail(k, QCC_INVALID, "M-221", "%u scales for %lld channels", count, (long long)channels);
   for (int64_t o = 0; o < outer; ++o) {

@@ -36,9 +36,20 @@ static bool is_symmetric(const qcc_qparams *q) {
   return true;
 }
 
+/* Is it a weight of an operator that becomes one on codes? */
+static bool read_late(const qcc_qdq *s, const qcc_value *v) {
+  for (size_t i = 0; i < s->late.n; i++) {
+    QCC_FOR_USES(u, v) {
+      if (u->node == s->late.at[i]) return true;
+    }
+  }
+  return false;
+}
+
 static bool stored_as_cast(const qcc_qdq *s, const qcc_node *fq, const qcc_qparams *q) {
   const qcc_target *t = s->p->target;
-  return t && t->folds_casts && !q->block && is_symmetric(q) && !qcc_is_graph_output(fq->out[0]) && !read_by_integers(fq->out[0]);
+  return t && t->folds_casts && !q->block && is_symmetric(q) && !qcc_is_graph_output(fq->out[0]) && !read_by_integers(fq->out[0]) &&
+         !read_late(s, fq->out[0]);
 }
 
 static qcc_status rewrite_const(qcc_qdq *s, qcc_node *n, const qcc_qparams *q) {

@@ -62,10 +62,11 @@ static qcc_status check_options(const qcc_model *in, const qcc_compile_options *
 
 /* ---- data: -O2 without any makes its own, loudly */
 
-/* Who says what to quantize, or with which parameters, wants these in 8 bit, whatever they cost. */
+/* Who says what to quantize, or how, wants it in 8 bit, whatever it costs. */
 static const char *default_preference(const job *j) {
   const qcc_compile_options *o = j->o;
-  return o->only_count || o->overrides || o->encodings || o->code_interface ? "size" : "speed";
+  const bool at_run_time = o->dynamic || (j->format && j->format->form == QCC_FORMAT_INTEGER);
+  return o->only_count || o->overrides || o->encodings || o->code_interface || at_run_time ? "size" : "speed";
 }
 
 static qcc_status prefer_of(qcc_prefer *out, const job *j) {

@@ -336,7 +336,7 @@ typedef struct qcc_compile_options {
   const char *options_text;       /* recorded in the model's metadata; NULL: none */
   /* Where the target's costs are known. "speed": 8 bit where it pays, elsewhere for weights only. "size": 8 bit wherever it is possible.
    * "accuracy": 8 bit where it pays, elsewhere not even for weights. NULL: "speed", but "size" for those who say what to quantize or how: with
-   * only, overrides, encodings, code_interface. */
+   * only, overrides, encodings, code_interface, dynamic, or the integer format. */
   const char *prefer;
   /* Parameters of single tensors, as JSON text; NULL: none. They hold in every trial and in the result: scales are kept, weights get the best
    * codes on the given grid. `overrides` has the layout of ONNX Runtime's TensorQuantOverrides ("convert" is refused), `encodings` that of

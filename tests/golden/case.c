@@ -121,6 +121,7 @@ bool golden_read(golden *c, const char *path) {
   }
   if (!read_kind(c) || !read_expect(c)) return false;
   c->plan = golden_head(c, "plan", 0);
+  c->target = golden_head(c, "target", 0);
   c->no_run = golden_head(c, "no-run", 0);
   c->sqnr = head_number(c, "sqnr", 0);
   c->tolerance = head_number(c, "tolerance", 1e-6);
@@ -131,6 +132,7 @@ void golden_free(golden *c) {
   free(c->text);
   free(c->pipeline);
   free(c->plan);
+  free(c->target);
   free(c->no_run);
   free(c->expect);
   *c = (golden){0};

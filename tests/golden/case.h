@@ -15,6 +15,7 @@ typedef struct golden {
   case_kind kind;
   char *pipeline;   /* of pass and reject; "" for none */
   char *plan;       /* JSON or NULL */
+  char *target;     /* name or NULL */
   char *no_run;     /* why before and after are not executed; NULL: they are */
   double sqnr;      /* floor in dB for passes that quantize; 0: none given */
   double tolerance; /* of eval, relative to the range of the output */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backends/ref/ref.h"
+#include "backends/target/target.h"
 #include "ir/lex.h"
 #include "ir/text.h"
 #include "tests/golden/case.h"
@@ -30,11 +31,14 @@ static qcc_status parse_case(const golden *c, qcc_context *cx, qcc_graph **g) {
 
 static qcc_status run_passes(const golden *c, qcc_context *cx, qcc_graph *g) {
   qcc_plan *plan = NULL;
+  qcc_target target = {0};
   if (!*c->pipeline) return QCC_OK;
-  if (c->plan) QCC_TRY(qcc_plan_from_json(&plan, cx, c->plan, strlen(c->plan)));
-  qcc_pass_run_options options = {.eval = qcc_ref_eval(), .plan = plan};
-  qcc_status st = qcc_run_passes(g, c->pipeline, &options);
+  if (c->target) QCC_TRY(qcc_target_find(&target, cx, c->target));
+  qcc_status st = c->plan ? qcc_plan_from_json(&plan, cx, c->plan, strlen(c->plan)) : QCC_OK;
+  const qcc_pass_run_options options = {.eval = qcc_ref_eval(), .plan = plan, .target = c->target ? &target : NULL};
+  if (st == QCC_OK) st = qcc_run_passes(g, c->pipeline, &options);
   qcc_plan_free(plan);
+  if (c->target) qcc_target_fini(&target);
   return st;
 }
 

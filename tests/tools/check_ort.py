@@ -26,7 +26,7 @@ LEVELS = {"extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED, "all": ort
 
 
 def integer(op):
-    return op.startswith(("QLinear", "QGemm", "MatMulInteger", "MatMulNBits", "Dynamic", "ConvInteger", "Quantize", "Dequantize"))
+    return op.startswith(("QLinear", "QGemm", "MatMulInteger", "MatMulNBits", "Dynamic", "ConvInteger", "QAttention", "Quantize", "Dequantize"))
 
 
 SAME = {"FusedConv": "Conv", "NhwcFusedConv": "Conv", "FusedGemm": "Gemm", "FusedMatMul": "MatMul", "TransposeMatMul": "MatMul"}

@@ -522,6 +522,12 @@ def dynamic_models():
     net = Net()
     codes, scale, zp = net.node("DynamicQuantizeLinear", [net.input([1, 4, 8, 8])], 3)
     y = net.node("ConvInteger", [codes, net.const(np.ones((4, 4, 1, 1), U8)), zp])
+    for name, dtype, zero in (("s8", S8, 0), ("u8", U8, 128)):
+        other = Net()
+        codes3, scale3, zp3 = other.node("DynamicQuantizeLinear", [other.input([2, 4, 8])], 3)
+        weight = [other.const(np.ones((8, 24), dtype)), other.const(np.ones(24, F32)), scale3, other.const(np.full(24, 0.1, F32)), "", zp3]
+        yield f"2.10 QAttention, {name}", other.output(other.node("QAttention", [codes3, *weight, other.const(np.full(24, zero, dtype))],
+                                                                  domain="com.microsoft", num_heads=2))
     yield "2.8 ConvInteger, u8", net.output(net.node("Mul", [net.node("Cast", [y], to=1), scale]))
 
 

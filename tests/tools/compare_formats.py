@@ -104,7 +104,7 @@ def check(qcc, path):
     ok = True
     with tempfile.TemporaryDirectory() as folder:
         at = lambda name: os.path.join(folder, name + ".onnx")
-        first = convert(qcc, path, "qdq", at("qdq"), "-O2")
+        first = convert(qcc, path, "qdq", at("qdq"), "-O2", "--prefer", "size")
         for form in ("qoperator", "integer"):
             there = convert(qcc, first, form, at(form))
             back = convert(qcc, there, "qdq", at("back"))

@@ -83,7 +83,7 @@ def for_ort(overrides):
 
 
 def run(qcc, *args):
-    subprocess.run([qcc, "-q", *map(str, args)], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([qcc, "-q", "--prefer", "size", *map(str, args)], check=True, stderr=subprocess.DEVNULL)
 
 
 def one_model(qcc, source, folder):

@@ -266,6 +266,12 @@ static void products_on_run_time_ranges(void **state) {
   w->points[2] = (qcc_cost_point){QCC_COST_DYNAMIC, {64, 32, 16}, 4, 2};
   w->target.costs.count = 3;
   expect_cost(qcc_cost_of_dynamic(&w->target, k), 4 * 32768, 2 * 32768);
+  const qcc_node *conv = w->g->first; /* nothing is known of its form on run-time ranges */
+  while (conv->op != QCC_OP_CONV) conv = conv->next;
+  const qcc_cost_place place = qcc_cost_place_of(conv);
+  w->points[0] = (qcc_cost_point){place.kind, {place.at[0], place.at[1], place.at[2]}, 3, 1};
+  w->target.costs.count = 1;
+  expect_cost(qcc_cost_of_dynamic(&w->target, conv), qcc_cost_of(&w->target, conv).f32, qcc_cost_of(&w->target, conv).f32);
 }
 
 int main(void) {

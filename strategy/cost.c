@@ -196,8 +196,9 @@ double qcc_cost_of_border(const qcc_target *t, const qcc_value *v, bool quantize
 
 /* Is the tensor read in 8 bit, in float? */
 static void readers(const qcc_placement *p, const qcc_value *v, bool *q8, bool *f32) {
-  *q8 = false, *f32 = qcc_is_graph_output(v);
+  *q8 = *f32 = false;
   QCC_FOR_USES(u, v) {
+    if (!u->node && p->coded_interface) continue; /* the caller takes what there is */
     const bool is_static = u->node && p->mode[u->node->id] == QCC_MODE_STATIC;
     *q8 |= is_static, *f32 |= !is_static;
   }
@@ -212,7 +213,7 @@ static double border_of(const qcc_placement *p, const qcc_value *v) {
 
 qcc_cost qcc_cost_of_placement(const qcc_placement *p) {
   qcc_cost sum = {0, 0};
-  for (uint32_t i = 0; i < p->g->input_count; i++) sum.q8 += border_of(p, p->g->inputs[i]);
+  for (uint32_t i = 0; i < p->g->input_count && !p->coded_interface; i++) sum.q8 += border_of(p, p->g->inputs[i]);
   QCC_FOR_NODES(n, p->g) {
     const qcc_mode mode = p->mode[n->id];
     const qcc_cost c = mode == QCC_MODE_DYNAMIC ? qcc_cost_of_dynamic(p->target, n) : qcc_cost_of(p->target, n);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Where 8 bit pays, as a minimum cut. A vertex for each operator that is placed in 8 bit, with its fused activation: it stays with the source
  * when it computes in 8 bit. A tensor that one form makes and the other reads costs its change of form once, however many read it: a vertex
- * of its own for each direction. Float operators, inputs and outputs of the graph are the sink.
+ * of its own for each direction. Float operators, inputs and outputs of the graph are the sink; where the caller takes and gives codes, the
+ * latter cost nothing in either form.
  *
  *      source --float time--> operator --8-bit time--> sink
  *      maker --DequantizeLinear--> [tensor] --never--> reader          reader --never--> [tensor] --QuantizeLinear--> maker
@@ -38,6 +39,7 @@ static void add_operator(division *d, const qcc_node *n) {
 }
 
 static void add_reader(division *d, const qcc_use *u, uint32_t to_float, uint32_t to_codes) {
+  if (!u->node && d->p->coded_interface) return;
   const uint32_t reader = u->node ? vertex_of(d, u->node) : (uint32_t)QCC_CUT_SINK;
   qcc_cut_add(&d->cut, to_float, reader, QCC_CUT_NEVER);
   if (reader != QCC_CUT_SINK) qcc_cut_add(&d->cut, reader, to_codes, QCC_CUT_NEVER);
@@ -57,7 +59,7 @@ static void add_tensor(division *d, const qcc_value *v) {
 static void build(division *d) {
   const qcc_graph *g = d->p->g;
   QCC_FOR_NODES(n, g) add_operator(d, n);
-  for (uint32_t i = 0; i < g->input_count; i++) add_tensor(d, g->inputs[i]);
+  for (uint32_t i = 0; i < g->input_count && !d->p->coded_interface; i++) add_tensor(d, g->inputs[i]);
   QCC_FOR_NODES(n, g) {
     for (uint32_t k = 0; k < n->out_count; k++)
       if (n->out[k]) add_tensor(d, n->out[k]);

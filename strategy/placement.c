@@ -128,7 +128,7 @@ static bool joins(const qcc_placement *p, const qcc_node *n) {
 static bool feeds_static(const qcc_placement *p, const qcc_node *n) {
   for (uint32_t k = 0; k < n->out_count; k++) {
     if (!n->out[k]) continue;
-    if (p->coded_outputs && qcc_is_graph_output(n->out[k])) return true;
+    if (p->coded_interface && qcc_is_graph_output(n->out[k])) return true;
     QCC_FOR_USES(u, n->out[k]) {
       if (is_static(p, u->node)) return true;
     }
@@ -167,7 +167,7 @@ static bool output_quantized(const qcc_placement *p, const qcc_node *n, const qc
   if (!can(p, n)->float_output) return true;
   if (v->use_count == 0) return false;
   QCC_FOR_USES(u, v) {
-    if (u->node ? !is_static(p, u->node) : !p->coded_outputs) return false;
+    if (u->node ? !is_static(p, u->node) : !p->coded_interface) return false;
   }
   return true;
 }
@@ -303,7 +303,7 @@ qcc_status qcc_place(qcc_placement *p, const qcc_graph *g, const qcc_target *tar
                        .target = target,
                        .value_count = g->next_value_id,
                        .node_count = g->next_node_id,
-                       .coded_outputs = options->coded_outputs};
+                       .coded_interface = options->coded_interface};
   qcc_arena_init(&p->arena, g->cx);
   p->mode = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *p->mode);
   p->reason = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *p->reason);

@@ -19,18 +19,18 @@ typedef struct qcc_placement {
   bool *quantized;     /* by value id: activation with parameters (entry of the plan) */
   uint32_t *group;     /* by value id: representative of the values that share parameters */
   uint32_t value_count, node_count;
-  bool coded_outputs; /* see qcc_place_options */
+  bool coded_interface; /* see qcc_place_options */
 } qcc_placement;
 
 /* A product of data and a constant matrix: its weights can be stored in blocks. */
 static inline bool qcc_is_product(const qcc_node *n) { return n->op == QCC_OP_MATMUL || n->op == QCC_OP_GEMM; }
 
 typedef struct qcc_place_options {
-  bool have_ranges;         /* calibration data is there: static ranges can be known */
-  bool dynamic;             /* prefer run-time ranges */
-  bool blocks;              /* of matrix products only the weights, in blocks */
-  bool coded_outputs;       /* outputs of the graph in 8 bit, too, where an operator in 8 bit makes them */
-  qcc_prefer prefer;        /* counts when the target has a table of costs */
+  bool have_ranges;     /* calibration data is there: static ranges can be known */
+  bool dynamic;         /* prefer run-time ranges */
+  bool blocks;          /* of matrix products only the weights, in blocks */
+  bool coded_interface; /* the caller gives and gets codes: outputs are 8 bit where an operator in 8 bit makes them, conversions are free */
+  qcc_prefer prefer;    /* counts when the target has a table of costs */
   const qcc_select *select; /* may be NULL */
 } qcc_place_options;
 

@@ -36,7 +36,7 @@ typedef struct qcc_tune_options {
   bool dynamic;          /* prefer run-time ranges */
   qcc_dtype block_dtype; /* weights of matrix products in blocks of this type, nothing else of these quantized; QCC_NONE: no blocks */
   uint32_t block;        /* elements of a block along K */
-  bool coded_outputs;    /* of the graph, where an operator in 8 bit makes them */
+  bool coded_interface;  /* the caller gives and gets codes */
   qcc_prefer prefer;
   unsigned workers;
   uint64_t seed;

@@ -23,7 +23,7 @@ qcc_place_options qcc_tuner_placing(const qcc_tune_options *o, bool have_ranges)
   return (qcc_place_options){.have_ranges = have_ranges,
                              .dynamic = o->dynamic,
                              .blocks = o->block_dtype != QCC_NONE,
-                             .coded_outputs = o->coded_outputs,
+                             .coded_interface = o->coded_interface,
                              .prefer = o->prefer,
                              .select = &o->select};
 }

@@ -84,7 +84,7 @@ static qcc_status tune_options(qcc_tune_options *t, const job *j) {
                           .dynamic = o->dynamic || (j->format && j->format->form == QCC_FORMAT_INTEGER),
                           .block_dtype = j->blocks,
                           .block = o->block ? o->block : 32,
-                          .coded_outputs = o->code_interface,
+                          .coded_interface = o->code_interface,
                           .workers = qcc_threads_of(o->threads),
                           .seed = o->seed,
                           .target = &j->target,

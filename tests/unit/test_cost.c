@@ -96,6 +96,7 @@ typedef struct world {
   qcc_graph *g;
   qcc_target target;
   qcc_cost_point points[POINTS];
+  bool coded; /* inputs and outputs */
 } world;
 
 static int setup(void **state) {
@@ -133,7 +134,7 @@ static void set_costs(world *w, const double f32[3], const double q8[3], double 
 }
 
 static void place(qcc_placement *p, const world *w, qcc_prefer prefer) {
-  const qcc_place_options options = {.have_ranges = true, .prefer = prefer};
+  const qcc_place_options options = {.have_ranges = true, .prefer = prefer, .coded_interface = w->coded};
   assert_int_equal(qcc_place(p, w->g, &w->target, &options), QCC_OK);
 }
 
@@ -166,6 +167,7 @@ static void division_is_the_cheapest(void **state) {
     qcc_placement p;
     for (int i = 0; i < 3; i++) f32[i] = 1 + next(&random) % 50, q8[i] = 1 + next(&random) % 50;
     set_costs(w, f32, q8, 1 + next(&random) % 900);
+    w->coded = seed % 3 == 0;
     place(&p, w, QCC_PREFER_SPEED);
     /* the walks have rules of their own: an addition that feeds no 8 bit is float */
     assert_true(qcc_cost_of_placement(&p).q8 <= cheapest(w) * 1.02);
@@ -186,6 +188,21 @@ static void preferences_differ(void **state) {
   for (int k = 0; k < 5; k++) assert_int_equal(p.mode[node_at(w, k)->id], QCC_MODE_FLOAT);
   qcc_placement_fini(&p);
   place(&p, w, QCC_PREFER_SIZE);
+  for (int k = 0; k < 5; k++) assert_int_equal(p.mode[node_at(w, k)->id], QCC_MODE_STATIC);
+  qcc_placement_fini(&p);
+}
+
+/* What float would compute faster, with the conversions counted, 8 bit does when the caller gives and gets codes. */
+static void codes_outside_cost_nothing(void **state) {
+  world *w = *state;
+  qcc_placement p;
+  parse(w);
+  set_costs(w, (double[]){2, 2, 2}, (double[]){1, 1, 1}, 1e6);
+  place(&p, w, QCC_PREFER_SPEED);
+  assert_int_equal(p.mode[node_at(w, 0)->id], QCC_MODE_WEIGHT);
+  qcc_placement_fini(&p);
+  w->coded = true;
+  place(&p, w, QCC_PREFER_SPEED);
   for (int k = 0; k < 5; k++) assert_int_equal(p.mode[node_at(w, k)->id], QCC_MODE_STATIC);
   qcc_placement_fini(&p);
 }
@@ -281,6 +298,7 @@ int main(void) {
                                      cmocka_unit_test(cut_is_the_cheapest),
                                      cmocka_unit_test(table_is_met_and_joined),
                                      cmocka_unit_test_setup_teardown(division_is_the_cheapest, setup, teardown),
+                                     cmocka_unit_test_setup_teardown(codes_outside_cost_nothing, setup, teardown),
                                      cmocka_unit_test_setup_teardown(preferences_differ, setup, teardown)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

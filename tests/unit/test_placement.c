@@ -276,7 +276,7 @@ static void gemm_ends_in_float(void **state) {
 
 static void outputs_on_request(void **state) {
   world *w = *state;
-  const qcc_place_options coded = {.have_ranges = true, .coded_outputs = true};
+  const qcc_place_options coded = {.have_ranges = true, .coded_interface = true};
   place(w,
         "graph @f(%x: f32[4,4]) -> (%y, %z, %r) opset 13 {\n"
         "  %w = const f32[4,4] rand(1)\n"

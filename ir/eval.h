@@ -66,6 +66,7 @@ typedef struct qcc_run_options {
   bool trace;                /* with `profile`: keep every execution. The one thing here whose memory grows with the number of samples */
   qcc_image_fn decode_image; /* for ImageDecoder; NULL: only formats without compression are read */
   const char *library;       /* for backends that load one: its path; NULL: what the system finds */
+  const char *isa;           /* of the built-in runtime, one of those that this processor has; NULL: the best */
   bool spend;                /* the graph is for this run only: constants that are read but once, to be packed or folded, leave it then */
 } qcc_run_options;
 

@@ -29,6 +29,8 @@ qcc_kernel qcc_kernel_of(qcc_op op); /* NULL: none */
 /* Memory of output `i`, of this type (checked against limits). */
 qcc_status qcc_kout_alloc(qcc_kargs *k, uint32_t i, const qcc_type *type) QCC_MUST_USE;
 static inline void *qcc_kout(const qcc_kargs *k, uint32_t i) { return (void *)(uintptr_t)k->out[i].data; }
+struct qcc_simd;
+const struct qcc_simd *qcc_ksimd(const qcc_kargs *k); /* the loops that this worker runs */
 /* Scratch of this worker, 64-byte aligned, valid until the kernel returns; several calls give disjoint blocks. NULL: no memory (told). */
 void *qcc_kscratch(qcc_kargs *k, size_t bytes);
 /* Run a body (If, Loop, Scan). `in`: body inputs in order; `out`: new owned tensors in order of the body's outputs. */

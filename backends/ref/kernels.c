@@ -41,6 +41,8 @@ qcc_status qcc_kout_alloc(qcc_kargs *k, uint32_t i, const qcc_type *type) {
   return qcc_tensor_new(&k->out[i], k->cx, type);
 }
 
+const qcc_simd *qcc_ksimd(const qcc_kargs *k) { return k->worker->simd; }
+
 void *qcc_kscratch(qcc_kargs *k, size_t bytes) { return qcc_scratch(k->worker, bytes); }
 
 const qcc_pack *qcc_pack_of(const qcc_kargs *k) {

@@ -6,6 +6,7 @@
 #include "backends/ref/profile.h"
 #include "backends/ref/qint.h"
 #include "backends/ref/ref.h"
+#include "backends/ref/simd/isa.h"
 #include "ir/support/vec.h"
 
 /* ---- open */
@@ -91,6 +92,17 @@ static qcc_status fill(qcc_runner *r) {
 
 static void close_runner(qcc_runner *r);
 
+static qcc_status choose_loops(qcc_runner *r) {
+  const qcc_isa *isa = qcc_isa_find(r->how.isa);
+  if (!isa)
+    return qcc_error(r->cx, QCC_ARG, "A-149", NULL, "this processor has no instruction set %s; the best it has is %s", r->how.isa,
+                     qcc_ref_isa());
+  r->simd = isa->floats;
+  r->isimd = isa->codes;
+  r->stats.isa = isa->name;
+  return QCC_OK;
+}
+
 static qcc_status open_runner(qcc_runner **out, qcc_context *cx, const qcc_graph *g, const qcc_run_options *how) {
   *out = NULL;
   qcc_runner *r = qcc_zalloc_array(cx, 1, sizeof *r);
@@ -99,11 +111,9 @@ static qcc_status open_runner(qcc_runner **out, qcc_context *cx, const qcc_graph
   r->g = g;
   if (how) r->how = *how;
   if (!r->how.workers) r->how.workers = 1;
-  r->simd = qcc_simd_choose();
-  r->stats.isa = qcc_ref_isa();
-  r->isimd = qcc_isimd_choose();
   qcc_map_init(&r->progs, cx);
-  qcc_status st = fill(r);
+  qcc_status st = choose_loops(r);
+  if (st == QCC_OK) st = fill(r);
   if (st == QCC_OK)
     *out = r;
   else

@@ -413,9 +413,11 @@ typedef struct qcc_run_settings {
   /* NULL: the built-in runtime. "ort": ONNX Runtime, as the system's loader finds it; else the path of its library, libonnxruntime.so. It
    * computes by its own rules, on `threads` threads inside a sample; exact, saturating and trace are QCC_ARG with it. */
   const char *runtime;
+  /* Instruction set of the built-in runtime: a name as in qcc_run_figures.isa. NULL: the best that this processor has. QCC_ARG: it has not. */
+  const char *isa;
 } qcc_run_settings;
 #define QCC_RUN_SETTINGS_INIT \
-  { sizeof(qcc_run_settings), 0, 0, 0, 0, 0, 0 }
+  { sizeof(qcc_run_settings), 0, 0, 0, 0, 0, 0, 0 }
 /* Like qcc_run, with all settings. */
 QCC_API qcc_status qcc_run_as(const qcc_model *model, const qcc_data *data, const qcc_run_settings *settings,
                               qcc_status (*output)(void *user, size_t sample, const qcc_array *outputs), void *user);

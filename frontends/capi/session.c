@@ -27,6 +27,7 @@ static qcc_status open_runner(qcc_session *s, const qcc_run_settings *settings) 
                                .profile = settings->profile || settings->trace,
                                .trace = settings->trace,
                                .library = settings->runtime,
+                               .isa = settings->isa,
                                .decode_image = qcc_image_decode};
   QCC_TRY(qcc_ready_open(&s->ready, m->cx, m->g, how.arithmetic == QCC_AS_FLOAT ? "infer-shapes" : "@qlinear"));
   s->arrays = qcc_zalloc_array(m->cx, m->g->output_count + 1u, sizeof *s->arrays);
@@ -35,8 +36,9 @@ static qcc_status open_runner(qcc_session *s, const qcc_run_settings *settings) 
 
 static qcc_status check_settings(const qcc_model *m, const qcc_run_settings *settings) {
   if (settings->size != sizeof *settings) return qcc_error(m->cx, QCC_ARG, "A-146", NULL, "run settings of another version of the library");
-  if (!settings->runtime || !(settings->exact || settings->saturating || settings->trace)) return QCC_OK;
-  return qcc_error(m->cx, QCC_ARG, "A-147", NULL, "exact arithmetic and traces are those of the built-in runtime; leave out the other");
+  if (!settings->runtime || !(settings->exact || settings->saturating || settings->trace || settings->isa)) return QCC_OK;
+  return qcc_error(m->cx, QCC_ARG, "A-147", NULL,
+                   "exact arithmetic, traces and instruction sets are those of the built-in runtime; leave out the other");
 }
 
 /* Arrays hold numbers: models that take or give anything else cannot be run through them. */

@@ -104,6 +104,7 @@ static qcc_status settings_of(qcc_run_settings *to, const args *a) {
   to->profile = a->profile;
   to->trace = a->trace != NULL;
   to->runtime = a->runtime;
+  to->isa = a->isa;
   if (a->exact && *a->exact && !to->saturating) return usage_error("--exact=%s: it is --exact or --exact=saturating", a->exact);
   return QCC_OK;
 }

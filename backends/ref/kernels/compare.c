@@ -3,14 +3,15 @@
  * Comparisons of f16 and bf16 go through f32; truth values are bytes of 0 or 1. */
 #include "backends/ref/kernels/kutil.h"
 
-#define PAIR(name, T, R, EXPR)                                                                            \
-  static void name(int64_t n, const void *pa, int64_t a_step, const void *pb, int64_t b_step, void *po) { \
-    const T *a = pa, *b = pb;                                                                             \
-    R *o = po;                                                                                            \
-    for (int64_t i = 0; i < n; ++i) {                                                                     \
-      T x = a[i * a_step], y = b[i * b_step];                                                             \
-      o[i] = (R)(EXPR);                                                                                   \
-    }                                                                                                     \
+#define PAIR(name, T, R, EXPR)                                                                                                         \
+  static void name(const struct qcc_simd *simd, int64_t n, const void *pa, int64_t a_step, const void *pb, int64_t b_step, void *po) { \
+    (void)simd;                                                                                                                        \
+    const T *a = pa, *b = pb;                                                                                                          \
+    R *o = po;                                                                                                                         \
+    for (int64_t i = 0; i < n; ++i) {                                                                                                  \
+      T x = a[i * a_step], y = b[i * b_step];                                                                                          \
+      o[i] = (R)(EXPR);                                                                                                                \
+    }                                                                                                                                  \
   }
 #define COMPARE(id, T)              \
   PAIR(eq_##id, T, uint8_t, x == y) \
@@ -83,7 +84,8 @@ static qcc_status run_pairs(qcc_kargs *k, qcc_kx_pair_loop loop, const void *a, 
                       qcc_dtype_bits(dtype) / 8);
 }
 
-static void equal_text(int64_t n, const void *a, int64_t sa, const void *b, int64_t sb, void *out) {
+static void equal_text(const struct qcc_simd *simd, int64_t n, const void *a, int64_t sa, const void *b, int64_t sb, void *out) {
+  (void)simd;
   const qcc_bytes *x = a, *y = b;
   for (int64_t i = 0; i < n; ++i) ((uint8_t *)out)[i] = qcc_kx_compare_text(x[i * sa], y[i * sb]) == 0;
 }

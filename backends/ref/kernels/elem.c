@@ -6,29 +6,30 @@
 #include "backends/ref/simd/simd.h"
 
 /* The four forms are written out so that each one becomes vector code. */
-#define BINARY(name, T, EXPR)                                                                             \
-  static void name(int64_t n, const void *pa, int64_t a_step, const void *pb, int64_t b_step, void *po) { \
-    const T *a = pa, *b = pb;                                                                             \
-    T *o = po, x = *a, y = *b;                                                                            \
-    if (a_step && b_step) {                                                                               \
-      for (int64_t i = 0; i < n; ++i) {                                                                   \
-        x = a[i];                                                                                         \
-        y = b[i];                                                                                         \
-        o[i] = (T)(EXPR);                                                                                 \
-      }                                                                                                   \
-    } else if (a_step) {                                                                                  \
-      for (int64_t i = 0; i < n; ++i) {                                                                   \
-        x = a[i];                                                                                         \
-        o[i] = (T)(EXPR);                                                                                 \
-      }                                                                                                   \
-    } else if (b_step) {                                                                                  \
-      for (int64_t i = 0; i < n; ++i) {                                                                   \
-        y = b[i];                                                                                         \
-        o[i] = (T)(EXPR);                                                                                 \
-      }                                                                                                   \
-    } else {                                                                                              \
-      for (int64_t i = 0; i < n; ++i) o[i] = (T)(EXPR);                                                   \
-    }                                                                                                     \
+#define BINARY(name, T, EXPR)                                                                                                   \
+  static void name(const qcc_simd *simd, int64_t n, const void *pa, int64_t a_step, const void *pb, int64_t b_step, void *po) { \
+    (void)simd;                                                                                                                 \
+    const T *a = pa, *b = pb;                                                                                                   \
+    T *o = po, x = *a, y = *b;                                                                                                  \
+    if (a_step && b_step) {                                                                                                     \
+      for (int64_t i = 0; i < n; ++i) {                                                                                         \
+        x = a[i];                                                                                                               \
+        y = b[i];                                                                                                               \
+        o[i] = (T)(EXPR);                                                                                                       \
+      }                                                                                                                         \
+    } else if (a_step) {                                                                                                        \
+      for (int64_t i = 0; i < n; ++i) {                                                                                         \
+        x = a[i];                                                                                                               \
+        o[i] = (T)(EXPR);                                                                                                       \
+      }                                                                                                                         \
+    } else if (b_step) {                                                                                                        \
+      for (int64_t i = 0; i < n; ++i) {                                                                                         \
+        y = b[i];                                                                                                               \
+        o[i] = (T)(EXPR);                                                                                                       \
+      }                                                                                                                         \
+    } else {                                                                                                                    \
+      for (int64_t i = 0; i < n; ++i) o[i] = (T)(EXPR);                                                                         \
+    }                                                                                                                           \
   }
 
 /* W: the unsigned type in which wrapping arithmetic is defined. */
@@ -72,17 +73,16 @@ INT_OPS(u32, uint32_t, uint32_t, UDIV, UMOD, UMOD)
 INT_OPS(u64, uint64_t, uint64_t, UDIV, UMOD, UMOD)
 
 /* Loops for the processor at hand. The first operand may be the single one only where the order does not matter. */
-#define SIMD_LOOP(name, ARITH, COMMUTES)                                                                      \
-  static void simd_##name(int64_t n, const void *a, int64_t a_step, const void *b, int64_t b_step, void *o) { \
-    const qcc_simd *s = qcc_simd_choose();                                                                    \
-    if (a_step && b_step)                                                                                     \
-      s->arith(ARITH, o, a, b, (size_t)n);                                                                    \
-    else if (a_step)                                                                                          \
-      s->scalar(ARITH, o, a, *(const float *)b, (size_t)n);                                                   \
-    else if (COMMUTES && b_step)                                                                              \
-      s->scalar(ARITH, o, b, *(const float *)a, (size_t)n);                                                   \
-    else                                                                                                      \
-      name##_f32(n, a, a_step, b, b_step, o);                                                                 \
+#define SIMD_LOOP(name, ARITH, COMMUTES)                                                                                            \
+  static void simd_##name(const qcc_simd *simd, int64_t n, const void *a, int64_t a_step, const void *b, int64_t b_step, void *o) { \
+    if (a_step && b_step)                                                                                                           \
+      simd->arith(ARITH, o, a, b, (size_t)n);                                                                                       \
+    else if (a_step)                                                                                                                \
+      simd->scalar(ARITH, o, a, *(const float *)b, (size_t)n);                                                                      \
+    else if (COMMUTES && b_step)                                                                                                    \
+      simd->scalar(ARITH, o, b, *(const float *)a, (size_t)n);                                                                      \
+    else                                                                                                                            \
+      name##_f32(simd, n, a, a_step, b, b_step, o);                                                                                 \
   }
 SIMD_LOOP(add, QCC_ARITH_ADD, true)
 SIMD_LOOP(sub, QCC_ARITH_SUB, false)
@@ -219,9 +219,9 @@ static qcc_status variadic(qcc_kargs *k, const binary_op *op, bool mean) {
     double count64 = (double)k->in_count;
     if (n == 0) return QCC_OK;
     if (dtype == QCC_F64)
-      div_f64(n, out, 1, &count64, 0, out);
+      div_f64(NULL, n, out, 1, &count64, 0, out);
     else
-      div_f32(n, out, 1, &count, 0, out);
+      div_f32(NULL, n, out, 1, &count, 0, out);
   }
   if (half) qcc_kx_store_f32(k, 0, wide);
   return QCC_OK;

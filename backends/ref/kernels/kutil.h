@@ -77,7 +77,8 @@ bool qcc_kx_bcast_next(qcc_kx_bcast *p);
 qcc_status qcc_kx_bcast_type(qcc_kargs *k, qcc_type *out, const qcc_type *a, qcc_type *b) QCC_MUST_USE;
 
 /* Runs n elements; a step is 0 (one value for all) or 1. */
-typedef void (*qcc_kx_pair_loop)(int64_t n, const void *a, int64_t a_step, const void *b, int64_t b_step, void *out);
+typedef void (*qcc_kx_pair_loop)(const struct qcc_simd *simd, int64_t n, const void *a, int64_t a_step, const void *b, int64_t b_step,
+                                 void *out);
 typedef struct qcc_kx_operand {
   const qcc_type *type;
   const void *data;
@@ -109,7 +110,7 @@ void qcc_kx_put(qcc_dtype t, void *to, int64_t i, double v);      /* integers: t
 /* Element `i` of any numeric type as a number in the same order; NaN is above all. */
 int64_t qcc_kx_key(const qcc_tensor *x, int64_t i);
 /* Softmax of one row, in place too; the sum in double. */
-void qcc_kx_softmax_row(float *y, const float *x, int64_t n);
+void qcc_kx_softmax_row(const struct qcc_simd *simd, float *y, const float *x, int64_t n);
 
 /* C[m,n] = (keep ? C : 0) + A[m,k] * B, row-major; B is [k,n], or [n,k] when `bt`; A is [k,m] when `at`. */
 void qcc_kx_gemm(bool at, bool bt, int64_t m, int64_t n, int64_t k, const float *a, const float *b, float *c, bool keep);

@@ -14,6 +14,7 @@ typedef struct attention {
   const qcc_tensor *mask, *valid;
   int64_t mask_step[4];
   float *y, *present_k, *present_v, *scores; /* outputs; NULL: not wanted */
+  const struct qcc_simd *simd;
 } attention;
 
 enum { BLOCK_SCORES = 64 * 1024, LEAST_ROWS = 16 };
@@ -96,7 +97,7 @@ static void finish_scores(const attention *a, float *s, int64_t b, int64_t h, in
     const bool any = add_bias(a, &p, at);
     show(a, 2, at, row + r, 1);
     if (any)
-      qcc_kx_softmax_row(at, at, a->total);
+      qcc_kx_softmax_row(a->simd, at, at, a->total);
     else
       memset(at, 0, (size_t)a->total * sizeof *at);
   }
@@ -193,7 +194,8 @@ static qcc_status read_mask(qcc_kargs *k, attention *a, qcc_tensor *own) {
 }
 
 qcc_status qcc_kernel_sdp_attention(qcc_kargs *k) {
-  attention a = {.causal = qcc_attr_int(k->node, "is_causal", 0) != 0,
+  attention a = {.simd = qcc_ksimd(k),
+                 .causal = qcc_attr_int(k->node, "is_causal", 0) != 0,
                  .cap = qcc_attr_float(k->node, "softcap", 0),
                  .mode = (int)qcc_attr_int(k->node, "qk_matmul_output_mode", 0),
                  .left = qcc_attr_int(k->node, "left_window_size", -1),
@@ -251,7 +253,7 @@ static qcc_status flex(qcc_kargs *k, attention *a, const qcc_type *scores) {
     qcc_kx_gemm(false, true, rows, a->total, a->size, q + p * rows * a->size, a->k + p * a->total * a->size, s + p * rows * a->total,
                 false);
   QCC_TRY(apply_body(k, "score_mod", scores, s));
-  for (int64_t r = 0; r < pairs * rows; ++r) qcc_kx_softmax_row(s + r * a->total, s + r * a->total, a->total);
+  for (int64_t r = 0; r < pairs * rows; ++r) qcc_kx_softmax_row(a->simd, s + r * a->total, s + r * a->total, a->total);
   QCC_TRY(apply_body(k, "prob_mod", scores, s));
   for (int64_t p = 0; a->y && p < pairs; ++p) {
     qcc_kx_gemm(false, false, rows, a->v_size, a->total, s + p * rows * a->total, a->v + p * a->total * a->v_size,
@@ -261,7 +263,7 @@ static qcc_status flex(qcc_kargs *k, attention *a, const qcc_type *scores) {
 }
 
 qcc_status qcc_kernel_flex_attention(qcc_kargs *k) {
-  attention a = {0};
+  attention a = {.simd = qcc_ksimd(k)};
   QCC_TRY(read_sizes(k, &a));
   qcc_type y = k->in[0]->type;
   y.dim[3] = a.v_size;

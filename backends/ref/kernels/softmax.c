@@ -29,17 +29,17 @@ static float highest(const float *x, int64_t n, int64_t step) {
   return m;
 }
 
-void qcc_kx_softmax_row(float *y, const float *x, int64_t n) {
+void qcc_kx_softmax_row(const qcc_simd *simd, float *y, const float *x, int64_t n) {
   float top = highest(x, n, 1);
   double sum = 0;
-  const qcc_simd *simd = qcc_simd_choose();
   for (int64_t i = 0; i < n; ++i) y[i] = x[i] - top;
   simd->act(QCC_ACT_EXP, y, y, (size_t)n, 0, 0);
   for (int64_t i = 0; i < n; ++i) sum += (double)y[i];
   simd->scalar(QCC_ARITH_MUL, y, y, (float)(1 / sum), (size_t)n);
 }
 
-static void log_softmax_row(float *y, const float *x, int64_t n) {
+static void log_softmax_row(const qcc_simd *simd, float *y, const float *x, int64_t n) {
+  (void)simd;
   float top = highest(x, n, 1);
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) sum += exp((double)x[i] - (double)top);
@@ -47,7 +47,8 @@ static void log_softmax_row(float *y, const float *x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] = (float)((double)x[i] - shift);
 }
 
-static void hardmax_row(float *y, const float *x, int64_t n) {
+static void hardmax_row(const qcc_simd *simd, float *y, const float *x, int64_t n) {
+  (void)simd;
   float top = highest(x, n, 1);
   bool found = false;
   for (int64_t i = 0; i < n; ++i) {
@@ -56,8 +57,11 @@ static void hardmax_row(float *y, const float *x, int64_t n) {
   }
 }
 
+typedef void (*row_fn)(const qcc_simd *simd, float *y, const float *x, int64_t n);
+
 /* Along an inner axis the columns of one plane are brought into rows, in scratch, and back. */
-static qcc_status along_axis(qcc_kargs *k, const rows *r, float *y, const float *x, void (*row)(float *y, const float *x, int64_t n)) {
+static qcc_status along_axis(qcc_kargs *k, const rows *r, float *y, const float *x, row_fn row) {
+  const qcc_simd *simd = qcc_ksimd(k);
   int64_t plane = r->n * r->inner, row_bytes = r->inner * 4, column_bytes = r->n * 4;
   qcc_kx_move in = {.rank = 2, .dim = {r->inner, r->n}, .to = {column_bytes, 4}, .from = {4, row_bytes}};
   qcc_kx_move back = {.rank = 2, .dim = {r->n, r->inner}, .to = {row_bytes, 4}, .from = {4, column_bytes}};
@@ -65,17 +69,17 @@ static qcc_status along_axis(qcc_kargs *k, const rows *r, float *y, const float 
   if (r->inner > 1 && !work) return QCC_NOMEM;
   for (int64_t o = 0; o < r->outer; ++o, x += plane, y += plane) {
     if (r->inner == 1) {
-      row(y, x, r->n);
+      row(simd, y, x, r->n);
       continue;
     }
     qcc_kx_copy(work, x, &in, sizeof *work);
-    for (int64_t j = 0; j < r->inner; ++j) row(work + j * r->n, work + j * r->n, r->n);
+    for (int64_t j = 0; j < r->inner; ++j) row(simd, work + j * r->n, work + j * r->n, r->n);
     qcc_kx_copy(y, work, &back, sizeof *work);
   }
   return QCC_OK;
 }
 
-static qcc_status softmax_like(qcc_kargs *k, void (*row)(float *y, const float *x, int64_t n)) {
+static qcc_status softmax_like(qcc_kargs *k, row_fn row) {
   const qcc_tensor *x = k->in[0];
   rows r;
   float *y;

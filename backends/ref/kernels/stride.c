@@ -92,8 +92,9 @@ qcc_status qcc_kx_pairs(qcc_kargs *k, qcc_kx_pair_loop loop, qcc_kx_operand a, q
   if (!qcc_kx_bcast_init(&p, t, (const qcc_type *const[]){a.type, b.type}, 2))
     return qcc_kx_fail(k, QCC_DATA, "D-705", "shapes do not broadcast");
   const int last = p.rank - 1;
+  const struct qcc_simd *simd = qcc_ksimd(k);
   do {
-    loop(p.dim[last], (const char *)a.data + p.offset[0] * size, p.stride[0][last], (const char *)b.data + p.offset[1] * size,
+    loop(simd, p.dim[last], (const char *)a.data + p.offset[0] * size, p.stride[0][last], (const char *)b.data + p.offset[1] * size,
          p.stride[1][last], (char *)out + p.done * out_size);
   } while (qcc_kx_bcast_next(&p));
   return QCC_OK;

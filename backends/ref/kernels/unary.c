@@ -6,7 +6,7 @@
 #include "backends/ref/simd/kmath.h"
 #include "backends/ref/simd/simd.h"
 
-typedef void (*loop32)(int64_t n, const float *a, float *o, const float *p);
+typedef void (*loop32)(const qcc_simd *simd, int64_t n, const float *a, float *o, const float *p);
 typedef void (*loop64)(int64_t n, const double *a, double *o, const float *p);
 
 #define UNARY_F64(name, EXPR64)                                                   \
@@ -19,15 +19,15 @@ typedef void (*loop64)(int64_t n, const double *a, double *o, const float *p);
     }                                                                             \
   }
 
-#define UNARY(name, EXPR32, EXPR64)                                             \
-  static void name##_f32(int64_t n, const float *a, float *o, const float *p) { \
-    const float p0 = p[0], p1 = p[1];                                           \
-    (void)p0, (void)p1;                                                         \
-    for (int64_t i = 0; i < n; ++i) {                                           \
-      float x = a[i];                                                           \
-      o[i] = (EXPR32);                                                          \
-    }                                                                           \
-  }                                                                             \
+#define UNARY(name, EXPR32, EXPR64)                                                                   \
+  static void name##_f32(const qcc_simd *simd, int64_t n, const float *a, float *o, const float *p) { \
+    const float p0 = p[0], p1 = p[1];                                                                 \
+    (void)simd, (void)p0, (void)p1;                                                                   \
+    for (int64_t i = 0; i < n; ++i) {                                                                 \
+      float x = a[i];                                                                                 \
+      o[i] = (EXPR32);                                                                                \
+    }                                                                                                 \
+  }                                                                                                   \
   UNARY_F64(name, EXPR64)
 
 static inline float softplus_f(float x) { return (x > 0 ? x : 0) + log1pf(expf(-fabsf(x))); }
@@ -38,10 +38,10 @@ static inline float gelu_tanh_f(float x) { return 0.5f * x * (1 + qcc_km_tanh(0.
 static inline double gelu_tanh_d(double x) { return 0.5 * x * (1 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x))); }
 
 /* Functions with loops for the processor at hand. */
-#define UNARY_SIMD(name, ACT, EXPR64)                                           \
-  static void name##_f32(int64_t n, const float *a, float *o, const float *p) { \
-    qcc_simd_choose()->act(ACT, o, a, (size_t)n, p[0], p[1]);                   \
-  }                                                                             \
+#define UNARY_SIMD(name, ACT, EXPR64)                                                                 \
+  static void name##_f32(const qcc_simd *simd, int64_t n, const float *a, float *o, const float *p) { \
+    simd->act(ACT, o, a, (size_t)n, p[0], p[1]);                                                      \
+  }                                                                                                   \
   UNARY_F64(name, EXPR64)
 
 UNARY_SIMD(relu, QCC_ACT_RELU, x < 0 ? 0 : x)
@@ -100,7 +100,7 @@ static qcc_status unary(qcc_kargs *k, loop32 f32, loop64 f64, float p0, float p1
   if (!from) return QCC_NOMEM;
   QCC_TRY(qcc_kx_out_f32(k, 0, &x->type, &to));
   if (!to) return QCC_OK;
-  f32(n, from, to, p);
+  f32(qcc_ksimd(k), n, from, to, p);
   qcc_kx_store_f32(k, 0, to);
   return QCC_OK;
 }

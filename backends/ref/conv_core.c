@@ -117,10 +117,34 @@ static void run_tile(const qcc_simd *simd, const qcc_block *b, qcc_tile *t, size
   for (unsigned i = 0; i < t->m; ++i) memcpy(to[i] + column, beside + i * simd->nr, t->n * sizeof *beside);
 }
 
+/* A single row over the whole panels; returns how many. */
+static size_t row_run(const qcc_simd *simd, const qcc_block *b) {
+  const size_t nr = simd->nr, panels = b->width / nr;
+  float *out = b->outs ? b->outs[0] : b->out;
+  for (size_t j = 0, n; j < panels; j += n) {
+    n = panels - j < QCC_ROW_PANELS ? panels - j : QCC_ROW_PANELS;
+    float *y = out + j * nr;
+    if (b->bias)
+      memcpy(y, b->bias + j * nr, n * nr * sizeof *y);
+    else
+      memset(y, 0, n * nr * sizeof *y);
+    simd->row(&(qcc_row){.a = b->a[0],
+                         .b = b->b + j * b->panel_step,
+                         .depth = b->depth,
+                         .ldb = b->ldb,
+                         .panel_step = b->panel_step,
+                         .panels = (unsigned)n,
+                         .y = y,
+                         .lo = b->lo,
+                         .hi = b->hi});
+  }
+  return panels;
+}
+
 void qcc_block_run(const qcc_simd *simd, const qcc_block *b) {
   qcc_tile t = {.taps = b->taps, .depth = b->depth, .ldb = b->ldb, .lo = b->lo, .hi = b->hi};
-  const size_t panels = (b->width + simd->nr - 1) / simd->nr;
-  for (size_t j = 0; j < panels; ++j) {
+  const size_t panels = (b->width + simd->nr - 1) / simd->nr, done = b->rows == 1 && b->taps == 1 ? row_run(simd, b) : 0;
+  for (size_t j = done; j < panels; ++j) {
     t.b = b->b + j * b->panel_step;
     t.bias = b->bias ? b->bias + j * simd->nr : NULL;
     t.n = (unsigned)(b->width - j * simd->nr < simd->nr ? b->width - j * simd->nr : simd->nr);

@@ -6,6 +6,53 @@
 
 #include "backends/ref/team.h"
 
+/* Returns the end. */
+static float *fill_panels(float *to, const qcc_simd *simd, size_t depth, size_t width, const float *b, bool transposed, float alpha) {
+  for (size_t first = 0; first < width; first += simd->nr) {
+    const size_t n = width - first < simd->nr ? width - first : simd->nr;
+    for (size_t k = 0; k < depth; ++k, to += simd->nr) {
+      for (size_t j = 0; j < n; ++j) to[j] = alpha * (transposed ? b[(first + j) * depth + k] : b[k * width + first + j]);
+      for (size_t j = n; j < simd->nr; ++j) to[j] = 0.0f;
+    }
+  }
+  return to;
+}
+
+qcc_status qcc_recurrence_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, size_t directions, size_t depth, size_t width,
+                               const float *r) {
+  *p = (qcc_pack){.depth = depth, .width = width, .panels = (width + simd->nr - 1) / simd->nr};
+  size_t floats;
+  if (!qcc_mul_size(p->panels * simd->nr, depth, &floats) || !qcc_mul_size(floats, directions, &floats))
+    return qcc_error(cx, QCC_LIMIT, "L-201", NULL, "packed weights are too large for this machine");
+  p->at = qcc_alloc_array(cx, floats ? floats : 1, sizeof *p->at);
+  if (!p->at) return QCC_NOMEM;
+  p->bytes = floats * sizeof *p->at;
+  float *to = p->at;
+  for (size_t d = 0; d < directions; ++d) to = fill_panels(to, simd, depth, width, r + d * depth * width, true, 1.0f);
+  return QCC_OK;
+}
+
+void qcc_packed_row(const qcc_simd *simd, const qcc_pack *p, const float *panels, size_t from, size_t to, const float *x, float *y) {
+  const size_t nr = simd->nr, step = p->depth * nr;
+  float part[QCC_ROW_PANELS * QCC_NR_MAX];
+  for (size_t j = from / nr, n; j * nr < to; j += n) {
+    n = (to + nr - 1) / nr - j < QCC_ROW_PANELS ? (to + nr - 1) / nr - j : QCC_ROW_PANELS;
+    const size_t lo = j * nr < from ? from : j * nr, hi = (j + n) * nr < to ? (j + n) * nr : to;
+    memset(part, 0, sizeof part);
+    memcpy(part + (lo - j * nr), y + (lo - from), (hi - lo) * sizeof *y);
+    simd->row(&(qcc_row){.a = x,
+                         .b = panels + j * step,
+                         .depth = p->depth,
+                         .ldb = nr,
+                         .panel_step = step,
+                         .panels = (unsigned)n,
+                         .y = part,
+                         .lo = -INFINITY,
+                         .hi = INFINITY});
+    memcpy(y + (lo - from), part + (lo - j * nr), (hi - lo) * sizeof *y);
+  }
+}
+
 qcc_status qcc_dense_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, size_t depth, size_t width, const float *b, bool transposed,
                           float alpha, const float *bias) {
   *p = (qcc_pack){.depth = depth, .width = width, .panels = (width + simd->nr - 1) / simd->nr};
@@ -16,14 +63,7 @@ qcc_status qcc_dense_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, si
   p->at = qcc_alloc_array(cx, floats ? floats : 1, sizeof *p->at);
   if (!p->at) return QCC_NOMEM;
   p->bytes = floats * sizeof *p->at;
-  float *to = p->at;
-  for (size_t first = 0; first < width; first += simd->nr) {
-    const size_t n = width - first < simd->nr ? width - first : simd->nr;
-    for (size_t k = 0; k < depth; ++k, to += simd->nr) {
-      for (size_t j = 0; j < n; ++j) to[j] = alpha * (transposed ? b[(first + j) * depth + k] : b[k * width + first + j]);
-      for (size_t j = n; j < simd->nr; ++j) to[j] = 0.0f;
-    }
-  }
+  float *to = fill_panels(p->at, simd, depth, width, b, transposed, alpha);
   if (bias) {
     p->bias = to;
     for (size_t j = 0; j < padded; ++j) to[j] = j < width ? bias[j] : 0.0f;

@@ -159,6 +159,21 @@ static qcc_status pack_node(prep *p, const qcc_node *n) {
   return QCC_OK;
 }
 
+/* LSTM, GRU and RNN: each step of a sequence reads all of R. The plain R stays, for batches. */
+static qcc_status pack_recurrence(prep *p, const qcc_node *n) {
+  if ((n->op != QCC_OP_LSTM && n->op != QCC_OP_GRU && n->op != QCC_OP_RNN) || n->in_count < 3) return QCC_OK;
+  const qcc_tensor *r = known(p, n->in[2].value);
+  if (!is_float(r) || r->type.rank != 3 || qcc_tensor_count(r) == 0) return QCC_OK;
+  qcc_tensor own = {.data = NULL};
+  const float *rf = floats(p, r, &own);
+  if (!rf) return QCC_NOMEM;
+  const int64_t *d = r->type.dim;
+  const qcc_status st = qcc_recurrence_pack(&p->r->packs[n->id], p->w->cx, p->w->simd, (size_t)d[0], (size_t)d[2], (size_t)d[1], rf);
+  qcc_tensor_release(&own);
+  p->r->stats.packed_bytes += p->r->packs[n->id].bytes;
+  return st;
+}
+
 /* Products on codes. The plain weights stay: a kernel reads them where shapes are not known beforehand. */
 static qcc_status pack_codes(prep *p, const qcc_node *n) {
   if (n->graph != p->r->g || qcc_op_get(n->op)->role != QCC_ROLE_QUANT) return QCC_OK;
@@ -196,6 +211,7 @@ static qcc_status each_graph(qcc_graph *g, void *user) {
       continue;
     }
     QCC_TRY(pack_node(p, n));
+    QCC_TRY(pack_recurrence(p, n));
     QCC_TRY(pack_codes(p, n));
   }
   for (uint32_t i = 0; i < g->const_count; ++i)

@@ -172,6 +172,11 @@ qcc_status qcc_conv_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, con
 /* B given as [depth][width], or [width][depth] when `transposed`. */
 qcc_status qcc_dense_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, size_t depth, size_t width, const float *b, bool transposed,
                           float alpha, const float *bias) QCC_MUST_USE;
+/* Recurrence weights r[directions][width][depth], the panels of one direction behind those of the other. */
+qcc_status qcc_recurrence_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, size_t directions, size_t depth, size_t width,
+                               const float *r) QCC_MUST_USE;
+/* y[to - from] += x[depth] * columns [from, to) of packed panels. */
+void qcc_packed_row(const qcc_simd *simd, const qcc_pack *p, const float *panels, size_t from, size_t to, const float *x, float *y);
 /* y[rows][width] = x[rows][depth] * B + bias, then posts. */
 qcc_status qcc_dense_run(qcc_worker *w, const qcc_pack *p, size_t rows, const float *x, float *y, const qcc_posts *posts) QCC_MUST_USE;
 /* The same without a packed B: rows of B are `width` long. Bit-equal to the packed form. */

@@ -4,11 +4,13 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <math.h>
 
 #include "frontends/capi/qcc.h"
 #include "ir/check.h"
@@ -104,6 +106,78 @@ static void turns(void **state) {
   qcc_session_close(s);
 }
 
+/* Each set that this processor has can be asked for; they differ in the last bits at most. */
+static void instruction_sets(void **state) {
+  static const char *const name[] = {"avx512vnni", "avx512", "avxvnni", "avx2", "sse2", "i8mm", "dotprod", "neon", "c"};
+  world *w = *state;
+  unsigned here = 0;
+  results plain = {0};
+  assert_int_equal(qcc_run(w->model, w->one, 1, keep, &plain), QCC_OK);
+  for (size_t i = 0; i < sizeof name / sizeof *name; i++) {
+    qcc_session *s = NULL;
+    results r = {0};
+    qcc_run_figures f;
+    qcc_run_settings settings = QCC_RUN_SETTINGS_INIT;
+    settings.threads = 1;
+    settings.isa = name[i];
+    if (qcc_session_open(&s, w->model, &settings) != QCC_OK) continue;
+    here++;
+    assert_int_equal(qcc_session_run(s, w->one, keep, &r), QCC_OK);
+    assert_int_equal(qcc_session_figures(s, &f), QCC_OK);
+    assert_string_equal(f.isa, name[i]);
+    for (size_t k = 0; k < 5; k++) assert_true(fabsf(r.y[0][k] - plain.y[0][k]) <= 1e-4f * (1 + fabsf(plain.y[0][k])));
+    qcc_session_close(s);
+  }
+  assert_true(here >= 1);
+}
+
+/* ---- recurrence: one sequence runs on packed weights, four at once as a product of matrices */
+enum { STEPS = 4, ROWS = 4, HIDDEN = 21 };
+
+static qcc_status compare_sequences(void *user, size_t sample, const qcc_array *outputs) {
+  size_t *seen = user;
+  (void)sample;
+  assert_int_equal(outputs[0].bytes, STEPS * 2 * HIDDEN * sizeof(float));
+  assert_int_equal(outputs[1].bytes, ROWS * outputs[0].bytes);
+  const float *one = outputs[0].data, *all = outputs[1].data;
+  for (size_t i = 0; i < STEPS * 2; i++)
+    for (size_t row = 0; row < ROWS; row++)
+      for (size_t j = 0; j < HIDDEN; j++) assert_true(fabsf(all[(i * ROWS + row) * HIDDEN + j] - one[i * HIDDEN + j]) < 2e-5f);
+  float most = 0;
+  for (size_t i = 0; i < STEPS * 2 * HIDDEN; i++) most = fmaxf(most, fabsf(one[i]));
+  assert_true(most > .05f);
+  ++*seen;
+  return QCC_OK;
+}
+
+static void sequences(void **state) {
+  static const char text[] =
+      "graph @g(%%x: f32[4,1,7]) -> (%%a, %%b) opset 14 {\n  %%w = const f32[2,%d,7] rand(1)\n"
+      "  %%r = const f32[2,%d,21] rand(2)\n  %%xx = Concat(%%x, %%x, %%x, %%x) {axis=1}\n"
+      "  %%a = %s(%%x, %%w, %%r) {hidden_size=21, direction=\"bidirectional\"%s}\n"
+      "  %%b = %s(%%xx, %%w, %%r) {hidden_size=21, direction=\"bidirectional\"%s}\n}\n";
+  static const struct {
+    const char *op, *more;
+    int gates;
+  } cells[] = {{"LSTM", "", 4}, {"GRU", "", 3}, {"GRU", ", linear_before_reset=1", 3}, {"RNN", "", 1}};
+  world *w = *state;
+  for (size_t i = 0; i < sizeof cells / sizeof *cells; i++) {
+    char net_text[1000];
+    const int rows = cells[i].gates * HIDDEN;
+    const int n = snprintf(net_text, sizeof net_text, text, rows, rows, cells[i].op, cells[i].more, cells[i].op,
+                           cells[i].more); /* NOLINT: a constant of this file */
+    qcc_model *m = NULL;
+    qcc_data *one = NULL;
+    size_t seen = 0;
+    assert_int_equal(qcc_parse(&m, w->cx, net_text, (size_t)n, NULL), QCC_OK);
+    assert_int_equal(qcc_data_synthetic(&one, m, 1, 7), QCC_OK);
+    assert_int_equal(qcc_run(m, one, 1, compare_sequences, &seen), QCC_OK);
+    assert_int_equal(seen, 1);
+    qcc_data_free(one);
+    qcc_model_free(m);
+  }
+}
+
 /* ---- what steps cost */
 typedef struct found {
   unsigned steps;
@@ -192,6 +266,11 @@ static void misuse(void **state) {
   settings.size--;
   assert_int_equal(qcc_session_open(&s, w->model, &settings), QCC_ARG);
   assert_null(s);
+  settings.size++;
+  settings.isa = "abacus";
+  assert_int_equal(qcc_session_open(&s, w->model, &settings), QCC_ARG);
+  assert_null(s);
+  assert_non_null(strstr(qcc_message(w->cx), "no instruction set abacus"));
   qcc_session_close(NULL);
   assert_int_equal(qcc_data_repeat(&d, NULL, 1), QCC_ARG);
   assert_int_equal(qcc_data_repeat(NULL, w->one, 1), QCC_ARG);
@@ -272,7 +351,13 @@ static void multiply_adds(void **state) {
 
 int main(void) {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-  const struct CMUnitTest tests[] = {
-      CASE(turns), CASE(costs), CASE(traces), CASE(misuse), cmocka_unit_test(no_memory), cmocka_unit_test(multiply_adds)};
+  const struct CMUnitTest tests[] = {CASE(turns),
+                                     CASE(instruction_sets),
+                                     CASE(sequences),
+                                     CASE(costs),
+                                     CASE(traces),
+                                     CASE(misuse),
+                                     cmocka_unit_test(no_memory),
+                                     cmocka_unit_test(multiply_adds)};
   return cmocka_run_group_tests_name("session", tests, NULL, NULL);
 }

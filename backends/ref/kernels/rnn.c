@@ -3,6 +3,9 @@
  * (rnn_cell.c) add the recurrence. A batch row stops at its own length: later outputs are 0 and the last state stays.
  * Invariant: rows of one batch never mix, so a row's result does not depend on the others' lengths. */
 #include "backends/ref/kernels/rnn.h"
+#include "backends/ref/run.h"
+
+enum { PACKED_BATCH = 3 }; /* more rows share what they read of R in one product */
 
 /* ---- reading the node */
 typedef struct act_row {
@@ -260,7 +263,8 @@ static qcc_status run_directions(qcc_kargs *k, const qcc_rnn *l, qcc_rnn_cell ce
   float *all = qcc_kscratch(k, all_size ? all_size : 1), *work = qcc_kscratch(k, total ? total : 1);
   if (!all || !work) return QCC_NOMEM;
   qcc_rnn_run run = {.rnn = l, .gate = work, .extra = work + gates, .h = work + gates + 3 * one, .next = work + gates + 4 * one};
-  run.simd = qcc_simd_choose();
+  run.simd = qcc_ksimd(k);
+  run.pack = l->in_codes || l->batch > PACKED_BATCH ? NULL : qcc_pack_of(k);
   if (l->in_codes) QCC_TRY(code_room(k, l, &run));
   run.c = l->gates == 4 ? work + gates + 5 * one : NULL;
   float *old_c = work + gates + 6 * one;
@@ -268,6 +272,7 @@ static qcc_status run_directions(qcc_kargs *k, const qcc_rnn *l, qcc_rnn_cell ce
     const float *b = l->b ? l->b + dir * 2 * rows : NULL;
     run.fn = l->fn[dir];
     if (!l->in_codes) run.r = l->r + dir * rows * l->hidden;
+    if (run.pack) run.panels = run.pack->at + (size_t)dir * run.pack->panels * run.simd->nr * run.pack->depth;
     run.rb = b ? b + rows : NULL;
     run.peep = l->peep ? l->peep + dir * 3 * l->hidden : NULL;
     if (b) add_bias(l, b, all);

@@ -55,12 +55,14 @@ typedef struct qcc_rnn_run {
   float *gate;                /* [B, G*H]: input part on entry of a cell */
   float *extra;               /* [B, 3*H] scratch of GRU */
   const qcc_simd *simd;
-  qcc_rnn_codes codes; /* recurrence weights of this direction when rnn->in_codes */
-  uint8_t *bytes;      /* room for its products: [rows * depth], */
-  int16_t *centred;    /* the same, */
-  int32_t *acc;        /* [rows, G*H] */
-  float *h, *c;        /* state [B, H] */
-  float *next;         /* [B, H]: new h */
+  const struct qcc_pack *pack; /* of the recurrence weights, NULL: r; */
+  const float *panels;         /* those of this direction */
+  qcc_rnn_codes codes;         /* recurrence weights of this direction when rnn->in_codes */
+  uint8_t *bytes;              /* room for its products: [rows * depth], */
+  int16_t *centred;            /* the same, */
+  int32_t *acc;                /* [rows, G*H] */
+  float *h, *c;                /* state [B, H] */
+  float *next;                 /* [B, H]: new h */
 } qcc_rnn_run;
 
 /* Advances `next` (and c) of all batch rows by one step. Rows past their sequence are dropped by the caller. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * One time step of LSTM, GRU and RNN for all batch rows: one GEMM with the recurrence weights, then element-wise work on contiguous rows. */
 #include "backends/ref/kernels/rnn.h"
+#include "backends/ref/run.h"
 #include "backends/ref/simd/kmath.h"
 
 static float apply1(const qcc_rnn_fn *f, float x) {
@@ -54,6 +55,19 @@ void qcc_rnn_dynamic(const qcc_rnn_run *run, const qcc_rnn_codes *codes, int64_t
   for (int64_t i = 0; i < rows * width; ++i) to[i] += (float)run->acc[i] * (scale * codes->scale[codes->scales > 1 ? i % width : 0]);
 }
 
+/* y[B, to - from] = (keep ? y : 0) + x[B, H] * R', rows [from, to) of R. */
+static void recurrence(const qcc_rnn_run *run, int64_t from, int64_t to, const float *x, float *y, bool keep) {
+  const qcc_rnn *l = run->rnn;
+  const int64_t n = to - from;
+  if (!run->pack) {
+    qcc_kx_gemm(false, true, l->batch, n, l->hidden, x, run->r + from * l->hidden, y, keep);
+    return;
+  }
+  if (!keep) memset(y, 0, (size_t)(l->batch * n) * sizeof *y);
+  for (int64_t b = 0; b < l->batch; ++b)
+    qcc_packed_row(run->simd, run->pack, run->panels, (size_t)from, (size_t)to, x + b * l->hidden, y + b * n);
+}
+
 /* gate rows: i o f c. Ct = f * Ct-1 + i * c; Ht = o * h(Ct). Peepholes: i, o, f. */
 void qcc_rnn_cell_lstm(const qcc_rnn_run *run) {
   const qcc_rnn *l = run->rnn;
@@ -61,7 +75,7 @@ void qcc_rnn_cell_lstm(const qcc_rnn_run *run) {
   if (l->in_codes)
     qcc_rnn_dynamic(run, &run->codes, l->batch, h, 4 * h, run->h, run->gate);
   else
-    qcc_kx_gemm(false, true, l->batch, 4 * h, h, run->h, run->r, run->gate, true);
+    recurrence(run, 0, 4 * h, run->h, run->gate, true);
   for (int64_t b = 0; b < l->batch; ++b) {
     float *i = run->gate + b * 4 * h, *o = i + h, *f = o + h, *g = f + h, *c = run->c + b * h, *next = run->next + b * h;
     if (run->peep) {
@@ -89,14 +103,14 @@ void qcc_rnn_cell_gru(const qcc_rnn_run *run) {
   const bool late = l->linear_before_reset;
   const int64_t h = l->hidden, width = late ? 3 * h : 2 * h;
   float *product = run->extra;
-  qcc_kx_gemm(false, true, l->batch, width, h, run->h, run->r, product, false);
+  recurrence(run, 0, width, run->h, product, false);
   for (int64_t b = 0; b < l->batch; ++b) {
     float *z = run->gate + b * 3 * h, *r = z + h;
     for (int64_t j = 0; j < 2 * h; ++j) z[j] += product[b * width + j];
     activate(run, &run->fn[0], z, 2 * h);
     for (int64_t j = 0; j < h && !late; ++j) run->next[b * h + j] = r[j] * run->h[b * h + j];
   }
-  if (!late) qcc_kx_gemm(false, true, l->batch, h, h, run->next, run->r + 2 * h * h, product, false);
+  if (!late) recurrence(run, 2 * h, 3 * h, run->next, product, false);
   for (int64_t b = 0; b < l->batch; ++b) {
     float *z = run->gate + b * 3 * h, *r = z + h, *g = r + h, *next = run->next + b * h;
     const float *p = late ? product + b * width + 2 * h : product + b * h, *before = run->h + b * h,
@@ -115,7 +129,7 @@ void qcc_rnn_cell_gru(const qcc_rnn_run *run) {
 
 void qcc_rnn_cell_plain(const qcc_rnn_run *run) {
   const qcc_rnn *l = run->rnn;
-  qcc_kx_gemm(false, true, l->batch, l->hidden, l->hidden, run->h, run->r, run->gate, true);
+  recurrence(run, 0, l->hidden, run->h, run->gate, true);
   activate(run, &run->fn[0], run->gate, l->batch * l->hidden);
   memcpy(run->next, run->gate, (size_t)(l->batch * l->hidden) * sizeof(float));
 }

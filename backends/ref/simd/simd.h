@@ -25,6 +25,17 @@ typedef struct qcc_tile {
   float lo, hi;  /* clamp; infinities: none. NaN passes. */
 } qcc_tile;
 
+/* One row times up to QCC_ROW_PANELS packed panels at once: a single one has too few sums to keep the units busy. The bits of the tile. */
+enum { QCC_ROW_PANELS = 4 };
+typedef struct qcc_row {
+  const float *a; /* `depth` floats */
+  const float *b; /* panels, `panel_step` floats apart */
+  size_t depth, ldb, panel_step;
+  unsigned panels;
+  float *y; /* nr floats for each panel: what the sums begin with, then the sums */
+  float lo, hi;
+} qcc_row;
+
 /* One run of output pixels of a depthwise convolution, channels last. */
 typedef struct qcc_dwrun {
   const float *const *row; /* `rows` input rows at the first tap of the first pixel */
@@ -69,6 +80,7 @@ typedef struct qcc_simd {
   const char *name;
   uint32_t nr; /* columns of a packed panel */
   void (*tile)(const qcc_tile *t);
+  void (*row)(const qcc_row *r);
   void (*depthwise)(const qcc_dwrun *d);
   void (*wino_in)(float *v, size_t step, const float *const *x, size_t channels); /* 36 pixels to 36 rows of v, `step` floats apart */
   void (*wino_out)(const qcc_wino_out *o);

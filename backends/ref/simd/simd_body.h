@@ -11,7 +11,7 @@
 #include "backends/ref/simd/simd.h"
 
 #define INLINE static inline __attribute__((always_inline))
-enum { NR = 2 * LANES, AHEAD = 48 }; /* rows of b: the hardware's own prefetch ends with every page */
+enum { NR = 2 * LANES, AHEAD = 48, ROW_AHEAD = 16 }; /* rows of b: the hardware's own prefetch ends with every page */
 
 /* ---- matrix tile: QCC_MR x 2 vectors of sums in registers */
 #define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
@@ -106,6 +106,45 @@ static void tile(const qcc_tile *t) {
     case 4: tile_rows(t, 4); break;
     case 5: tile_rows(t, 5); break;
     default: tile_rows(t, 6); break;
+  }
+}
+
+#define EACH_PANEL(DO) DO(0) DO(1) DO(2) DO(3)
+
+INLINE void row_panels(const qcc_row *r, const unsigned n) {
+  const vec lo = vec_set(r->lo), hi = vec_set(r->hi);
+  const size_t ldb = r->ldb;
+#define PANEL_START(i)                            \
+  const float *b##i = r->b + i * r->panel_step;   \
+  float *to##i = r->y + i * NR;                   \
+  vec x##i = vec_set(0.0f), y##i = vec_set(0.0f); \
+  if (i < n) x##i = vec_load(to##i), y##i = vec_load(to##i + LANES);
+  EACH_PANEL(PANEL_START)
+  for (size_t k = 0; k < r->depth; ++k) {
+    const vec f = vec_set(r->a[k]);
+#define PANEL_STEP(i)                                \
+  if (i < n) {                                       \
+    x##i = vec_fma(f, vec_load(b##i), x##i);         \
+    y##i = vec_fma(f, vec_load(b##i + LANES), y##i); \
+    __builtin_prefetch(b##i + ROW_AHEAD * ldb);      \
+    b##i += ldb;                                     \
+  }
+    EACH_PANEL(PANEL_STEP)
+  }
+#define PANEL_STORE(i)                                        \
+  if (i < n) {                                                \
+    vec_store(to##i, vec_min(hi, vec_max(lo, x##i)));         \
+    vec_store(to##i + LANES, vec_min(hi, vec_max(lo, y##i))); \
+  }
+  EACH_PANEL(PANEL_STORE)
+}
+
+static void row(const qcc_row *r) {
+  switch (r->panels) {
+    case 1: row_panels(r, 1); break;
+    case 2: row_panels(r, 2); break;
+    case 3: row_panels(r, 3); break;
+    default: row_panels(r, 4); break;
   }
 }
 
@@ -427,6 +466,7 @@ const qcc_simd ISA_TABLE = {
     .name = ISA_NAME,
     .nr = NR,
     .tile = tile,
+    .row = row,
     .depthwise = depthwise,
     .wino_in = wino_in,
     .wino_out = wino_out,

@@ -161,17 +161,23 @@ static qcc_status quantize(const job *j, const qcc_model *m) {
   return j->format ? qcc_run_passes(m->g, pipeline_of(j), &options) : QCC_OK;
 }
 
-static qcc_status convert_floats(const job *j, qcc_graph *g) {
+static qcc_status convert_floats(const job *j, qcc_graph *g, const qcc_plan *ranges) {
   if (j->floats == QCC_NONE) return QCC_OK;
   char pipeline[80];
-  qcc_plan *ranges = NULL;
   qcc_pass_run_options options = j->passes;
   qcc_format(pipeline, sizeof pipeline, "infer-shapes,convert-float{to=%s%s},dce", qcc_dtype_name(j->floats),
              j->o->float_interface ? ",io=convert" : "");
-  if (j->floats == QCC_F16 && j->o->calib)
-    QCC_TRY(qcc_float_ranges(&ranges, g, j->passes.eval, &j->o->calib->samples, qcc_threads_of(j->o->threads)));
   options.plan = ranges;
-  qcc_status st = qcc_run_passes(g, pipeline, &options);
+  return qcc_run_passes(g, pipeline, &options);
+}
+
+/* What the caller asked for beside quantization. Samples fit the interface that the model came with, so ranges are measured first. */
+static qcc_status change_interface(const job *j, qcc_model *m) {
+  qcc_plan *ranges = NULL;
+  if (j->floats == QCC_F16 && j->o->calib)
+    QCC_TRY(qcc_float_ranges(&ranges, m->g, j->passes.eval, &j->o->calib->samples, qcc_threads_of(j->o->threads)));
+  qcc_status st = j->o->code_interface ? qcc_interface_to_codes(m, &j->passes) : QCC_OK;
+  if (st == QCC_OK) st = convert_floats(j, m->g, ranges);
   qcc_plan_free(ranges);
   return st;
 }
@@ -192,8 +198,7 @@ static qcc_status finish(qcc_model **out, job *j) {
   qcc_graph_free(j->prepared); /* or its weights would stay beside those that replace them */
   j->prepared = NULL;
   if (st == QCC_OK && m->plan) st = quantize(j, m);
-  if (st == QCC_OK && j->o->code_interface) st = qcc_interface_to_codes(m, &j->passes);
-  if (st == QCC_OK) st = convert_floats(j, m->g);
+  if (st == QCC_OK) st = change_interface(j, m);
   if (st == QCC_OK) st = record(j, m->g);
   if (st == QCC_OK) st = qcc_summarize_bytes(m, j->original);
   m->summary.seconds = now() - j->start;
@@ -264,8 +269,7 @@ static qcc_status convert(qcc_model *m, job *j) {
   j->passes.target = &j->target;
   if (j->format) QCC_TRY(qcc_run_passes(g, pipeline_of(j), &j->passes));
   if (j->o->nbits) QCC_TRY(qcc_run_passes(g, "infer-shapes,fuse-nbits,dce", &j->passes));
-  if (j->o->code_interface) QCC_TRY(qcc_interface_to_codes(m, &j->passes));
-  QCC_TRY(convert_floats(j, g));
+  QCC_TRY(change_interface(j, m));
   QCC_TRY(qcc_graph_set_metadata(g, "qcc.version", qcc_version()));
   return j->o->options_text ? qcc_graph_set_metadata(g, "qcc.options", j->o->options_text) : QCC_OK;
 }

@@ -431,6 +431,12 @@ t_io_int8() {
   expect 0 qcc opt codes.onnx --passes='infer-shapes,io-codes{to=float}' -o back.onnx
   expect 0 qcc diff floats.onnx back.onnx --calib calib.npy
   prints '^ +inf .*y  \(output\)$'
+  expect 0 qcc -q -O2 net.onnx -o half.onnx --calib calib.npy --exclude conv2 --io-int8 --float f16
+  expect 0 qcc info half.onnx
+  prints '^input +x u8'
+  prints '^output +y u8'
+  prints ' Cast$'
+  expect 0 qcc diff out.onnx half.onnx --calib calib.npy
   expect 0 qcc -O0 net.onnx -o out.onnx --io-int8
   prints '^kept as it was +x: it is read in float$'
   samples x.npy 1 "3, 8, 8"

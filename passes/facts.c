@@ -98,3 +98,13 @@ bool qcc_moves_elements(const qcc_node *n) {
     if (n->op == known[k]) return n->out_count == 1;
   return false;
 }
+
+bool qcc_stores_codes(const qcc_node *n) {
+  const qcc_value *codes = n->op == QCC_OP_CAST ? qcc_in(n, 0) : NULL;
+  if (!qcc_is_const(codes) || !qcc_dtype_is_int(codes->data->type.dtype) || qcc_dtype_bits(codes->data->type.dtype) > 8) return false;
+  if (qcc_attr_int(n, "to", 0) != QCC_F32 || codes->data->type.rank < 2 || !n->out[0]->use_count) return false;
+  QCC_FOR_USES(u, n->out[0]) {
+    if (!u->node || u->node->op != QCC_OP_MUL || !qcc_is_const(qcc_in(u->node, 1 - u->index))) return false;
+  }
+  return true;
+}

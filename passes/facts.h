@@ -33,6 +33,8 @@ bool qcc_is_dequantize(const qcc_node *n);
 qcc_dtype qcc_codes_type(const qcc_node *n);
 /* Its one output holds elements of input 0, whatever they are; MaxPool has to compare them. */
 bool qcc_moves_elements(const qcc_node *n);
+/* A Cast of constant codes of 8 bits or fewer to floats, which products alone read: weights as they are stored where runtimes fold that. */
+bool qcc_stores_codes(const qcc_node *n);
 /* Window of a Relu or a Clip with constant bounds; false: another node, or bounds that are not constant. */
 bool qcc_clamp_window(const qcc_node *n, double *lo, double *hi);
 

@@ -6,8 +6,10 @@
  *   %r = Reshape(%x, %computed)                %r = Reshape(%x, const [1,3,-1])   when its shape is known but for one dim
  *
  * Nodes run on the injected evaluator; without one only shapes fold. Not folded: random and unknown operators, Q/DQ (they carry the
- * quantization of weights), nodes with subgraphs, results that would bloat the model. Claim: rounds (a kernel of the reference runtime
- * computes now what another one would later). */
+ * quantization of weights), nodes with subgraphs, results that would bloat the model; with codes=keep neither weights in 8 bit behind Cast and
+ * Mul. Claim: rounds (a kernel of the reference runtime computes now what another one would later). */
+#include <string.h>
+
 #include "ir/check.h"
 #include "passes/facts.h"
 #include "passes/rewrite.h"
@@ -105,6 +107,7 @@ static qcc_status fold_node(qcc_pass_cx *p, qcc_node *n) {
   size_t bytes = 0;
   if (!p->eval || !all_const(n)) return QCC_OK;
   const char *why = unfit(n);
+  if (!why && qcc_stores_codes(n) && strcmp(qcc_pass_option_get(p, "codes", ""), "keep") == 0) why = "it stores weights in few bits";
   if (!why) QCC_TRY(result_bytes(p, n, &bytes));
   if (!why) why = too_big(n, bytes);
   if (why) {
@@ -272,7 +275,7 @@ static qcc_status run(qcc_pass_cx *p) {
 const qcc_pass qcc_pass_fold_constants = {
     .name = "fold-constants",
     .doc = "compute what is known before the model runs, parts of shapes included",
-    .options = "",
+    .options = "codes",
     .needs = QCC_PROP_SHAPES | QCC_PROP_CANONICAL,
     .keeps = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
     .claim = QCC_CLAIM_ROUNDS,

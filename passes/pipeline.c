@@ -16,12 +16,15 @@ static const struct {
     {"@canonical", "canonicalize,infer-shapes,fold-constants,eliminate,dce"},
     {"@fakequant", "insert-fakequant,bias-correct,guard-bias"},
     {"@qlinear", "canonicalize,infer-shapes,fold-constants,eliminate,fuse-qlinear,dce"},
-    {"@qdq", "raise-opset{to=13},canonicalize,infer-shapes,fold-constants,split-fused,eliminate,raise-qlinear,cse,dce"},
-    {"@qdq-nbits", "raise-opset{to=13},canonicalize,infer-shapes,fold-constants,split-fused,eliminate,raise-qlinear{nbits=keep},cse,dce"},
+    {"@qdq", "raise-opset{to=13},canonicalize,infer-shapes,fold-constants{codes=keep},split-fused,eliminate,raise-qlinear,cse,dce"},
+    {"@qdq-nbits",
+     "raise-opset{to=13},canonicalize,infer-shapes,fold-constants{codes=keep},split-fused,eliminate,raise-qlinear{nbits=keep},cse,dce"},
     {"@qoperator",
-     "raise-opset{to=13},canonicalize,infer-shapes,fold-constants,split-fused,eliminate,fuse-qlinear,fuse-integer,infer-shapes,cse,dce"},
+     "raise-opset{to=13},canonicalize,infer-shapes,fold-constants{codes=keep},split-fused,eliminate,fuse-qlinear,fuse-integer,infer-shapes,"
+     "cse,dce"},
     {"@integer",
-     "raise-opset{to=13},canonicalize,infer-shapes,fold-constants,split-fused,eliminate,raise-qlinear{nbits=keep},fuse-integer{ranges="
+     "raise-opset{to=13},canonicalize,infer-shapes,fold-constants{codes=keep},split-fused,eliminate,raise-qlinear{nbits=keep},fuse-integer{"
+     "ranges="
      "runtime},infer-"
      "shapes,cse,"
      "dce"},

@@ -9,6 +9,7 @@
 #include "backends/target/target.h"
 #include "frontends/capi/format.h"
 #include "frontends/capi/params.h"
+#include "passes/facts.h"
 #include "strategy/float_range.h"
 
 typedef struct job {
@@ -35,7 +36,7 @@ static double now(void) {
 
 bool qcc_is_quantized(const qcc_graph *g) {
   QCC_FOR_NODES(n, g) {
-    if (qcc_op_get(n->op)->role == QCC_ROLE_QUANT) return true;
+    if (qcc_op_get(n->op)->role == QCC_ROLE_QUANT || qcc_stores_codes(n)) return true;
   }
   return false;
 }

@@ -162,9 +162,15 @@ static void join_groups(qcc_placement *p, const qcc_value *a, const qcc_value *b
   if (y < x) p->group[x] = y;
 }
 
+/* Would runtimes make one float Gemm of the product and the sum with another tensor, before they look for integer kernels? */
+static bool adds_another(const qcc_placement *p, const qcc_node *n, const qcc_value *v) {
+  const qcc_node *user = n->op == QCC_OP_MATMUL ? qcc_only_user(v) : NULL;
+  return user && user->op == QCC_OP_ADD && !is_static(p, user) && is_activation(qcc_in(user, 0)) && is_activation(qcc_in(user, 1));
+}
+
 /* The integer kernel may end in float (Gemm, MatMul): no parameters unless every user computes in 8 bit. */
 static bool output_quantized(const qcc_placement *p, const qcc_node *n, const qcc_value *v) {
-  if (!can(p, n)->float_output) return true;
+  if (!can(p, n)->float_output || adds_another(p, n, v)) return true;
   if (v->use_count == 0) return false;
   QCC_FOR_USES(u, v) {
     if (u->node ? !is_static(p, u->node) : !p->coded_interface) return false;

@@ -519,10 +519,28 @@ static void sum_of_what_is_quantized_anyway(void **state) {
   assert_int_equal(mode(w, "r"), QCC_MODE_FLOAT);
 }
 
+/* A float Add takes a MatMul in as its Gemm, unless codes stand between them. */
+static void product_before_a_sum(void **state) {
+  world *w = *state;
+  place(w,
+        "graph @net(%x: f32[1,16], %z: f32[1,8]) -> (%y, %k) opset 13 {\n"
+        "  %w = const f32[16,8] rand(1)\n"
+        "  %m = MatMul(%x, %w) \"m\"\n"
+        "  %y = Add(%m, %z) \"s\"\n"
+        "  %l = MatMul(%x, %w) \"l\"\n"
+        "  %k = Softsign(%l) \"k\"\n"
+        "}\n");
+  assert_int_equal(mode(w, "m"), QCC_MODE_STATIC);
+  assert_true(w->p.quantized[value(w, "m")->id]);
+  assert_int_equal(mode(w, "l"), QCC_MODE_STATIC);
+  assert_false(w->p.quantized[value(w, "l")->id]);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
   const struct CMUnitTest tests[] = {
       TEST(sum_of_what_is_quantized_anyway),
+      TEST(product_before_a_sum),
       TEST(tail_stays_float),
       TEST(middle_joins),
       TEST(concat_shares),

@@ -130,12 +130,15 @@ qcc_cost_place qcc_cost_place_as(qcc_cost_kind kind, const qcc_node *n) {
 
 static bool is_image(const qcc_value *v) { return v->type.rank == 4 || v->type.rank == 5; }
 
-/* Does a convolution make one of its inputs for it alone? Float kernels add the other one on the way. */
+/* Does a convolution make the input for the sum alone? Float kernels add the other one on the way. */
+static bool takes_in(const qcc_node *n, uint32_t k) {
+  const qcc_value *v = n->in[k].value;
+  return n->op == QCC_OP_ADD && v->def && v->def->op == QCC_OP_CONV && v->use_count == 1;
+}
+
 static bool is_skip(const qcc_node *n) {
-  for (uint32_t k = 0; n->op == QCC_OP_ADD && k < n->in_count; k++) {
-    const qcc_value *v = n->in[k].value;
-    if (v->def && v->def->op == QCC_OP_CONV && v->use_count == 1) return true;
-  }
+  for (uint32_t k = 0; n->op == QCC_OP_ADD && k < n->in_count; k++)
+    if (takes_in(n, k)) return true;
   return false;
 }
 
@@ -172,6 +175,11 @@ qcc_cost qcc_cost_of(const qcc_target *t, const qcc_node *n) {
   return cost_at(t, is_silu(n) ? qcc_cost_place_as(QCC_COST_SILU, n) : qcc_cost_place_of(n));
 }
 
+double qcc_cost_apart(const qcc_target *t, const qcc_node *n, uint32_t k) {
+  if (!takes_in(n, k) || !has_kind(t, QCC_COST_SKIP)) return 0;
+  return fmax(0, cost_at(t, qcc_cost_place_as(QCC_COST_ADD, n)).f32 - qcc_cost_of(t, n).f32);
+}
+
 qcc_cost qcc_cost_of_dynamic(const qcc_target *t, const qcc_node *n) {
   if (n->op == QCC_OP_CONV) { /* of that kernel nothing was measured: who asks for it has a reason */
     const double f32 = qcc_cost_of(t, n).f32;
@@ -204,6 +212,16 @@ static void readers(const qcc_placement *p, const qcc_value *v, bool *q8, bool *
   }
 }
 
+/* Float sums behind kernels on codes. */
+static double apart_of(const qcc_placement *p, const qcc_node *n) {
+  double most = 0;
+  for (uint32_t k = 0; n->op == QCC_OP_ADD && k < n->in_count; k++) {
+    const qcc_node *maker = n->in[k].value->def;
+    if (maker && p->mode[maker->id] == QCC_MODE_STATIC) most = fmax(most, qcc_cost_apart(p->target, n, k));
+  }
+  return most;
+}
+
 static double border_of(const qcc_placement *p, const qcc_value *v) {
   if (!v || v->data || !p->quantized[v->id]) return 0;
   bool q8, f32, made = v->def && p->mode[v->def->id] == QCC_MODE_STATIC;
@@ -218,7 +236,7 @@ qcc_cost qcc_cost_of_placement(const qcc_placement *p) {
     const qcc_mode mode = p->mode[n->id];
     const qcc_cost c = mode == QCC_MODE_DYNAMIC ? qcc_cost_of_dynamic(p->target, n) : qcc_cost_of(p->target, n);
     sum.f32 += c.f32;
-    sum.q8 += mode == QCC_MODE_STATIC || mode == QCC_MODE_DYNAMIC ? c.q8 : c.f32;
+    sum.q8 += mode == QCC_MODE_STATIC || mode == QCC_MODE_DYNAMIC ? c.q8 : c.f32 + apart_of(p, n);
     for (uint32_t k = 0; k < n->out_count; k++) sum.q8 += border_of(p, n->out[k]);
   }
   return sum;

@@ -20,6 +20,8 @@ qcc_cost_place qcc_cost_place_of(const qcc_node *n);
 qcc_cost_place qcc_cost_place_as(qcc_cost_kind kind, const qcc_node *n);
 /* A node alone, without what changes tensors at its borders. A kind that the table lacks is taken to cost the same in both forms. */
 qcc_cost qcc_cost_of(const qcc_target *t, const qcc_node *n);
+/* What the node costs more in float when its input k comes from a kernel on codes: a float one would have done its work on the way. */
+double qcc_cost_apart(const qcc_target *t, const qcc_node *n, uint32_t k);
 /* A product on run-time ranges, with what finds them. */
 qcc_cost qcc_cost_of_dynamic(const qcc_target *t, const qcc_node *n);
 /* QuantizeLinear (or DequantizeLinear) of a whole tensor, and the changes of layout around it. */

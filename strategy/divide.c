@@ -4,7 +4,7 @@
  * of its own for each direction. Float operators, inputs and outputs of the graph are the sink; where the caller takes and gives codes, the
  * latter cost nothing in either form.
  *
- *      source --float time--> operator --8-bit time--> sink
+ *      source --float time--> operator --8-bit time--> sink            convolution --sum of its own--> Add
  *      maker --DequantizeLinear--> [tensor] --never--> reader          reader --never--> [tensor] --QuantizeLinear--> maker
  *
  * Of two divisions that cost the same the one with less in 8 bit is taken. */
@@ -56,9 +56,18 @@ static void add_tensor(division *d, const qcc_value *v) {
   QCC_FOR_USES(u, v) add_reader(d, u, to_float, to_codes);
 }
 
+/* A sum that stays float while the convolution before it does not is a kernel of its own. */
+static void add_sum(division *d, const qcc_node *n) {
+  for (uint32_t k = 0; n->op == QCC_OP_ADD && k < n->in_count; k++) {
+    const uint32_t maker = vertex_of(d, n->in[k].value->def);
+    if (maker != QCC_CUT_SINK) qcc_cut_add(&d->cut, maker, vertex_of(d, n), price(qcc_cost_apart(d->p->target, n, k)));
+  }
+}
+
 static void build(division *d) {
   const qcc_graph *g = d->p->g;
   QCC_FOR_NODES(n, g) add_operator(d, n);
+  QCC_FOR_NODES(n, g) add_sum(d, n);
   for (uint32_t i = 0; i < g->input_count && !d->p->coded_interface; i++) add_tensor(d, g->inputs[i]);
   QCC_FOR_NODES(n, g) {
     for (uint32_t k = 0; k < n->out_count; k++)

@@ -293,13 +293,31 @@ static qcc_status leave_slowest(qcc_placement *p, qcc_prefer prefer, bool *slow,
 }
 
 /* The walks may take more out of 8 bit than the division did, so it is asked again. */
-static qcc_status leave_slow(qcc_placement *p, qcc_prefer prefer) {
-  bool *slow = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *slow), any = true;
-  if (!slow) return QCC_NOMEM;
+static qcc_status leave_all_slow(qcc_placement *p, qcc_prefer prefer, bool *slow) {
+  bool any = true;
   while (any) QCC_TRY(leave_slowest(p, prefer, slow, &any));
   QCC_FOR_NODES(n, p->g) {
     if (prefer == QCC_PREFER_ACCURACY && p->mode[n->id] == QCC_MODE_WEIGHT) p->mode[n->id] = QCC_MODE_FLOAT;
   }
+  return QCC_OK;
+}
+
+/* Division and walks do not know of each other: together they must save more than the table can tell, or everything stays in 8 bit where
+ * that pays. */
+static qcc_status leave_slow(qcc_placement *p, qcc_prefer prefer) {
+  static const double WORTH = 0.98, PAYS = 0.95;
+  bool *slow = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *slow);
+  qcc_mode *mode = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *mode);
+  const char **reason = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *reason);
+  if (!slow || !mode || !reason) return QCC_NOMEM;
+  memcpy(mode, p->mode, p->node_count * sizeof *mode);
+  memcpy(reason, p->reason, p->node_count * sizeof *reason);
+  const qcc_cost everywhere = qcc_cost_of_placement(p);
+  QCC_TRY(leave_all_slow(p, prefer, slow));
+  if (everywhere.q8 > PAYS * everywhere.f32 || qcc_cost_of_placement(p).q8 <= WORTH * everywhere.q8) return QCC_OK;
+  memcpy(p->mode, mode, p->node_count * sizeof *mode);
+  memcpy(p->reason, reason, p->node_count * sizeof *reason);
+  walk_again(p);
   return QCC_OK;
 }
 

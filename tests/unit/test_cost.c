@@ -251,7 +251,7 @@ static void kernels_of_several_operators(void **state) {
   expect_cost(cost_of(w, "o"), 3 * n, 12 * n);
   const qcc_node *e = qcc_find_value(w->g, qcc_intern(w->cx, "e"))->def;
   assert_true(qcc_cost_apart(&w->target, e, 0) == 0); /* the table says that it is cheaper apart */
-  w->points[0].f32 = 7; /* a sum of its own is dearer than one that a convolution takes in */
+  w->points[0].f32 = 7;                               /* a sum of its own is dearer than one that a convolution takes in */
   assert_true(fabs(qcc_cost_apart(&w->target, e, 0) - 5 * n) < 1e-6 * n);
   assert_true(qcc_cost_apart(&w->target, e, 1) == 0);
   w->points[0].f32 = 1;

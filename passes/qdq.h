@@ -29,6 +29,8 @@ qcc_status qcc_qdq_codes(qcc_value **out, qcc_graph *g, qcc_value *w, bool last,
 qcc_status qcc_qdq_replace(qcc_node *old, qcc_node *n) QCC_MUST_USE;
 /* A DequantizeLinear that nobody reads any more goes, with the codes when they are a constant of its own. */
 qcc_status qcc_qdq_drop(qcc_node *dq) QCC_MUST_USE;
+/* Why a weight of that rank is no constant of 8-bit codes with one scale, or one for each index of axis 1; NULL: it is. */
+const char *qcc_qdq_weight_obstacle(const qcc_value *v, int rank);
 typedef struct
     qcc_qdq_operands { /* of an integer product: codes with scale and zero point; the weight is [K, N], its scale a number or [N] */
   qcc_value *x, *x_scale, *x_zero, *w, *w_scale, *w_zero;

@@ -9,7 +9,6 @@
  * the scores, rotary positions. */
 #include <string.h>
 
-#include "ir/check.h"
 #include "passes/qdq.h"
 #include "passes/raise_qlinear.h"
 
@@ -17,19 +16,7 @@ enum { X, W, BIAS, MASK, PAST, INPUTS };                                     /* 
 enum { Q_SCALE = 3, Q_W_SCALE, Q_MASK, Q_ZERO, Q_W_ZERO, Q_PAST, Q_INPUTS }; /* of QAttention, behind the same three */
 
 /* ---- to codes */
-const char *qcc_attention_weight_obstacle(const qcc_node *n) {
-  const qcc_value *v = qcc_in(n, W);
-  const qcc_node *dq = v ? v->def : NULL;
-  if (!dq || dq->op != QCC_OP_DEQUANTIZE_LINEAR || qcc_attr_int(dq, "block_size", 0)) return "its weights are not dequantized";
-  const qcc_value *codes = dq->in[0].value, *scale = qcc_in(dq, 1), *zero = qcc_in(dq, 2);
-  if (!qcc_is_const(codes) || codes->data->type.rank != 2 || qcc_dtype_bits(codes->data->type.dtype) != 8)
-    return "its weights are not a constant matrix of 8-bit codes";
-  if (!qcc_is_const(scale) || scale->data->type.dtype != QCC_F32 || (zero && !qcc_is_const(zero)))
-    return "the scales of its weights are computed";
-  int axis;
-  if (qcc_tensor_count(scale->data) == 1) return NULL;
-  return qcc_axis(qcc_attr_int(dq, "axis", 1), 2, &axis) && axis == 1 ? NULL : "its scales lie along another axis";
-}
+const char *qcc_attention_weight_obstacle(const qcc_node *n) { return qcc_qdq_weight_obstacle(qcc_in(n, W), 2); }
 
 /* QAttention wants a bias. */
 static qcc_value *zeros_for(qcc_graph *g, const qcc_value *w) {

@@ -3,6 +3,7 @@
  * several fusions of ONNX Runtime ask for exactly that. */
 #include <string.h>
 
+#include "ir/check.h"
 #include "passes/qdq.h"
 
 /* One shared constant per distinct parameter text. */
@@ -118,4 +119,17 @@ qcc_status qcc_qdq_drop(qcc_node *dq) {
   QCC_TRY(qcc_erase_node(dq));
   if (qcc_is_const(codes) && !codes->use_count && !codes->is_input) qcc_erase_const(codes);
   return QCC_OK;
+}
+
+const char *qcc_qdq_weight_obstacle(const qcc_value *v, int rank) {
+  const qcc_node *dq = v ? v->def : NULL;
+  if (!dq || dq->op != QCC_OP_DEQUANTIZE_LINEAR || qcc_attr_int(dq, "block_size", 0)) return "its weights are not dequantized";
+  const qcc_value *codes = dq->in[0].value, *scale = qcc_in(dq, 1), *zero = qcc_in(dq, 2);
+  if (!qcc_is_const(codes) || codes->data->type.rank != rank || qcc_dtype_bits(codes->data->type.dtype) != 8)
+    return "its weights are not 8-bit codes";
+  if (!qcc_is_const(scale) || scale->data->type.dtype != QCC_F32 || (zero && !qcc_is_const(zero)))
+    return "the scales of its weights are computed";
+  int axis;
+  if (qcc_tensor_count(scale->data) == 1) return NULL;
+  return qcc_axis(qcc_attr_int(dq, "axis", 1), rank, &axis) && axis == 1 ? NULL : "its scales lie along another axis";
 }

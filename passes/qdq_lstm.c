@@ -8,7 +8,6 @@
  * Weights are [D,4H,K] on the left and [D,K,4H] on the right; scales on the left serve all D directions. */
 #include <string.h>
 
-#include "ir/check.h"
 #include "passes/qdq.h"
 #include "passes/raise_qlinear.h"
 
@@ -47,19 +46,6 @@ static qcc_value *spread(qcc_graph *g, const qcc_value *v, const char *name, qcc
 }
 
 /* ---- to codes */
-static const char *weight_obstacle(const qcc_value *v) {
-  const qcc_node *dq = v ? v->def : NULL;
-  if (!dq || dq->op != QCC_OP_DEQUANTIZE_LINEAR || qcc_attr_int(dq, "block_size", 0)) return "its weights are not dequantized";
-  const qcc_value *codes = dq->in[0].value, *scale = qcc_in(dq, 1), *zero = qcc_in(dq, 2);
-  if (!qcc_is_const(codes) || codes->data->type.rank != 3 || qcc_dtype_bits(codes->data->type.dtype) != 8)
-    return "its weights are not 8-bit codes";
-  if (!qcc_is_const(scale) || scale->data->type.dtype != QCC_F32 || (zero && !qcc_is_const(zero)))
-    return "the scales of its weights are computed";
-  int axis;
-  if (qcc_tensor_count(scale->data) == 1) return NULL;
-  return qcc_axis(qcc_attr_int(dq, "axis", 1), 3, &axis) && axis == 1 ? NULL : "its scales lie along another axis";
-}
-
 static void put_weight(qcc_graph *g, qcc_value **in, const qcc_value *v, uint32_t at, uint32_t scale_at) {
   const qcc_node *dq = v->def;
   const qcc_value *codes = dq->in[0].value, *scale = qcc_in(dq, 1);
@@ -74,8 +60,8 @@ static void put_weight(qcc_graph *g, qcc_value **in, const qcc_value *v, uint32_
 const char *qcc_lstm_obstacle(const qcc_node *n) {
   if (n->op != QCC_OP_LSTM) return "it is no LSTM";
   if (qcc_attr_int(n, "layout", 0)) return "its batch comes first";
-  const char *why = weight_obstacle(qcc_in(n, W));
-  return why ? why : weight_obstacle(qcc_in(n, R));
+  const char *why = qcc_qdq_weight_obstacle(qcc_in(n, W), 3);
+  return why ? why : qcc_qdq_weight_obstacle(qcc_in(n, R), 3);
 }
 
 qcc_status qcc_lstm_to_codes(qcc_node *n) {

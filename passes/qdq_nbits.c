@@ -88,6 +88,22 @@ static qcc_value *packed_zeros(const qcc_nbits *b) {
   return add(g, b->base, "zeros", &t);
 }
 
+/* The new product, and a sum with the bias behind it, stand for the old one. */
+static qcc_status take_place(qcc_node *product, qcc_node *old, qcc_value *bias) {
+  qcc_graph *g = old->graph;
+  qcc_value *y = product->out[0];
+  const char *name = old->name;
+  qcc_set_type(y, &old->out[0]->type);
+  if (bias) y = qcc_out(qcc_add_node(g, old, QCC_OP_ADD, NULL, (qcc_value *[]){y, bias}, 2, 1), 0);
+  QCC_TRY(qcc_graph_status(g));
+  qcc_set_type(y, &old->out[0]->type);
+  qcc_replace_value(old->out[0], y);
+  qcc_add_origin(product, old);
+  QCC_TRY(qcc_erase_node(old));
+  qcc_rename_node(product, name);
+  return qcc_graph_status(g);
+}
+
 qcc_status qcc_nbits_replace(const qcc_nbits *b) {
   qcc_node *old = b->user;
   qcc_graph *g = old->graph;
@@ -100,17 +116,7 @@ qcc_status qcc_nbits_replace(const qcc_nbits *b) {
   qcc_attr_set_int(n, "bits", qcc_dtype_bits(b->q.dtype));
   qcc_attr_set_int(n, "block_size", b->q.block);
   qcc_attr_set_int(n, "accuracy_level", 4); /* what the standard form gets by default */
-  qcc_value *y = n->out[0], *bias = old->op == QCC_OP_GEMM ? qcc_in(old, 2) : NULL;
-  qcc_set_type(y, &old->out[0]->type);
-  if (bias) y = qcc_out(qcc_add_node(g, old, QCC_OP_ADD, NULL, (qcc_value *[]){y, bias}, 2, 1), 0);
-  QCC_TRY(qcc_graph_status(g));
-  qcc_set_type(y, &old->out[0]->type);
-  qcc_replace_value(old->out[0], y);
-  qcc_add_origin(n, old);
-  const char *name = old->name;
-  QCC_TRY(qcc_erase_node(old));
-  qcc_rename_node(n, name);
-  return qcc_graph_status(g);
+  return take_place(n, old, old->op == QCC_OP_GEMM ? qcc_in(old, 2) : NULL);
 }
 
 /* ---- from the standard form */
@@ -262,18 +268,8 @@ qcc_status qcc_nbits_to_floats(qcc_node *n) {
   qcc_graph *g = n->graph;
   packed p;
   (void)read_packed(&p, n);
-  qcc_value *in[2] = {n->in[A].value, dequantized(&p, n)}, *bias = qcc_in(n, BIAS);
+  qcc_value *in[2] = {n->in[A].value, dequantized(&p, n)};
   QCC_TRY(qcc_graph_status(g));
   qcc_node *product = qcc_add_node(g, n, QCC_OP_MATMUL, NULL, in, 2, 1);
-  qcc_value *y = qcc_out(product, 0);
-  if (y) qcc_set_type(y, &n->out[0]->type);
-  if (bias) y = qcc_out(qcc_add_node(g, n, QCC_OP_ADD, NULL, (qcc_value *[]){y, bias}, 2, 1), 0);
-  QCC_TRY(qcc_graph_status(g));
-  qcc_set_type(y, &n->out[0]->type);
-  qcc_replace_value(n->out[0], y);
-  qcc_add_origin(product, n);
-  const char *name = n->name;
-  QCC_TRY(qcc_erase_node(n));
-  qcc_rename_node(product, name);
-  return qcc_graph_status(g);
+  return product ? take_place(product, n, qcc_in(n, BIAS)) : QCC_NOMEM;
 }

@@ -19,15 +19,14 @@ try:
     import onnxruntime as ort
     from onnx import TensorProto as T
     from onnx import helper, numpy_helper
+
+    import zoo
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-MODELS = {"resnet20": "resnet20_cifar/resnet20.onnx", "mobilenet_v2": "mobilenet_v2/mobilenet_v2_1.0_224.onnx",
-          "mobilenet_v1_025": "mobilenet_v1_025/mobilenet_v1_0.25_224.onnx", "squeezenet11": "squeezenet11/squeezenet1.1.onnx",
-          "vww": "vww_mobilenet/vww_96.onnx", "kwt1": "kwt1/kwt1.onnx", "ds_cnn_s": "ml_kws/ds_cnn_s.onnx", "gru_l": "ml_kws/gru_l.onnx",
-          "basic_lstm_m": "ml_kws/basic_lstm_m.onnx", "crnn_m": "ml_kws/crnn_m.onnx", "yolox_nano": "yolox_nano/yolox_nano.onnx",
-          "ultraface": "ultraface/version-RFB-320.onnx"}
+MODELS = zoo.pick("resnet20", "mobilenet_v2", "mobilenet_v1_025", "squeezenet11", "vww", "kwt1", "ds_cnn_s", "gru_l", "basic_lstm_m",
+                  "crnn_m", "yolox_nano", "ultraface")
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 RECURRENT = ("LSTM", "GRU", "RNN")
 CLAMPS = ("Relu", "Clip")

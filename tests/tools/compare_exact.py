@@ -19,15 +19,14 @@ try:
     import onnx
     import onnxruntime as ort
     from onnx import TensorProto, helper, numpy_helper
+
+    import zoo
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-MODELS = {
-    "mobilenet_v2": "mobilenet_v2/mobilenet_v2_1.0_224.onnx", "resnet20": "resnet20_cifar/resnet20.onnx",
-    "squeezenet11": "squeezenet11/squeezenet1.1.onnx", "ds_cnn_s": "ml_kws/ds_cnn_s.onnx", "vww": "vww_mobilenet/vww_96.onnx",
-    "mobilenet_v1_025": "mobilenet_v1_025/mobilenet_v1_0.25_224.onnx", "ultraface": "ultraface/version-RFB-320.onnx",
-    "kwt1": "kwt1/kwt1.onnx", "yolox_nano": "yolox_nano/yolox_nano.onnx", "mobilenet_v2_qdq": "mobilenet_v2_qdq/mobilenetv2_qdq.onnx"}
+MODELS = zoo.pick("mobilenet_v2", "resnet20", "squeezenet11", "ds_cnn_s", "vww", "mobilenet_v1_025", "ultraface", "kwt1", "yolox_nano",
+                  "mobilenet_v2_qdq")
 MOVES = ("MaxPool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Expand", "Slice", "Tile", "Gather", "Split", "Concat",
          "Identity", "Shape", "Resize")
 FLOATS = 1e-5  # of the span of an output

@@ -18,14 +18,12 @@ try:
     import onnxruntime as ort
 
     import check_ort
+    import zoo
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-MODELS = {"resnet20": "resnet20_cifar/resnet20.onnx", "mobilenet_v2": "mobilenet_v2/mobilenet_v2_1.0_224.onnx",
-          "mobilenet_v1_025": "mobilenet_v1_025/mobilenet_v1_0.25_224.onnx", "squeezenet11": "squeezenet11/squeezenet1.1.onnx",
-          "ds_cnn_s": "ml_kws/ds_cnn_s.onnx", "vww": "vww_mobilenet/vww_96.onnx", "ultraface": "ultraface/version-RFB-320.onnx",
-          "crnn_m": "ml_kws/crnn_m.onnx"}
+MODELS = zoo.pick("resnet20", "mobilenet_v2", "mobilenet_v1_025", "squeezenet11", "ds_cnn_s", "vww", "ultraface", "crnn_m")
 WIDE = "extends: ort-cpu-avx2\nint8: {static: {default: {activation: {dtype: [uint8, int8, uint16, int16]}}}}\n"
 FORMS = {"pairs": ["--format", "qdq"], "operators": ["--format", "qoperator"], "16 bits": ["--activations", "u16", "--format", "qdq"]}
 

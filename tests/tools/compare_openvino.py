@@ -21,11 +21,12 @@ try:
 
     import two_runtimes
     from two_runtimes import sqnr
+    import zoo
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-MODELS = {"resnet20": "resnet20_cifar/resnet20.onnx", "mobilenet_v2": "mobilenet_v2/mobilenet_v2_1.0_224.onnx"}
+MODELS = zoo.pick("resnet20", "mobilenet_v2")
 NEARER_DB = {"resnet20": 6, "mobilenet_v2": 0}  # to each other than to the float model
 TIES = 10000
 PRODUCTS = ("Convolution", "FullyConnected", "MatMul")

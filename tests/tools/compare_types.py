@@ -20,11 +20,12 @@ try:
     import compare_exact
     import two_runtimes
     from two_runtimes import sqnr
+    import zoo
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-MODELS = {"resnet20": "resnet20_cifar/resnet20.onnx", "mobilenet_v1_025": "mobilenet_v1_025/mobilenet_v1_0.25_224.onnx"}
+MODELS = zoo.pick("resnet20", "mobilenet_v1_025")
 WIDE = "extends: ort-cpu-avx2\nint8: {static: {default: {activation: {dtype: [uint8, int8, uint16, int16]}}}}\n"
 # name: options, type of activations, their zero point (None: any), type of weights, their highest code seen from zero, are scales powers of two?
 CHOICES = {

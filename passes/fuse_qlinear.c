@@ -321,6 +321,13 @@ static const struct {
 };
 
 /* ---- carrying out */
+/* `v` takes the place of `old` and its name, by which codes are found again. */
+static void stand_for(qcc_value *old, qcc_value *v) {
+  const bool output = qcc_is_graph_output(old); /* their names are kept in any case */
+  qcc_replace_value(old, v);
+  if (!output) qcc_swap_names(old, v);
+}
+
 /* The node reads the codes themselves; what quantized its results goes. */
 static qcc_status keep(unit *u) {
   grid x, y;
@@ -332,7 +339,7 @@ static qcc_status keep(unit *u) {
     qcc_type t = v->type;
     t.dtype = x.type;
     qcc_set_type(v, &t);
-    qcc_replace_value(y.node->out[0], v);
+    stand_for(y.node->out[0], v);
     QCC_TRY(qcc_erase_node(y.node));
   }
   return QCC_OK;
@@ -355,7 +362,7 @@ static qcc_status replace(unit *u) {
   if (u->y.node) t.dtype = u->y.type;
   qcc_set_type(y, &t);
   qcc_add_origin(n, u->n);
-  qcc_replace_value(end->out[0], y);
+  stand_for(end->out[0], y);
   if (u->y.node) QCC_TRY(qcc_erase_node(end));
   QCC_TRY(qcc_erase_node(u->n));
   qcc_rename_node(n, name);

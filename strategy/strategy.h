@@ -40,7 +40,8 @@ typedef struct qcc_tune_options {
   qcc_prefer prefer;
   unsigned workers;
   uint64_t seed;
-  const qcc_samples *calib; /* NULL: none */
+  qcc_arithmetic arithmetic; /* candidates are judged by what they compute in this; QCC_AS_FLOAT: with rounded values in floats, fastest */
+  const qcc_samples *calib;  /* NULL: none */
   qcc_select select;
   const qcc_given *given; /* NULL: none */
   const qcc_target *target;

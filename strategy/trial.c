@@ -105,7 +105,9 @@ qcc_status qcc_trial_graph(qcc_graph **out, const qcc_trials *t, const qcc_plan 
                                   .target = t->target,
                                   .given = QCC_PROP_SHAPES | QCC_PROP_CANONICAL | QCC_PROP_OPSET13,
                                   .no_verify = true};
-  qcc_status st = qcc_run_passes(*out, "@fakequant", &options);
+  const bool codes = t->arithmetic != QCC_AS_FLOAT;
+  qcc_status st = qcc_run_passes(*out, codes ? "@quantize" : "@fakequant", &options);
+  if (st == QCC_OK && codes) st = qcc_run_passes(*out, "@qlinear", &options);
   if (st == QCC_OK) return QCC_OK;
   qcc_graph_free(*out);
   *out = NULL;
@@ -161,9 +163,10 @@ qcc_status qcc_trial(qcc_verdict *v, qcc_trials *t, const qcc_plan *plan) {
   qcc_graph *g = NULL;
   QCC_TRY(qcc_trial_graph(&g, t, plan));
   qcc_runner *runner = NULL;
+  const qcc_run_options how = {.workers = t->workers, .arithmetic = t->arithmetic, .spend = true};
   memset(t->signal, 0, t->output_count * sizeof *t->signal);
   memset(t->noise, 0, t->output_count * sizeof *t->noise);
-  qcc_status st = t->eval->open(&runner, t->cx, g, &(qcc_run_options){.workers = t->workers, .spend = true});
+  qcc_status st = t->eval->open(&runner, t->cx, g, &how);
   qcc_hooks hooks = {.output = compare, .user = t};
   if (st == QCC_OK) st = t->eval->run(runner, t->samples, t->first, t->count, &hooks);
   if (runner) t->eval->close(runner);

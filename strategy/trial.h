@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Trials: what a plan costs. The held-out samples run once through the float graph; every plan is then judged by the outputs of its
- * FakeQuant graph on the same samples, without rewriting or exporting anything. */
+ * FakeQuant graph on the same samples, without rewriting or exporting anything; or, where that is asked, by those of operators on codes. */
 #ifndef QCC_TRIAL_H
 #define QCC_TRIAL_H
 
@@ -13,6 +13,7 @@ typedef struct qcc_trials {
   const qcc_graph *g;
   const qcc_eval *eval;
   const qcc_target *target;
+  qcc_arithmetic arithmetic; /* of trials */
   unsigned workers;
   const qcc_samples *samples;
   size_t first, count; /* held-out samples */
@@ -24,7 +25,7 @@ typedef struct qcc_trials {
   double *signal, *noise; /* [output] sums of squares over its samples */
 } qcc_trials;
 
-/* Runs the float graph on samples first..first+count-1 through `runner` (opened for `g`). */
+/* Trials are in floats until t->arithmetic says otherwise. Runs the float graph on samples first..first+count-1 through `runner` (opened for `g`). */
 qcc_status qcc_trials_init(qcc_trials *t, const qcc_graph *g, const qcc_eval *eval, const qcc_target *target, qcc_runner *runner,
                            unsigned workers, const qcc_samples *samples, size_t first, size_t count) QCC_MUST_USE;
 void qcc_trials_fini(qcc_trials *t);

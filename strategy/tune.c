@@ -150,6 +150,7 @@ static qcc_status measure(qcc_tuner *t) {
   QCC_TRY(qcc_collector_run(t->stats, o->eval, t->runner, o->calib, 0, t->stat_count, "calibrate"));
   QCC_TRY(check_finite(t));
   qcc_status st = qcc_trials_init(&t->trials, t->g, o->eval, o->target, t->runner, o->workers, o->calib, first, held);
+  t->trials.arithmetic = o->arithmetic;
   close_runner(t); /* its packed weights are gone when trials pack theirs */
   return st;
 }

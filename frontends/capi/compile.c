@@ -88,6 +88,7 @@ static qcc_status tune_options(qcc_tune_options *t, const job *j) {
                           .coded_interface = o->code_interface,
                           .workers = qcc_threads_of(o->threads),
                           .seed = o->seed,
+                          .arithmetic = qcc_arithmetic_of(o->exact, o->saturating),
                           .target = &j->target,
                           .eval = j->passes.eval};
   t->given = &j->given;

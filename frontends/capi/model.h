@@ -48,6 +48,9 @@ qcc_status qcc_array_tensor(qcc_tensor *out, qcc_context *cx, const qcc_array *a
 qcc_status qcc_pass_run_options_of(qcc_pass_run_options *out, qcc_context *cx, const qcc_pass_options *options) QCC_MUST_USE;
 /* QCC_ARG when the samples are of another context or of a model with another number of inputs. */
 qcc_status qcc_data_fits(const qcc_data *data, const qcc_model *model) QCC_MUST_USE;
+/* QCC_ARG when they are of another version of the library. */
+qcc_status qcc_settings_check(qcc_context *cx, const qcc_run_settings *settings) QCC_MUST_USE;
+qcc_arithmetic qcc_arithmetic_of(bool exact, bool saturating);
 unsigned qcc_threads_of(unsigned asked); /* 0: one for each processor; never absurdly many */
 /* Operators with integer or quantized arithmetic stand in the graph: it needs no quantization. */
 bool qcc_is_quantized(const qcc_graph *g);

@@ -346,9 +346,11 @@ typedef struct qcc_compile_options {
   const char *encodings;
   size_t encodings_bytes;
   bool code_interface; /* inputs and outputs of the model in 8 or 16 bits where they are quantized anyway, see qcc_quantize_input */
+  /* What is tried is judged by what integer kernels make of it, see qcc_run_settings, and not in floats with rounded values. */
+  bool exact, saturating;
 } qcc_compile_options;
 #define QCC_COMPILE_OPTIONS_INIT \
-  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+  { sizeof(qcc_compile_options), 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Compile into a new model; `in` stays as it is. An already quantized model comes back unchanged, or in another format when one is given
  * (`format`, `nbits`), with a note.
@@ -472,6 +474,10 @@ typedef struct qcc_diff_row {
 /* Compare tensors that both models have, on the same samples, in order of the first model. */
 QCC_API qcc_status qcc_diff(const qcc_model *a, const qcc_model *b, const qcc_data *data, unsigned threads,
                             void (*each)(void *user, const qcc_diff_row *row), void *user);
+/* The same with all settings. With `exact` or `saturating` a model that has quantized parts computes them in codes: a tensor of which only codes
+ * are left is compared as what they mean; what is left of others in no form is counted in a note. runtime, profile and trace are QCC_ARG. */
+QCC_API qcc_status qcc_diff_as(const qcc_model *a, const qcc_model *b, const qcc_data *data, const qcc_run_settings *settings,
+                               void (*each)(void *user, const qcc_diff_row *row), void *user);
 
 /* ------------------------------------------------------------------ Check */
 

@@ -18,12 +18,14 @@ struct qcc_session {
   qcc_array *arrays; /* outputs of one sample */
 };
 
+qcc_arithmetic qcc_arithmetic_of(bool exact, bool saturating) {
+  return saturating ? QCC_AS_SATURATING : exact ? QCC_AS_EXACT : QCC_AS_FLOAT;
+}
+
 static qcc_status open_runner(qcc_session *s, const qcc_run_settings *settings) {
   const qcc_model *m = s->model;
   const qcc_run_options how = {.workers = s->threads,
-                               .arithmetic = settings->saturating ? QCC_AS_SATURATING
-                                             : settings->exact    ? QCC_AS_EXACT
-                                                                  : QCC_AS_FLOAT,
+                               .arithmetic = qcc_arithmetic_of(settings->exact, settings->saturating),
                                .profile = settings->profile || settings->trace,
                                .trace = settings->trace,
                                .library = settings->runtime,
@@ -34,8 +36,13 @@ static qcc_status open_runner(qcc_session *s, const qcc_run_settings *settings) 
   return s->arrays ? s->eval->open(&s->runner, m->cx, s->ready.g, &how) : QCC_NOMEM;
 }
 
+qcc_status qcc_settings_check(qcc_context *cx, const qcc_run_settings *settings) {
+  if (settings->size == sizeof *settings) return QCC_OK;
+  return qcc_error(cx, QCC_ARG, "A-146", NULL, "run settings of another version of the library");
+}
+
 static qcc_status check_settings(const qcc_model *m, const qcc_run_settings *settings) {
-  if (settings->size != sizeof *settings) return qcc_error(m->cx, QCC_ARG, "A-146", NULL, "run settings of another version of the library");
+  QCC_TRY(qcc_settings_check(m->cx, settings));
   if (!settings->runtime || !(settings->exact || settings->saturating || settings->trace || settings->isa)) return QCC_OK;
   return qcc_error(m->cx, QCC_ARG, "A-147", NULL,
                    "exact arithmetic, traces and instruction sets are those of the built-in runtime; leave out the other");

@@ -194,3 +194,9 @@ void args_free(args *a) {
   free(a->limit.at);
   free(a->line);
 }
+
+qcc_status exact_of(bool *exact, bool *saturating, const args *a) {
+  *exact = a->exact != NULL;
+  *saturating = a->exact && strcmp(a->exact, "saturating") == 0;
+  return !a->exact || !*a->exact || *saturating ? QCC_OK : usage_error("--exact=%s: it is --exact or --exact=saturating", a->exact);
+}

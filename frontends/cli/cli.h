@@ -79,6 +79,7 @@ typedef struct text_out {
 qcc_status text_prepare(text_out *o, const char *path, const char *text, size_t n);
 qcc_status text_finish(text_out *o, qcc_status so_far);
 qcc_status write_text(const char *path, const char *text, size_t n);
+qcc_status exact_of(bool *exact, bool *saturating, const args *a); /* what --exact asks for */
 void pass_options_of(qcc_pass_options *o, const args *a);
 
 /* What a session measured, on stdout. */

@@ -148,7 +148,8 @@ qcc_status cmd_compile(qcc_context *cx, const args *a) {
   o.pow2 = a->pow2;
   o.passes = &passes;
   o.options_text = a->line;
-  qcc_status st = load_model(&model, cx, a->pos[0]);
+  qcc_status st = exact_of(&o.exact, &o.saturating, a);
+  if (st == QCC_OK) st = load_model(&model, cx, a->pos[0]);
   if (st == QCC_OK) st = open_data(&data, model, a);
   o.calib = data;
   if (st == QCC_OK) st = compile(&result, model, &o, a);

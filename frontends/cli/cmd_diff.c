@@ -51,10 +51,13 @@ qcc_status cmd_diff(qcc_context *cx, const args *a) {
   qcc_model *first = NULL, *second = NULL;
   qcc_data *data = NULL;
   table t = {0};
-  qcc_status st = load_model(&first, cx, a->pos[0]);
+  qcc_run_settings settings = QCC_RUN_SETTINGS_INIT;
+  settings.threads = (unsigned)a->threads.value;
+  qcc_status st = exact_of(&settings.exact, &settings.saturating, a);
+  if (st == QCC_OK) st = load_model(&first, cx, a->pos[0]);
   if (st == QCC_OK) st = load_model(&second, cx, a->pos[1]);
   if (st == QCC_OK) st = qcc_data_open(&data, first, a->calib.at, a->calib.count, a->transform, a->samples.value);
-  if (st == QCC_OK) st = qcc_diff(first, second, data, (unsigned)a->threads.value, add_row, &t);
+  if (st == QCC_OK) st = qcc_diff_as(first, second, data, &settings, add_row, &t);
   if (st == QCC_OK && t.failed) st = no_memory();
   if (st == QCC_OK) print_table(&t);
   free(t.rows);

@@ -99,14 +99,11 @@ static void print_paths(const call *c) {
 
 static qcc_status settings_of(qcc_run_settings *to, const args *a) {
   to->threads = (unsigned)a->threads.value;
-  to->exact = a->exact != NULL;
-  to->saturating = a->exact && strcmp(a->exact, "saturating") == 0;
   to->profile = a->profile;
   to->trace = a->trace != NULL;
   to->runtime = a->runtime;
   to->isa = a->isa;
-  if (a->exact && *a->exact && !to->saturating) return usage_error("--exact=%s: it is --exact or --exact=saturating", a->exact);
-  return QCC_OK;
+  return exact_of(&to->exact, &to->saturating, a);
 }
 
 /* ---- running: warm up, measure, tell */

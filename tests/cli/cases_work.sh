@@ -218,12 +218,37 @@ t_run_and_diff() {
   for how in --exact --exact=saturating; do
     expect 0 qcc run out.onnx --in x=x.npy --out codes "$how"
     [ "$(wc -c <codes/y.npy)" = 168 ] || fail "$how: y.npy is not 1 x 10 floats"
+    expect 0 qcc diff net.onnx out.onnx --calib calib.npy "$how"
+    prints '^ *[34][0-9]\.[0-9]+ .*y  \(output\)$'
+  done
+  for command in "run out.onnx --in x=x.npy --out no" "diff net.onnx out.onnx --calib calib.npy" "-O2 net.onnx -o no.onnx"; do
+    expect 2 qcc $command --exact=almost
+    says 'it is --exact or --exact=saturating'
   done
   expect 0 qcc run net.onnx --in x=x.npy --out codes --exact
   cmp float/y.npy codes/y.npy || fail "--exact changes a model without codes"
   expect 0 qcc diff net.onnx out.onnx --calib calib.npy
   prints 'worst tensors'
   prints '\(output\)'
+}
+# A real network in codes: the tensors that are compared in floats are compared as codes, too, and what is tried can be judged by them.
+t_exact() {
+  file=${QCC_SHARED:-}/zoo/models/resnet20_cifar/resnet20.onnx
+  [ -f "$file" ] || exit 77
+  samples calib.npy 8 "3, 32, 32"
+  for how in "" --exact --exact=saturating; do
+    expect 0 qcc -v -O2 "$file" -o out.onnx --calib calib.npy --prefer size $how
+    sed -n 's/^\(step.*\), [0-9.]* s$/\1/p' "$top/stdout" >"judged$how"
+    expect 0 qcc diff "$file" out.onnx --calib calib.npy $how
+    prints '^ *[2-9][0-9]\.[0-9]+ .*logits  \(output\)$'
+    sed -n '2,/^$/p' "$top/stdout" >"rows$how"
+    [ "$(wc -l <"rows$how")" -ge 30 ] || fail "$how: fewer than 30 tensors are compared"
+    awk 'NF && $1 < 10 { exit 1 }' "rows$how" || fail "$how: a tensor is compared with something else"
+  done
+  [ "$(wc -l <rows)" = "$(wc -l <rows--exact)" ] || fail "codes of some tensors are not found"
+  grep -q '^ .*Relu  *relu_3$' rows--exact || fail "codes above zero are not compared with what Relu makes"
+  cmp -s rows rows--exact && fail "--exact compares floats"
+  cmp -s judged judged--exact && fail "what is tried is not judged by codes"
 }
 # A real network whose BatchNormalizations are folded: names of the file select what became of them.
 t_selectors_after_fusion() {

@@ -53,10 +53,10 @@ net() {
   cp "$here/net.qir" net.qir
   expect 0 qcc opt net.qir --passes=canonicalize -o net.onnx
 }
-# float32 of a pattern with a period of 7; DIMS such as "3, 8, 8" are those of one sample, 192 values
+# float32 of a pattern with a period of 7; DIMS such as "3, 8, 8" are those of one sample
 samples() {
   dims=${3:-1, 3, 8, 8}
-  count=192
+  count=$(($(echo "$dims" | sed 's/,/*/g')))
   {
     header="{'descr': '<f4', 'fortran_order': False, 'shape': ($2, $dims), }"
     printf '\223NUMPY\1\0v\0%-117s\n' "$header"

@@ -161,6 +161,22 @@ static void level1_without_data(void **state) {
   check_result(w);
 }
 
+/* Integer kernels round once where floats round at every node; pairs that saturate are seen by no other judgement. */
+static void judged_in_codes(void **state) {
+  world *w = *state;
+  parse(w, network);
+  double db[3];
+  w->target.pairs = QCC_SATURATION_NONE;
+  for (int how = QCC_AS_FLOAT; how <= QCC_AS_SATURATING; how++) {
+    w->o.arithmetic = (qcc_arithmetic)how;
+    assert_int_equal(tune(w), QCC_OK);
+    check_result(w);
+    db[how] = w->r.steps[0].sqnr_after; /* of the same plan */
+  }
+  assert_true(db[QCC_AS_FLOAT] != db[QCC_AS_EXACT] && fabs(db[QCC_AS_FLOAT] - db[QCC_AS_EXACT]) < 3);
+  assert_true(db[QCC_AS_SATURATING] < db[QCC_AS_EXACT] - 3);
+}
+
 static void ranges_have_the_width_of_the_target(void **state) {
   world *w = *state;
   parse(w, network);
@@ -323,6 +339,7 @@ int main(void) {
       TEST(level1_without_data),
       TEST(level1_with_data),
       TEST(ranges_have_the_width_of_the_target),
+      TEST(judged_in_codes),
       TEST(level2_is_no_worse),
       TEST(estimators_are_obeyed),
       TEST(workers_make_no_difference),

@@ -31,8 +31,9 @@ double qcc_cost_at(const qcc_costs *costs, qcc_cost_kind kind, const double at[3
 /* A run of the graph as it is placed. */
 qcc_cost qcc_cost_of_placement(const qcc_placement *p);
 
-/* The cheapest division of what is placed in 8 bit: exact, as a minimum cut. Each operator costs its time in the form that it gets, each tensor
- * between the two forms costs its QuantizeLinear or DequantizeLinear once. `slow`, by node id: which to keep float. */
-qcc_status qcc_cost_divide(bool *slow, const qcc_placement *p) QCC_MUST_USE;
+/* Leaves in float what computes faster so (its weights in 8 bit, unless accuracy is preferred): the cheapest division of what is placed in
+ * 8 bit, exact, as a minimum cut. Each operator costs its time in the form that it gets, each tensor between the two forms costs its
+ * QuantizeLinear or DequantizeLinear once. Without a table, or where size is preferred, nothing is left. */
+qcc_status qcc_leave_slow(qcc_placement *p, qcc_prefer prefer) QCC_MUST_USE;
 
 #endif

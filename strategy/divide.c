@@ -7,8 +7,9 @@
  *      source --float time--> operator --8-bit time--> sink            convolution --sum of its own--> Add
  *      maker --DequantizeLinear--> [tensor] --never--> reader          reader --never--> [tensor] --QuantizeLinear--> maker
  *
- * Of two divisions that cost the same the one with less in 8 bit is taken. */
+ * Of two divisions that cost the same the one with less in 8 bit is taken. Products on run-time ranges stand alone: each is compared with itself. */
 #include <math.h>
+#include <string.h>
 
 #include "strategy/cost.h"
 #include "strategy/cut.h"
@@ -86,7 +87,8 @@ static qcc_status solve(division *d, bool *slow) {
   return st;
 }
 
-qcc_status qcc_cost_divide(bool *slow, const qcc_placement *p) {
+/* `slow`, by node id: which to keep float. */
+static qcc_status divide(bool *slow, const qcc_placement *p) {
   division d = {.p = p};
   qcc_cut_init(&d.cut, p->cx);
   d.vertex = qcc_zalloc_array(p->cx, p->node_count + 1u, sizeof *d.vertex);
@@ -96,4 +98,63 @@ qcc_status qcc_cost_divide(bool *slow, const qcc_placement *p) {
   qcc_free(p->cx, d.vertex);
   qcc_cut_fini(&d.cut);
   return st;
+}
+
+/* ---- what does not pay */
+
+static void leave(qcc_placement *p, const qcc_node *n, qcc_cost cost, qcc_prefer prefer) {
+  const bool weights = p->target->ops[n->op].weight_only && prefer == QCC_PREFER_SPEED && qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED;
+  p->mode[n->id] = weights ? QCC_MODE_WEIGHT : QCC_MODE_FLOAT;
+  p->reason[n->id] =
+      qcc_internf(p->cx, "float is faster here: %.1f us, in 8 bit %.1f us and what changes tensors", cost.f32 / 1e3, cost.q8 / 1e3);
+}
+
+static bool dynamic_pays(const qcc_placement *p, const qcc_node *n) {
+  const qcc_cost c = qcc_cost_of_dynamic(p->target, n);
+  return c.q8 <= c.f32;
+}
+
+/* One division; false when it leaves everything as it is. */
+static qcc_status leave_slowest(qcc_placement *p, qcc_prefer prefer, bool *slow, bool *any) {
+  *any = false;
+  memset(slow, 0, p->node_count * sizeof *slow);
+  QCC_TRY(divide(slow, p));
+  QCC_FOR_NODES(n, p->g) {
+    if (p->mode[n->id] == QCC_MODE_DYNAMIC) slow[n->id] = !dynamic_pays(p, n);
+    if (!slow[n->id] || p->fused[n->id]) continue;
+    leave(p, n, qcc_cost_of(p->target, n), prefer);
+    *any = true;
+  }
+  qcc_place_again(p);
+  return QCC_OK;
+}
+
+/* The walks may take more out of 8 bit than the division did, so it is asked again. */
+static qcc_status leave_all_slow(qcc_placement *p, qcc_prefer prefer, bool *slow) {
+  bool any = true;
+  while (any) QCC_TRY(leave_slowest(p, prefer, slow, &any));
+  QCC_FOR_NODES(n, p->g) {
+    if (prefer == QCC_PREFER_ACCURACY && p->mode[n->id] == QCC_MODE_WEIGHT) p->mode[n->id] = QCC_MODE_FLOAT;
+  }
+  return QCC_OK;
+}
+
+/* Division and walks do not know of each other: together they must save more than the table can tell, or everything stays in 8 bit where
+ * that pays. */
+qcc_status qcc_leave_slow(qcc_placement *p, qcc_prefer prefer) {
+  static const double WORTH = 0.98, PAYS = 0.95;
+  if (!p->target->costs.count || prefer == QCC_PREFER_SIZE) return QCC_OK;
+  bool *slow = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *slow);
+  qcc_mode *mode = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *mode);
+  const char **reason = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *reason);
+  if (!slow || !mode || !reason) return QCC_NOMEM;
+  memcpy(mode, p->mode, p->node_count * sizeof *mode);
+  memcpy(reason, p->reason, p->node_count * sizeof *reason);
+  const qcc_cost everywhere = qcc_cost_of_placement(p);
+  QCC_TRY(leave_all_slow(p, prefer, slow));
+  if (everywhere.q8 > PAYS * everywhere.f32 || qcc_cost_of_placement(p).q8 <= WORTH * everywhere.q8) return QCC_OK;
+  memcpy(p->mode, mode, p->node_count * sizeof *mode);
+  memcpy(p->reason, reason, p->node_count * sizeof *reason);
+  qcc_place_again(p);
+  return QCC_OK;
 }

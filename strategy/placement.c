@@ -8,13 +8,12 @@
  * A float operator in the middle is an island: its inputs are dequantized, its output is quantized again where an 8-bit operator reads it. */
 #include "strategy/placement.h"
 
-#include "strategy/cost.h"
-
 #include <math.h>
 #include <string.h>
 
 #include "ir/check.h"
 #include "ir/grid.h"
+#include "strategy/cost.h"
 #include "strategy/select.h"
 
 static bool is_f32(const qcc_value *v) { return v && v->type.dtype == QCC_F32; }
@@ -253,74 +252,6 @@ static qcc_status place_selected(qcc_placement *p, const qcc_place_options *opti
   return qcc_graph_walk((qcc_graph *)(uintptr_t)p->g, walk_weighted, &walk);
 }
 
-/* ---- what does not pay */
-
-/* Walks 2 to 4 again, after some modes were changed. */
-static void walk_again(qcc_placement *p) {
-  QCC_FOR_NODES(n, p->g) {
-    if (qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED || p->mode[n->id] != QCC_MODE_STATIC) continue;
-    p->mode[n->id] = QCC_MODE_FLOAT;
-    p->fused[n->id] = false;
-  }
-  walk_static(p);
-}
-
-static void leave(qcc_placement *p, const qcc_node *n, qcc_cost cost, qcc_prefer prefer) {
-  const bool weights = can(p, n)->weight_only && prefer == QCC_PREFER_SPEED && qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED;
-  p->mode[n->id] = weights ? QCC_MODE_WEIGHT : QCC_MODE_FLOAT;
-  p->reason[n->id] =
-      qcc_internf(p->cx, "float is faster here: %.1f us, in 8 bit %.1f us and what changes tensors", cost.f32 / 1e3, cost.q8 / 1e3);
-}
-
-static bool dynamic_pays(const qcc_placement *p, const qcc_node *n) {
-  const qcc_cost c = qcc_cost_of_dynamic(p->target, n);
-  return c.q8 <= c.f32;
-}
-
-/* One division; false when it leaves everything as it is. */
-static qcc_status leave_slowest(qcc_placement *p, qcc_prefer prefer, bool *slow, bool *any) {
-  *any = false;
-  memset(slow, 0, p->node_count * sizeof *slow);
-  QCC_TRY(qcc_cost_divide(slow, p));
-  QCC_FOR_NODES(n, p->g) {
-    if (p->mode[n->id] == QCC_MODE_DYNAMIC) slow[n->id] = !dynamic_pays(p, n);
-    if (!slow[n->id] || p->fused[n->id]) continue;
-    leave(p, n, qcc_cost_of(p->target, n), prefer);
-    *any = true;
-  }
-  walk_again(p);
-  return QCC_OK;
-}
-
-/* The walks may take more out of 8 bit than the division did, so it is asked again. */
-static qcc_status leave_all_slow(qcc_placement *p, qcc_prefer prefer, bool *slow) {
-  bool any = true;
-  while (any) QCC_TRY(leave_slowest(p, prefer, slow, &any));
-  QCC_FOR_NODES(n, p->g) {
-    if (prefer == QCC_PREFER_ACCURACY && p->mode[n->id] == QCC_MODE_WEIGHT) p->mode[n->id] = QCC_MODE_FLOAT;
-  }
-  return QCC_OK;
-}
-
-/* Division and walks do not know of each other: together they must save more than the table can tell, or everything stays in 8 bit where
- * that pays. */
-static qcc_status leave_slow(qcc_placement *p, qcc_prefer prefer) {
-  static const double WORTH = 0.98, PAYS = 0.95;
-  bool *slow = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *slow);
-  qcc_mode *mode = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *mode);
-  const char **reason = qcc_arena_array(&p->arena, p->node_count + 1u, sizeof *reason);
-  if (!slow || !mode || !reason) return QCC_NOMEM;
-  memcpy(mode, p->mode, p->node_count * sizeof *mode);
-  memcpy(reason, p->reason, p->node_count * sizeof *reason);
-  const qcc_cost everywhere = qcc_cost_of_placement(p);
-  QCC_TRY(leave_all_slow(p, prefer, slow));
-  if (everywhere.q8 > PAYS * everywhere.f32 || qcc_cost_of_placement(p).q8 <= WORTH * everywhere.q8) return QCC_OK;
-  memcpy(p->mode, mode, p->node_count * sizeof *mode);
-  memcpy(p->reason, reason, p->node_count * sizeof *reason);
-  walk_again(p);
-  return QCC_OK;
-}
-
 qcc_status qcc_place(qcc_placement *p, const qcc_graph *g, const qcc_target *target, const qcc_place_options *options) {
   *p = (qcc_placement){.cx = g->cx,
                        .g = g,
@@ -337,15 +268,24 @@ qcc_status qcc_place(qcc_placement *p, const qcc_graph *g, const qcc_target *tar
   qcc_status st = p->mode && p->reason && p->fused && p->quantized && p->group ? QCC_OK : QCC_NOMEM;
   if (st == QCC_OK) st = place_selected(p, options);
   if (st == QCC_OK) walk_static(p);
-  if (st == QCC_OK && target->costs.count && options->prefer != QCC_PREFER_SIZE) st = leave_slow(p, options->prefer);
+  if (st == QCC_OK) st = qcc_leave_slow(p, options->prefer);
   if (st != QCC_OK) qcc_placement_fini(p);
   return st;
+}
+
+void qcc_place_again(qcc_placement *p) {
+  QCC_FOR_NODES(n, p->g) {
+    if (qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED || p->mode[n->id] != QCC_MODE_STATIC) continue;
+    p->mode[n->id] = QCC_MODE_FLOAT;
+    p->fused[n->id] = false;
+  }
+  walk_static(p);
 }
 
 qcc_status qcc_place_keep_float(qcc_placement *p, const qcc_node *n, const char *reason) {
   p->mode[n->id] = QCC_MODE_FLOAT;
   p->reason[n->id] = reason;
-  walk_again(p);
+  qcc_place_again(p);
   return QCC_OK;
 }
 

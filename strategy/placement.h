@@ -38,6 +38,8 @@ typedef struct qcc_place_options {
 qcc_status qcc_place(qcc_placement *out, const qcc_graph *g, const qcc_target *target, const qcc_place_options *options) QCC_MUST_USE;
 /* Decide again with some nodes kept float (by node id, mode already set to FLOAT through this call). */
 qcc_status qcc_place_keep_float(qcc_placement *p, const qcc_node *n, const char *reason) QCC_MUST_USE;
+/* Decide again about operators without weights and about parameters, after modes of others were changed. */
+void qcc_place_again(qcc_placement *p);
 void qcc_placement_fini(qcc_placement *p);
 
 /* Representative of the group of `v`. */

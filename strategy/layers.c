@@ -15,8 +15,7 @@ typedef struct layer {
   qcc_weight w;
   qcc_weight_options options;
   float *scale, *bias;
-  qcc_buf *kept; /* of the codes */
-  int8_t *codes;
+  qcc_buf *codes; /* s8 */
   int32_t middle; /* code of zero in the target's type; `codes` and the grid of `options` are seen from there */
   int32_t *code_max;
   const qcc_channels *input; /* statistics of the input channels; NULL: none */
@@ -26,7 +25,7 @@ static void layer_fini(qcc_tuner *t, layer *l) {
   qcc_weight_fini(&l->w);
   qcc_free(t->cx, l->scale);
   qcc_free(t->cx, l->bias);
-  qcc_buf_release(l->kept);
+  qcc_buf_release(l->codes);
   qcc_free(t->cx, l->code_max);
 }
 
@@ -88,9 +87,7 @@ static qcc_status layer_open(qcc_tuner *t, layer *l, const qcc_plan *plan, const
   l->options.per_tensor = axis < 0 || (!weighted && data->type.dim[0] > 1);
   if (grid->dtype == QCC_S8 && t->place.mode[n->id] != QCC_MODE_WEIGHT) l->options.pairs = t->o->target->pairs;
   l->scale = qcc_zalloc_array(t->cx, l->w.rows, sizeof *l->scale);
-  l->kept = qcc_buf_new(t->cx, l->w.count);
-  if (!l->scale || !l->kept) return QCC_NOMEM;
-  l->codes = memset(qcc_buf_unique(&l->kept), 0, l->w.count);
+  if (!l->scale) return QCC_NOMEM;
   if (weighted) QCC_TRY(read_bias(t, l));
   return weighted ? read_input(t, plan, l) : QCC_OK;
 }
@@ -101,22 +98,28 @@ static const int32_t *zeros_of(qcc_plan *plan, const layer *l) {
   return zero;
 }
 
+static qcc_status shift_codes(layer *l) {
+  int8_t *codes = qcc_buf_unique(&l->codes);
+  if (!codes) return QCC_NOMEM;
+  for (size_t i = 0; i < l->w.count; i++) codes[i] = (int8_t)(uint8_t)(codes[i] + l->middle);
+  return QCC_OK;
+}
+
 /* Ends the layer's hold on its codes: they may leave memory. */
 static qcc_status store_weight(qcc_plan *plan, layer *l, uint32_t slot, const char *algorithm) {
   const qcc_value *v = l->n->in[slot].value;
   qcc_plan_tensor *e = qcc_plan_set_tensor(plan, v->name);
   const int32_t *zero = l->middle ? zeros_of(plan, l) : NULL;
-  for (size_t i = 0; i < l->w.count && l->middle; i++) l->codes[i] = (int8_t)(uint8_t)(l->codes[i] + l->middle);
-  l->codes = NULL;
-  if (!e || (l->middle && !zero) || !qcc_buf_spill(&l->kept)) return QCC_NOMEM;
+  if (l->middle) QCC_TRY(shift_codes(l));
+  if (!e || (l->middle && !zero) || !qcc_buf_spill(&l->codes)) return QCC_NOMEM;
   bool per_tensor = l->options.per_tensor;
   qcc_qparams q = {.dtype = l->options.grid.dtype,
                    .axis = per_tensor ? -1 : l->w.axis,
                    .count = per_tensor ? 1 : (uint32_t)l->w.rows,
                    .scale = l->scale,
                    .zero = zero};
-  qcc_plan_set_codes(e, l->kept);
-  l->kept = NULL;
+  qcc_plan_set_codes(e, l->codes);
+  l->codes = NULL;
   e->algorithm = algorithm;
   return qcc_plan_set_qparams(plan, e, &q);
 }
@@ -140,7 +143,8 @@ static qcc_status correct_bias(qcc_tuner *t, qcc_plan *plan, const layer *l) {
   qcc_status st = share && delta && op ? tap_shares(t, l, share) : QCC_NOMEM;
   if (st == QCC_OK) {
     const qcc_dtype dtype = l->options.grid.dtype;
-    qcc_bias_from_weights(delta, &l->w, qcc_dtype_is_f8(dtype) ? NULL : l->codes, dtype, l->scale, l->input->mean, share);
+    const int8_t *codes = l->codes ? qcc_buf_data(l->codes) : NULL;
+    qcc_bias_from_weights(delta, &l->w, codes, dtype, l->scale, l->input->mean, share);
     op->bias_count = (uint32_t)l->w.rows;
     op->bias_delta = delta;
   }
@@ -175,12 +179,84 @@ static qcc_status take_given(qcc_tuner *t, layer *l, const qcc_given_tensor *giv
   return QCC_OK;
 }
 
+static qcc_status new_codes(qcc_tuner *t, layer *l) {
+  l->codes = qcc_buf_new(t->cx, l->w.count);
+  if (l->codes) memset(qcc_buf_unique(&l->codes), 0, l->w.count);
+  return l->codes ? QCC_OK : QCC_NOMEM;
+}
+
+/* ---- plans of one placement differ in ranges, most weights do not see that: what was searched once is found again */
+
+/* Least scales: the bias guard asks for more than the tensor itself in no row, at either step of the data. */
+static bool same_guards(const layer *l, double other_scale) {
+  const qcc_weight_options *o = &l->options;
+  float most = 0;
+  if (!o->bias || o->x_scale == other_scale) return true;
+  for (size_t i = 0; i < l->w.count; i++) most = fmaxf(most, fabsf(l->w.w[i]));
+  qcc_weight_options free = *o, other = *o;
+  free.bias = NULL;
+  other.x_scale = other_scale;
+  for (size_t r = 0; r < l->w.rows; r++) {
+    const double least = qcc_weight_least_scale(r, (double)most, &free);
+    if (qcc_weight_least_scale(r, (double)most, o) > least || qcc_weight_least_scale(r, (double)most, &other) > least) return false;
+  }
+  return true;
+}
+
+static bool same_search(const qcc_tuner *t, const layer *l, const qcc_searched *s) {
+  const size_t limits = l->code_max ? l->w.groups * l->w.channels : 0;
+  if (!s->codes || s->mode != t->place.mode[l->n->id] || !s->code_max != !l->code_max) return false;
+  const bool paired = l->options.pairs && !l->w.depthwise;
+  if (paired && limits && memcmp(s->code_max, l->code_max, limits * sizeof *l->code_max) != 0) return false;
+  return same_guards(l, s->x_scale);
+}
+
+static qcc_status keep_search(qcc_tuner *t, layer *l, qcc_searched *s) {
+  const size_t limits = l->w.groups * l->w.channels;
+  *s = (qcc_searched){.mode = t->place.mode[l->n->id], .x_scale = l->options.x_scale};
+  s->scale = qcc_zalloc_array(t->cx, l->w.rows, sizeof *s->scale);
+  s->code_max = l->code_max ? qcc_zalloc_array(t->cx, limits, sizeof *s->code_max) : NULL;
+  if (!s->scale || (l->code_max && !s->code_max) || !qcc_buf_spill(&l->codes)) return QCC_NOMEM;
+  memcpy(s->scale, l->scale, l->w.rows * sizeof *s->scale);
+  if (l->code_max) memcpy(s->code_max, l->code_max, limits * sizeof *s->code_max);
+  s->codes = qcc_buf_retain(l->codes);
+  return QCC_OK;
+}
+
+static qcc_status search(qcc_tuner *t, layer *l, uint32_t slot) {
+  qcc_searched *s = t->searched ? &t->searched[2 * l->n->id + slot - 1] : NULL;
+  if (s && same_search(t, l, s)) {
+    memcpy(l->scale, s->scale, l->w.rows * sizeof *l->scale);
+    l->codes = qcc_buf_retain(s->codes);
+    return QCC_OK;
+  }
+  QCC_TRY(new_codes(t, l));
+  QCC_TRY(qcc_weight_scales(l->scale, qcc_buf_unique(&l->codes), NULL, &l->w, &l->options));
+  return s && !s->codes ? keep_search(t, l, s) : QCC_OK;
+}
+
+qcc_status qcc_tuner_remember(qcc_tuner *t) {
+  t->searched = qcc_zalloc_array(t->cx, 2 * ((size_t)t->place.node_count + 1), sizeof *t->searched);
+  return t->searched ? QCC_OK : QCC_NOMEM;
+}
+
+void qcc_tuner_forget(qcc_tuner *t) {
+  for (size_t i = 0; t->searched && i < 2 * (size_t)t->place.node_count; i++) {
+    qcc_buf_release(t->searched[i].codes);
+    qcc_free(t->cx, t->searched[i].scale);
+    qcc_free(t->cx, t->searched[i].code_max);
+  }
+  qcc_free(t->cx, t->searched);
+  t->searched = NULL;
+}
+
 /* Scales and nearest safe codes. */
 static qcc_status first_codes(qcc_tuner *t, layer *l, uint32_t slot, int axis) {
   const qcc_given_tensor *given = qcc_given_of(t->o->given, l->n->in[slot].value);
   if (given) QCC_TRY(take_given(t, l, given, axis));
-  if (l->options.fixed) return qcc_weight_round(l->codes, NULL, &l->w, l->scale, &l->options);
-  return qcc_weight_scales(l->scale, l->codes, NULL, &l->w, &l->options);
+  if (!l->options.fixed) return search(t, l, slot);
+  QCC_TRY(new_codes(t, l));
+  return qcc_weight_round(qcc_buf_unique(&l->codes), NULL, &l->w, l->scale, &l->options);
 }
 
 static qcc_status one_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n, uint32_t slot, qcc_layer_step step, bool correct) {
@@ -191,10 +267,12 @@ static qcc_status one_weight(qcc_tuner *t, qcc_plan *plan, const qcc_node *n, ui
   if (st == QCC_OK) st = first_codes(t, &l, slot, axis);
   bool balance = st == QCC_OK && t->place.mode[n->id] == QCC_MODE_WEIGHT && qcc_op_get(n->op)->role == QCC_ROLE_WEIGHTED &&
                  !(correct && l.input) && is_positive(n->in[0].value);
-  if (balance) qcc_weight_balance(l.codes, l.scale, &l.w, &l.options.grid);
   const qcc_gram *gram = t->gram ? t->gram[n->id] : NULL;
   bool reconstruct = step == QCC_LAYER_RECONSTRUCT && gram && qcc_gram_rows(gram) > 0;
-  if (st == QCC_OK && reconstruct) st = qcc_weight_reconstruct(l.codes, l.scale, NULL, NULL, &l.w, &l.options, gram, correct);
+  int8_t *codes = st == QCC_OK && (balance || reconstruct) ? qcc_buf_unique(&l.codes) : NULL;
+  if (st == QCC_OK && (balance || reconstruct) && !codes) st = QCC_NOMEM;
+  if (st == QCC_OK && balance) qcc_weight_balance(codes, l.scale, &l.w, &l.options.grid);
+  if (st == QCC_OK && reconstruct) st = qcc_weight_reconstruct(codes, l.scale, NULL, NULL, &l.w, &l.options, gram, correct);
   if (st == QCC_OK && correct) st = correct_bias(t, plan, &l);
   if (st == QCC_OK) st = store_weight(plan, &l, slot, l.options.fixed ? "given" : reconstruct ? "reconstructed" : "searched");
   layer_fini(t, &l);

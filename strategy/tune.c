@@ -227,6 +227,7 @@ static qcc_status tune(qcc_tuner *t) {
   QCC_TRY(qcc_place(&t->place, t->g, o->target, &place));
   QCC_TRY(index_values(t));
   QCC_TRY(qcc_tuner_check_weights(t));
+  if (o->calib && o->level >= 2) QCC_TRY(qcc_tuner_remember(t));
   qcc_estimator how = o->estimator == QCC_EST_AUTO ? QCC_EST_MSE : o->estimator;
   if (o->calib) QCC_TRY(measure(t));
   qcc_plan *plan = NULL;
@@ -245,6 +246,7 @@ static void fini(qcc_tuner *t) {
   qcc_trials_fini(&t->trials);
   for (uint32_t i = 0; t->gram && i < t->place.node_count; i++) qcc_gram_free(t->gram[i]);
   qcc_free(t->cx, t->gram);
+  qcc_tuner_forget(t);
   qcc_free(t->cx, t->values);
   qcc_placement_fini(&t->place);
   qcc_plan_free(t->plan);

@@ -9,6 +9,14 @@
 #include "strategy/trial.h"
 #include "strategy/weights.h"
 
+typedef struct qcc_searched { /* what the search for a weight gave, and what it depends on beside the placement */
+  qcc_mode mode;
+  qcc_buf *codes; /* NULL: not searched yet */
+  float *scale;
+  int32_t *code_max;
+  double x_scale;
+} qcc_searched;
+
 typedef struct qcc_tuner {
   qcc_context *cx;
   const qcc_graph *g;
@@ -20,6 +28,7 @@ typedef struct qcc_tuner {
   qcc_runner *runner;       /* float */
   qcc_trials trials;        /* held-out samples */
   qcc_gram **gram;          /* by node id; NULL: none */
+  qcc_searched *searched;   /* by node id and slot, twice as many as nodes; NULL: one plan is made */
   qcc_plan *plan;           /* best so far */
   qcc_verdict score;        /* of `plan`; NAN: not measured */
   qcc_tune_result *result;
@@ -37,6 +46,9 @@ typedef enum qcc_layer_step {
 } qcc_layer_step;
 /* Weights of every operator in 8-bit mode; `correct`: closed-form bias corrections too (needs statistics). Ranges must be in the plan. */
 qcc_status qcc_tuner_layers(qcc_tuner *t, qcc_plan *plan, qcc_layer_step step, bool correct) QCC_MUST_USE;
+/* Let searches for weights be kept for later plans; and free what was kept. */
+qcc_status qcc_tuner_remember(qcc_tuner *t) QCC_MUST_USE;
+void qcc_tuner_forget(qcc_tuner *t);
 /* NaN and infinities have no code: QCC_INVALID names the weight or bias. */
 qcc_status qcc_tuner_check_weights(const qcc_tuner *t) QCC_MUST_USE;
 /* Gram matrices of the inputs of STATIC operators join the statistics; before the first run. */

@@ -227,6 +227,48 @@ static void estimators_are_obeyed(void **state) {
   assert_string_equal(qcc_plan_tensor_of(w->r.plan, "x")->algorithm, "minmax");
 }
 
+static bool same_weights(const qcc_plan *a, const qcc_plan *b) {
+  size_t weights = 0;
+  for (uint32_t i = 0; i < a->tensor_count; i++) {
+    const qcc_plan_tensor *x = &a->tensors[i], *y = qcc_plan_tensor_of(b, x->tensor);
+    if (!y || y->q.count != x->q.count || memcmp(x->q.scale, y->q.scale, x->q.count * sizeof(float)) != 0) return false;
+    if (!x->codes) continue;
+    weights++;
+    if (memcmp(qcc_buf_data(x->codes), qcc_buf_data(y->codes), qcc_buf_size(x->codes)) != 0) return false;
+  }
+  return weights == 4;
+}
+
+/* A vote keeps what it searched: its winner's plan is the one that is made when no other estimator is tried. */
+static void searches_are_found_again(void **state) {
+  static const struct {
+    const char *step;
+    qcc_estimator how;
+  } voters[] = {
+      {"ranges: minmax", QCC_EST_MINMAX}, {"ranges: mean-minmax", QCC_EST_MEAN_MINMAX}, {"ranges: percentile", QCC_EST_PERCENTILE}};
+  world *w = *state;
+  parse(w, network);
+  unsigned others = 0;
+  for (int round = 0; round < 2; round++) {
+    w->f.bad = round ? 3 : SIZE_MAX;
+    w->f.poison = 300;
+    w->o.estimator = QCC_EST_AUTO;
+    assert_int_equal(tune(w), QCC_OK);
+    qcc_estimator winner = QCC_EST_MSE;
+    for (uint32_t i = 0; i < w->r.step_count; i++)
+      for (size_t k = 0; k < sizeof voters / sizeof *voters; k++)
+        if (w->r.steps[i].kept && strcmp(w->r.steps[i].name, voters[k].step) == 0) winner = voters[k].how;
+    others += winner != QCC_EST_MSE;
+    qcc_plan *voted = w->r.plan;
+    w->r.plan = NULL;
+    w->o.estimator = winner;
+    assert_int_equal(tune(w), QCC_OK);
+    assert_true(same_weights(voted, w->r.plan));
+    qcc_plan_free(voted);
+  }
+  assert_true(others >= 1);
+}
+
 static void workers_make_no_difference(void **state) {
   world *w = *state;
   parse(w, network);
@@ -342,6 +384,7 @@ int main(void) {
       TEST(judged_in_codes),
       TEST(level2_is_no_worse),
       TEST(estimators_are_obeyed),
+      TEST(searches_are_found_again),
       TEST(workers_make_no_difference),
       TEST(no_samples),
       TEST(one_sample),

@@ -15,6 +15,7 @@ import numpy as np
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
+QCC = os.path.join(ROOT, "build", "release", "frontends", "cli", "qcc")
 
 # Tasks with labelled data, judged by tools/judge.py of the folder with the models.
 JUDGED = {
@@ -48,8 +49,9 @@ SEED_CALIB, SEED_EVAL = 1, 2
 
 def parser(doc):
     p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--shared", default=os.path.join(ROOT, "..", "shared"), help="folder with zoo/ and tools/ (default: beside the repository)")
-    p.add_argument("--qcc", default=os.path.join(ROOT, "build", "release", "frontends", "cli", "qcc"), help="compiler to measure")
+    p.add_argument("--shared", default=os.environ.get("QCC_SHARED") or os.path.join(ROOT, "..", "shared"),
+                   help="folder with zoo/ and tools/ (default: QCC_SHARED, or beside the repository)")
+    p.add_argument("--qcc", default=QCC, help="compiler to measure")
     p.add_argument("--work", help="folder for samples and models; kept (default: a temporary one, removed)")
     return p
 
@@ -63,14 +65,19 @@ class Bench:
         self.work = os.path.abspath(args.work) if args.work else tempfile.mkdtemp(prefix="qcc-bench-")
         os.makedirs(self.work, exist_ok=True)
 
+    def lacks(self):
+        """What to tell a person when the models are not there."""
+        here = os.path.isdir(os.path.join(self.shared, "zoo", "models"))
+        return None if here else f"no models under {self.shared}; --shared names another folder"
+
     def __enter__(self):
-        if not os.path.isdir(os.path.join(self.shared, "zoo", "models")):
-            print(f"skipped: no models under {self.shared}")
+        if self.lacks():
+            print(f"skipped: {self.lacks()}")
             self.__exit__()
             sys.exit(77)
         if not os.access(self.qcc, os.X_OK):
             self.__exit__()
-            sys.exit(f"no compiler at {self.qcc}; build it or give --qcc")
+            sys.exit(f"no compiler at {self.qcc}; ./setup.sh demo builds it, --qcc names another")
         return self
 
     def __exit__(self, *_):

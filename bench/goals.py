@@ -10,11 +10,13 @@ the first and the second half of the peer's turns differ by more than 8 %, the r
 which a probe of bare arithmetic says that the machine has two processors to give. Our graph is the one after @prepare, which is what
 calibration runs and -O0 writes; --as-loaded: without any pass. Networks with random weights come from nets.py.
 
-Without onnxruntime in this Python the script makes build/venv with the packages that setup.sh names, and goes on there.
+Without onnxruntime in this Python the script makes build/venv with the packages that setup.sh names, and goes on there. It builds the
+programs that are not built.
 """
 import os
 import re
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,24 +24,30 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+
+
+def has_packages(python):
+    there = subprocess.run([python, "-c", "import numpy, onnx, onnxruntime"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return there.returncode == 0
 
 
 def use_packages():
     """Go on in an environment with the packages of setup.sh when they are not here."""
-    try:
-        import numpy, onnx, onnxruntime  # noqa: F401, E401
+    venv = os.path.join(ROOT, "build", "venv")
+    python = os.path.join(venv, "bin", "python")
+    if has_packages(sys.executable):
         return
-    except ImportError:
-        venv = os.path.join(os.path.dirname(HERE), "build", "venv")
-        python = os.path.join(venv, "bin", "python")
-        if os.environ.get("QCC_GOALS_VENV"):
-            sys.exit(f"the packages are not in {venv}")
-    if not os.path.exists(python):
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    with open(os.path.join(os.path.dirname(HERE), "setup.sh"), encoding="utf-8") as f:
-        packages = re.search(r'python_packages="([^"]*)"', f.read()).group(1).split()
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], check=True)
-    os.execve(python, [python, *sys.argv], {**os.environ, "QCC_GOALS_VENV": "1"})
+    if not os.path.exists(python) or not has_packages(python):
+        print(f"making {venv}", file=sys.stderr)
+        with open(os.path.join(ROOT, "setup.sh"), encoding="utf-8") as f:
+            packages = re.search(r'python_packages="([^"]*)"', f.read()).group(1).split()
+        try:
+            subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+            subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages], check=True)
+        except subprocess.CalledProcessError:
+            sys.exit(f"no environment in {venv}: that takes the package python3-venv and a network, or a Python with {' '.join(packages)}")
+    os.execv(python, [python, *sys.argv])
 
 
 use_packages()
@@ -150,20 +158,47 @@ def in_turns(commands, rounds):
 
 # ---- what is measured
 
+def build():
+    """The programs that are measured, optimized; tests are built where the folder is configured for them."""
+    folder = os.path.join(ROOT, "build", "release")
+    print(f"building in {folder}", file=sys.stderr)
+    configure = [] if os.path.exists(os.path.join(folder, "build.ninja")) else [["cmake", "--preset", "release", "-DQCC_TESTS=OFF"]]
+    for command in configure + [["cmake", "--build", "--preset", "release", "--target", "qcc", "runtime", "observe", "probe"]]:
+        try:
+            subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr)
+        except (FileNotFoundError, subprocess.CalledProcessError):
+            sys.exit(f"{' '.join(command)} failed; ./setup.sh demo installs what a build needs")
+
+
+class Missing(Exception):
+    """What a goal needs and this machine has not."""
+
+
 class Goals(common.Bench):
     def __init__(self, args):
         super().__init__(args)
         self.args, self.known, self.told = args, {}, set()
         self.rounds = 5 if args.quick else 11
         self.core = {max(os.sched_getaffinity(0))}
-        self.bin = os.path.join(os.path.dirname(self.qcc), "..", "..", "bench")
+        self.bin = os.path.abspath(os.path.join(os.path.dirname(self.qcc), "..", "..", "bench"))
+
+    def __enter__(self):
+        programs = [self.qcc] + [os.path.join(self.bin, name) for name in ("runtime", "observe", "probe")]
+        if self.qcc == common.QCC and not all(map(os.path.exists, programs)):
+            build()
+        absent = [p for p in programs if not os.access(p, os.X_OK)]
+        if absent:
+            sys.exit(f"no {' '.join(absent)}; ./setup.sh demo builds them")
+        return self
 
     def path(self, name):
         if name in common.JUDGED or name in common.UNLABELLED:
+            if self.lacks():
+                raise Missing(self.lacks())
             return self.model(name)
         folder = self.file("nets")
         path = os.path.join(folder, name + ".onnx")
-        return path if os.path.exists(path) else nets.write(self.shared, folder, name)
+        return path if os.path.exists(path) else nets.write(folder, name)
 
     def inputs(self, name):
         """The one sample: INPUT=FILE for us, an .npz for the peer."""
@@ -236,9 +271,11 @@ def compared(label, base, race_, name, inverse=False):
     return ratios, q, text
 
 
-def several(names, race_of, pick):
+def several(g, names, race_of, pick):
     """`pick` of the ratios of several networks."""
     rows, steady = [], True
+    for name in names:
+        g.path(name)  # a network that is missing is found before time is spent on the others
     for name in names:
         label, base, race_ = race_of(name)
         rows.append(compared(label, base, race_, name))
@@ -258,7 +295,7 @@ def geometric(values):
 
 
 def float_speed(names, pick):
-    return lambda g: several(names, lambda n: ("qcc", "ORT", g.float_race(n)), pick)
+    return lambda g: several(g, names, lambda n: ("qcc", "ORT", g.float_race(n)), pick)
 
 
 def throughput(g):
@@ -268,7 +305,7 @@ def throughput(g):
 def against_calibration(g):
     def race_of(n):
         return "range", "ORT", g.race(("minmax", n), lambda: [g.observing(n, "range"), g.peer(n, "range")])
-    return several(["resnet50", "squeezenet", "ultraface"], race_of, min)
+    return several(g, ["resnet50", "squeezenet", "ultraface"], race_of, min)
 
 
 def against_float(g):
@@ -291,7 +328,7 @@ def two_workers(g):
     """Judged by the rounds in which the machine gives two processors: a probe before and after each tells."""
     cores = set(sorted(os.sched_getaffinity(0))[:2])
     if len(cores) < 2:
-        return None
+        raise Missing("one processor only")
     ours = [g.ours("resnet50", f"{n} workers", ["-t", str(n)], cores=cores) for n in (1, 2)]
     probe = [Side(f"probe {n}", [os.path.join(g.bin, "probe"), "-t", str(n)], cores) for n in (1, 2)]
 
@@ -365,8 +402,10 @@ def processes(a, b, name):
     return measure
 
 
-def has_node(g):
-    return subprocess.run(["sh", "-c", "command -v node"], capture_output=True, check=False).returncode == 0
+def start(g):
+    if not shutil.which("node"):
+        raise Missing("no node to compare with")
+    return processes(lambda g: [g.qcc, "--version"], ("node", lambda g: ["node", "-e", "0"]), "start")(g)
 
 
 def same_bytes(g):
@@ -401,8 +440,7 @@ TABLE = [
     ("P14", "qcc info / onnx.load, 100 MB model", MOST, 0.05,
      processes(lambda g: [g.qcc, "info", g.path("resnet50")],
                ("onnx", lambda g: [sys.executable, "-c", f"import onnx; onnx.load({g.path('resnet50')!r})"]), "resnet50")),
-    ("P15", "qcc --version / node -e 0", MOST, 0.08, lambda g: processes(
-        lambda g: [g.qcc, "--version"], ("node", lambda g: ["node", "-e", "0"]), "start")(g) if has_node(g) else None),
+    ("P15", "qcc --version / node -e 0", MOST, 0.08, start),
     ("P16", "the same bytes for any number of workers", LEAST, 1.00, same_bytes),
     ("P17", "float speed / ORT, worst of five small or recurrent ones", LEAST, 0.90, float_speed(SMALL, min)),
 ]
@@ -418,11 +456,12 @@ def processor_seconds():
 def judge(g, row):
     name, text, direction, required, measure = row
     own, busy, start = *processor_seconds(), time.monotonic()
-    v = measure(g)
-    own, busy, passed = processor_seconds()[0] - own, processor_seconds()[1] - busy, time.monotonic() - start
-    if v is None:
-        print(f"{name:<4} {text:<58} not there", flush=True)
+    try:
+        v = measure(g)
+    except Missing as reason:
+        print(f"{name:<4} {text:<58} not there: {reason}", flush=True)
         return None
+    own, busy, passed = processor_seconds()[0] - own, processor_seconds()[1] - busy, time.monotonic() - start
     met = v.value >= required if direction == LEAST else v.value <= required
     others = 100 * max(0.0, busy - own) / passed / os.cpu_count()
     word = v.unfit or ("met" if met else "MISSED")
@@ -441,7 +480,7 @@ def main():
     p.add_argument("goals", nargs="*", metavar="GOAL", help=" ".join(r[0] for r in TABLE))
     p.add_argument("--quick", action="store_true", help="fewer rounds")
     p.add_argument("--as-loaded", action="store_true", help="run our side without @prepare")
-    p.set_defaults(work=os.path.join(common.ROOT, "build", "goals"))
+    p.set_defaults(work=os.path.join(ROOT, "build", "goals"))
     args = p.parse_args()
     known = {r[0] for r in TABLE} | {"P7"}
     if set(args.goals) - known:

@@ -3,9 +3,9 @@
 
   nets.py OUT_DIR [NAME ...] [--check]      writes OUT_DIR/NAME.onnx; default: all
 
-The topologies of the light networks come from the ONNX backend tests beside the repository, where weights are made by
-ConstantOfShape; here they become initializers, scaled after He so that activations neither vanish nor explode. bert_base is a
-transformer encoder of 12 layers, built here. Seeds follow from names: the same bytes always. --check runs each in ONNX Runtime.
+The topologies of the light networks come from the tests inside the package onnx, where weights are made by ConstantOfShape;
+here they become initializers, scaled after He so that activations neither vanish nor explode. bert_base is a transformer
+encoder of 12 layers, built here. Seeds follow from names: the same bytes always. --check runs each in ONNX Runtime.
 """
 import argparse
 import os
@@ -68,8 +68,8 @@ def user_of(name, consumers):
     return node, list(node.input).index(name)
 
 
-def light(shared, name):
-    model = onnx.load(os.path.join(shared, "onnx-backend-tests", "light", f"light_{name}.onnx"))
+def light(name):
+    model = onnx.load(os.path.join(os.path.dirname(onnx.__file__), "backend", "test", "data", "light", f"light_{name}.onnx"))
     graph, consumers = model.graph, users(model.graph)
     values = {i.name: i for i in graph.initializer}
     made = {n.output[0]: tuple(numpy_helper.to_array(values[n.input[0]])) for n in graph.node if n.op_type == "ConstantOfShape"}
@@ -147,17 +147,17 @@ class Encoder:
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="qcc-bench")
 
 
-def make(shared, name):
+def make(name):
     if name == "bert_base":
         return Encoder(name, layers=12, width=768, heads=12, hidden=3072, rows=128).model()
-    return light(shared, name)
+    return light(name)
 
 
-def write(shared, folder, name):
+def write(folder, name):
     """Makes a network, checks it and writes it; a file under its final name is complete."""
     path = os.path.join(folder, name + ".onnx")
     os.makedirs(folder, exist_ok=True)
-    model = make(shared, name)
+    model = make(name)
     onnx.checker.check_model(model)
     onnx.save(model, path + ".part", format="protobuf")
     os.replace(path + ".part", path)
@@ -177,16 +177,12 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("folder", metavar="OUT_DIR")
     p.add_argument("names", nargs="*", metavar="NAME", help="of " + " ".join(NAMES))
-    p.add_argument("--shared", default=os.path.join(common.ROOT, "..", "shared"), help="folder with onnx-backend-tests/")
     p.add_argument("--check", action="store_true", help="run each in ONNX Runtime")
     args = p.parse_args()
     unknown = [n for n in args.names if n not in NAMES]
     if unknown:
         p.error(f"unknown: {' '.join(unknown)}; known: {' '.join(NAMES)}")
-    if not os.path.isdir(os.path.join(args.shared, "onnx-backend-tests", "light")):
-        print(f"skipped: no light networks under {args.shared}")
-        return 77
-    paths = [write(args.shared, args.folder, n) for n in args.names or NAMES]
+    paths = [write(args.folder, n) for n in args.names or NAMES]
     return 0 if not args.check or all([check(p) for p in paths]) else 1
 
 

@@ -13,8 +13,8 @@
 
 #include "backends/ref/run.h"
 
-enum { TURNS = 7 };
-static const double TURN_SECONDS = 0.05;
+enum { TURNS = 60 };
+static const double TURN_SECONDS = 0.01;
 
 typedef struct shape {
   const char *name;
@@ -42,6 +42,8 @@ static const shape shapes[] = {
     CONV("1x1 320 to 1280, 7", 320, 7, 1280, 1, 1, 1),
     CONV("depthwise 32, 112", 32, 112, 32, 3, 1, 32),
     CONV("depthwise 96 stride 2, 112", 96, 112, 96, 3, 2, 96),
+    CONV("depthwise 144 stride 2, 56", 144, 56, 144, 3, 2, 144),
+    CONV("depthwise 192 stride 2, 28", 192, 28, 192, 3, 2, 192),
     CONV("depthwise 144, 56", 144, 56, 144, 3, 1, 144),
     CONV("depthwise 192, 28", 192, 28, 192, 3, 1, 192),
     CONV("depthwise 384, 14", 384, 14, 384, 3, 1, 384),
@@ -76,7 +78,7 @@ static void check(bool ok, const char *what) {
 }
 
 static float *floats(size_t n, uint32_t seed) {
-  float *x = malloc((n + 1) * sizeof *x);
+  float *x = aligned_alloc(64, (n / 16 + 1) * 64);
   check(x != NULL, "allocation");
   for (size_t i = 0; i < n; ++i) {
     seed = seed * 1664525u + 1013904223u;

@@ -390,6 +390,12 @@ static void dw_part(const qcc_simd *simd, const dw_row *r, const float *const *r
   simd->depthwise(&d);
 }
 
+/* Past the last pixel of a line all of whose taps are inside; there is one. */
+static int64_t whole_end(const qcc_conv *c) {
+  const int64_t end = (c->in[2] - 1 - (c->kernel[2] - 1) * c->dilation[2] + c->pad[2]) / c->stride[2] + 1;
+  return end < c->out[2] ? end : c->out[2];
+}
+
 static void dw_line(const qcc_simd *simd, dw_row *r, const float *plane, int64_t oy, float *y) {
   const qcc_conv *c = r->c;
   int64_t start, lo, hi, ox = 0;
@@ -400,12 +406,8 @@ static void dw_line(const qcc_simd *simd, dw_row *r, const float *plane, int64_t
     r->w[k - lo] = r->weights + k * c->kernel[2] * c->cin;
   }
   while (ox < c->out[2]) { /* runs of pixels that use the same taps */
-    int64_t end = ox + 1, lo2, hi2;
     inside(c, 2, ox, &start, &lo, &hi);
-    for (; end < c->out[2]; ++end) {
-      inside(c, 2, end, &start, &lo2, &hi2);
-      if (lo2 != lo || hi2 != hi) break;
-    }
+    const int64_t end = lo == 0 && hi == c->kernel[2] ? whole_end(c) : ox + 1;
     dw_part(simd, r, r->row, ox, end, lo, hi, y);
     ox = end;
   }

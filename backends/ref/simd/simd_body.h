@@ -148,57 +148,61 @@ static void row(const qcc_row *r) {
   }
 }
 
-/* ---- depthwise: `pixels` neighbouring outputs x `vecs` vectors of channels in registers */
-INLINE void dw_block(const qcc_dwrun *d, size_t pixel, size_t c, const unsigned pixels, const unsigned vecs) {
-  vec sum[4][2];
-  const size_t at = pixel * d->step + c;
+/* ---- depthwise: `pixels` neighbouring outputs x `vecs` vectors of channels in registers; `taps` of a row, 0: d->taps */
+INLINE void dw_block(const qcc_dwrun *d, size_t pixel, size_t c, const unsigned pixels, const unsigned vecs, const unsigned taps) {
+  vec sum[3][4];
+  const size_t step = d->step, dilation = d->dilation, channels = d->channels, count = taps ? taps : d->taps;
   for (unsigned j = 0; j < vecs; ++j) {
     const vec start = d->bias ? vec_load(d->bias + c + j * LANES) : vec_set(0.0f);
     for (unsigned i = 0; i < pixels; ++i) sum[i][j] = start;
   }
   for (size_t r = 0; r < d->rows; ++r) {
-    const float *x = d->row[r] + at, *w = d->w[r] + c;
-    for (size_t t = 0; t < d->taps; ++t, x += d->dilation, w += d->channels) {
+    const float *x = d->row[r] + pixel * step + c, *w = d->w[r] + c;
+    for (size_t t = 0; t < count; ++t, x += dilation, w += channels) {
+      vec f[4];
+      for (unsigned j = 0; j < vecs; ++j) f[j] = vec_load(w + j * LANES);
+      for (unsigned i = 0; i < pixels; ++i)
+        for (unsigned j = 0; j < vecs; ++j) sum[i][j] = vec_fma(vec_load(x + i * step + j * LANES), f[j], sum[i][j]);
+    }
+  }
+  const vec lo = vec_set(d->lo), hi = vec_set(d->hi);
+  float *to = d->out + pixel * channels + c;
+  for (unsigned i = 0; i < pixels; ++i, to += channels)
+    for (unsigned j = 0; j < vecs; ++j) vec_store(to + j * LANES, vec_min(hi, vec_max(lo, sum[i][j])));
+}
+
+/* Four pixels, three taps per row, neighbours one tap apart: every input is loaded once. */
+INLINE void dw_near(const qcc_dwrun *d, size_t pixel, size_t c, const unsigned vecs) {
+  vec sum[4][2];
+  const size_t step = d->step, channels = d->channels;
+  for (unsigned j = 0; j < vecs; ++j) {
+    const vec start = d->bias ? vec_load(d->bias + c + j * LANES) : vec_set(0.0f);
+    for (unsigned i = 0; i < 4; ++i) sum[i][j] = start;
+  }
+  for (size_t r = 0; r < d->rows; ++r) {
+    const float *x = d->row[r] + pixel * step + c, *w = d->w[r] + c;
+    vec f[3][2];
+    for (unsigned t = 0; t < 3; ++t)
+      for (unsigned j = 0; j < vecs; ++j) f[t][j] = vec_load(w + t * channels + j * LANES);
+    for (unsigned at = 0; at < 6; ++at, x += step) {
       for (unsigned j = 0; j < vecs; ++j) {
-        const vec f = vec_load(w + j * LANES);
-        for (unsigned i = 0; i < pixels; ++i) sum[i][j] = vec_fma(vec_load(x + i * d->step + j * LANES), f, sum[i][j]);
+        const vec v = vec_load(x + j * LANES);
+        for (unsigned i = 0; i < 4; ++i)
+          if (at >= i && at < i + 3) sum[i][j] = vec_fma(v, f[at - i][j], sum[i][j]);
       }
     }
   }
   const vec lo = vec_set(d->lo), hi = vec_set(d->hi);
-  for (unsigned i = 0; i < pixels; ++i)
-    for (unsigned j = 0; j < vecs; ++j) vec_store(d->out + (pixel + i) * d->channels + c + j * LANES, vec_min(hi, vec_max(lo, sum[i][j])));
+  float *to = d->out + pixel * channels + c;
+  for (unsigned i = 0; i < 4; ++i, to += channels)
+    for (unsigned j = 0; j < vecs; ++j) vec_store(to + j * LANES, vec_min(hi, vec_max(lo, sum[i][j])));
 }
 
-/* Three taps per row, the usual case: `near` when neighbouring pixels read neighbouring taps, so that inputs are loaded once. */
-INLINE void dw_three(const qcc_dwrun *d, size_t pixel, size_t c, const bool near) {
-  const vec start = d->bias ? vec_load(d->bias + c) : vec_set(0.0f);
-  vec s0 = start, s1 = start, s2 = start, s3 = start;
-  const size_t step = d->step, dil = d->dilation;
-  for (size_t r = 0; r < d->rows; ++r) {
-    const float *x = d->row[r] + pixel * step + c, *w = d->w[r] + c;
-    const vec w0 = vec_load(w), w1 = vec_load(w + d->channels), w2 = vec_load(w + 2 * d->channels);
-    if (near) {
-      const vec a = vec_load(x), b = vec_load(x + step), e = vec_load(x + 2 * step), f = vec_load(x + 3 * step);
-      const vec g = vec_load(x + 4 * step), h = vec_load(x + 5 * step);
-      s0 = vec_fma(e, w2, vec_fma(b, w1, vec_fma(a, w0, s0)));
-      s1 = vec_fma(f, w2, vec_fma(e, w1, vec_fma(b, w0, s1)));
-      s2 = vec_fma(g, w2, vec_fma(f, w1, vec_fma(e, w0, s2)));
-      s3 = vec_fma(h, w2, vec_fma(g, w1, vec_fma(f, w0, s3)));
-    } else {
-#define DW_SUM(s, at) s = vec_fma(vec_load((at) + 2 * dil), w2, vec_fma(vec_load((at) + dil), w1, vec_fma(vec_load(at), w0, s)))
-      DW_SUM(s0, x);
-      DW_SUM(s1, x + step);
-      DW_SUM(s2, x + 2 * step);
-      DW_SUM(s3, x + 3 * step);
-    }
-  }
-  const vec lo = vec_set(d->lo), hi = vec_set(d->hi);
-  float *to = d->out + pixel * d->channels + c;
-  vec_store(to, vec_min(hi, vec_max(lo, s0)));
-  vec_store(to + d->channels, vec_min(hi, vec_max(lo, s1)));
-  vec_store(to + 2 * d->channels, vec_min(hi, vec_max(lo, s2)));
-  vec_store(to + 3 * d->channels, vec_min(hi, vec_max(lo, s3)));
+INLINE void dw_piece(const qcc_dwrun *d, size_t pixel, size_t c, const unsigned pixels, const unsigned vecs, const unsigned taps) {
+  if (pixels == 4)
+    dw_near(d, pixel, c, vecs);
+  else
+    dw_block(d, pixel, c, pixels, vecs, taps);
 }
 
 static void dw_tail(const qcc_dwrun *d, size_t pixel, size_t c) {
@@ -210,27 +214,31 @@ static void dw_tail(const qcc_dwrun *d, size_t pixel, size_t c) {
   d->out[pixel * d->channels + c] = d->hi < sum ? d->hi : sum;
 }
 
+/* All channels of `pixels` pixels, `vecs` vectors at a time. */
+INLINE void dw_pixels(const qcc_dwrun *d, size_t pixel, const unsigned pixels, const unsigned vecs, const unsigned taps) {
+  const size_t whole = d->channels - d->channels % LANES;
+  size_t c = 0;
+  for (; c + vecs * LANES <= whole; c += vecs * LANES) dw_piece(d, pixel, c, pixels, vecs, taps);
+  for (; vecs > 2 && c + NR <= whole; c += NR) dw_piece(d, pixel, c, pixels, 2, taps);
+  for (; c < whole; c += LANES) dw_piece(d, pixel, c, pixels, 1, taps);
+  for (; c < d->channels; ++c)
+    for (size_t i = 0; i < pixels; ++i) dw_tail(d, pixel + i, c);
+}
+
+/* `pixels` at a time, when there are as many; the last ones are computed again, which costs less than one by one. */
+INLINE bool dw_run(const qcc_dwrun *d, const unsigned pixels, const unsigned vecs, const unsigned taps) {
+  if (d->count < pixels) return false;
+  size_t i = 0;
+  for (; i + pixels <= d->count; i += pixels) dw_pixels(d, i, pixels, vecs, taps);
+  if (i < d->count) dw_pixels(d, d->count - pixels, pixels, vecs, taps);
+  return true;
+}
+
+/* Where neighbours share no inputs, few pixels and many channels: the processor fetches ahead for few streams only. */
 static void depthwise(const qcc_dwrun *d) {
-  const size_t whole = d->channels - d->channels % LANES, pairs = d->channels - d->channels % NR;
-  size_t pixel = 0;
-  for (; pixel + 4 <= d->count; pixel += 4) {
-    size_t c = 0;
-    if (d->taps == 3 && d->step == d->dilation) {
-      for (; c < whole; c += LANES) dw_three(d, pixel, c, true);
-    } else if (d->taps == 3) {
-      for (; c < whole; c += LANES) dw_three(d, pixel, c, false);
-    }
-    for (; c < pairs; c += NR) dw_block(d, pixel, c, 4, 2);
-    for (; c < whole; c += LANES) dw_block(d, pixel, c, 4, 1);
-    for (; c < d->channels; ++c)
-      for (size_t i = 0; i < 4; ++i) dw_tail(d, pixel + i, c);
-  }
-  for (; pixel < d->count; ++pixel) {
-    size_t c = 0;
-    for (; c < pairs; c += NR) dw_block(d, pixel, c, 1, 2);
-    for (; c < whole; c += LANES) dw_block(d, pixel, c, 1, 1);
-    for (; c < d->channels; ++c) dw_tail(d, pixel, c);
-  }
+  if (d->taps == 3 && d->step == d->dilation && dw_run(d, 4, 2, 3)) return;
+  if (d->taps == 3 && dw_run(d, 3, 4, 3)) return;
+  if (!dw_run(d, 3, 4, 0)) dw_run(d, 1, 4, 0);
 }
 
 /* ---- Winograd's transforms along one axis, of values `S` apart */

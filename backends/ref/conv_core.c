@@ -8,7 +8,15 @@
 #include "backends/ref/team.h"
 #include "ir/check.h"
 
-enum { ROW_FLOATS = 64, BLOCK_FLOATS = 48 * 1024, BLOCK_POINTERS = 16 * 1024, MOST_ROWS = 240, GOOD_ROWS = 96, MAX_ROWS = 64 };
+enum {
+  ROW_FLOATS = 64,
+  BLOCK_FLOATS = 48 * 1024,
+  BLOCK_POINTERS = 16 * 1024,
+  MOST_ROWS = 240,
+  GOOD_ROWS = 96,
+  MAX_ROWS = 64,
+  NEAR_FLOATS = 6 * 1024
+};
 
 /* Multiply-adds of all. */
 static double work_of(const qcc_conv *c) {
@@ -84,10 +92,12 @@ qcc_status qcc_conv_pack(qcc_pack *p, qcc_context *cx, const qcc_simd *simd, con
 }
 
 /* ---- the block loop */
-/* As many rows as fit the cache with what they read and write, but enough to pay for reading the weights; all blocks about the same. */
+/* As many rows as fit the cache with what they read and write, but enough to pay for reading the weights; all blocks about the same.
+ * Where the weights leave room, that is the first cache. */
 size_t qcc_block_rows(size_t rows, size_t depth, size_t width, size_t taps) {
   size_t most = BLOCK_FLOATS / (depth + width + 1);
   if (most < GOOD_ROWS && taps < 128) most = GOOD_ROWS;
+  if (depth * taps * width < NEAR_FLOATS / 2 && most > NEAR_FLOATS / (depth + width)) most = NEAR_FLOATS / (depth + width);
   if (most > BLOCK_POINTERS / taps) most = BLOCK_POINTERS / taps;
   if (most > MOST_ROWS) most = MOST_ROWS;
   if (most < QCC_MR) most = QCC_MR;

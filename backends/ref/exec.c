@@ -123,7 +123,7 @@ static void run_turn(qcc_worker *w, const qcc_plan_step *s) {
   const qcc_type *t = &in->type;
   void *y = (void *)(uintptr_t)w->slot[s->out[0]].data;
   const size_t batch = (size_t)t->dim[0], channels = (size_t)t->dim[1], spatial = spatial_of(t);
-  if (t->dtype != QCC_F32)
+  if (qcc_dtype_bits(t->dtype) == 8)
     qcc_turn_bytes(y, in->data, batch, s->kind == QCC_STEP_TO_LAST ? channels : spatial, s->kind == QCC_STEP_TO_LAST ? spatial : channels);
   else if (s->kind == QCC_STEP_TO_LAST)
     qcc_to_last(w->simd, y, in->data, batch, channels, spatial);

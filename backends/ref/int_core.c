@@ -87,12 +87,16 @@ static int32_t sum_of(const qcc_ipack *p, const qcc_iweights *w, size_t cin, siz
 }
 
 static uint8_t raw_zero(const qcc_iform *x) { return (uint8_t)(x->type == QCC_S8 ? x->zero + 128 : x->zero); }
+/* Column of a group at place `j` of bias and scale. */
+static size_t column_at(const qcc_ipack *p, const qcc_isimd *simd, size_t j) {
+  return p->way == QCC_DEPTHWISE ? qcc_idw_channel(simd, j) : j;
+}
 static bool is_raw(const qcc_ipack *p) { return p->way == QCC_BY_QUADS || p->way == QCC_BY_DOT; }
 
 static void fill_ends(qcc_ipack *p, const qcc_isimd *simd, const qcc_iweights *w, size_t groups, size_t cin, size_t padded) {
   for (size_t g = 0; g < groups; ++g) {
     for (size_t j = 0; j < padded; ++j) {
-      const size_t k = p->way == QCC_DEPTHWISE ? qcc_idw_channel(simd, j) : j, o = g * p->width + k, at = g * padded + j;
+      const size_t k = column_at(p, simd, j), o = g * p->width + k, at = g * padded + j;
       const bool real = k < p->width;
       uint32_t b = real && w->bias ? (uint32_t)w->bias[o] : 0;
       const int32_t sum = real && is_raw(p) ? sum_of(p, w, cin, o) : 0;
@@ -251,72 +255,98 @@ static qcc_status run_rows(qcc_worker *w, const qcc_ipack *p, const rows_of *r) 
 }
 
 /* Bias for this zero point of the data. */
-static qcc_status late_bias(qcc_worker *w, const qcc_ipack *p, rows_of *r, int32_t zero) {
-  const size_t padded = p->panels * w->isimd->nr;
+static qcc_status late_bias(qcc_worker *w, const qcc_ipack *p, size_t groups, int32_t zero, qcc_iend *end) {
+  const size_t all = groups * p->panels * w->isimd->nr;
   const qcc_iform x = {.type = p->x.type, .zero = zero};
-  int32_t *bias = qcc_scratch(w, padded * sizeof *bias);
+  int32_t *bias = qcc_scratch(w, all * sizeof *bias);
   if (!bias) return QCC_NOMEM;
-  for (size_t j = 0; j < padded; ++j) bias[j] = (int32_t)((uint32_t)p->bias[j] - (uint32_t)raw_zero(&x) * (uint32_t)p->sum[j]);
-  r->zero = zero;
-  r->end.bias = bias;
+  for (size_t j = 0; j < all; ++j) bias[j] = (int32_t)((uint32_t)p->bias[j] - (uint32_t)raw_zero(&x) * (uint32_t)p->sum[j]);
+  end->bias = bias;
   return QCC_OK;
 }
 
-static qcc_status late_scale(qcc_worker *w, const qcc_ipack *p, rows_of *r, const qcc_ilate *late) {
+static qcc_status late_scale(qcc_worker *w, const qcc_ipack *p, size_t groups, const qcc_ilate *late, qcc_iend *end) {
   const size_t padded = p->panels * w->isimd->nr;
-  float *scale = qcc_scratch(w, padded * sizeof *scale);
+  float *scale = qcc_scratch(w, groups * padded * sizeof *scale);
   if (!scale) return QCC_NOMEM;
-  for (size_t j = 0; j < padded; ++j) scale[j] = late->scale[late->scales > 1 && j < p->width ? j : 0];
-  r->end.scale = scale;
-  r->end.kind = QCC_TO_FLOATS;
+  for (size_t j = 0; j < groups * padded; ++j) {
+    const size_t k = column_at(p, w->isimd, j % padded), o = j / padded * p->width + k;
+    scale[j] = late->scale[late->scales > 1 && k < p->width ? o : 0];
+  }
+  end->scale = scale;
+  end->kind = QCC_TO_FLOATS;
   return QCC_OK;
+}
+
+/* The end of a pack with what came while running; *zero: that of the data. */
+static qcc_status end_with(qcc_worker *w, const qcc_ipack *p, size_t groups, const qcc_ilate *late, int32_t *zero, qcc_iend *end) {
+  *end = own_end(p);
+  *zero = late && late->zero ? *late->zero : p->x.zero;
+  if (late && late->zero) QCC_TRY(late_bias(w, p, groups, *zero, end));
+  return late && late->scale ? late_scale(w, p, groups, late, end) : QCC_OK;
 }
 
 qcc_status qcc_idense_run(qcc_worker *w, const qcc_ipack *p, size_t rows, const uint8_t *x, const qcc_ilate *late, uint8_t *y) {
-  rows_of r = {.groups = 1, .rows = rows, .pitch = p->run, .x = x, .y = y, .zero = p->x.zero, .end = own_end(p)};
-  if (late && late->zero) QCC_TRY(late_bias(w, p, &r, *late->zero));
-  if (late && late->scale) QCC_TRY(late_scale(w, p, &r, late));
+  rows_of r = {.groups = 1, .rows = rows, .pitch = p->run, .x = x, .y = y};
+  QCC_TRY(end_with(w, p, 1, late, &r.zero, &r.end));
   return run_rows(w, p, &r);
 }
 
-/* ---- bands of input rows with their padding */
-typedef struct band {
-  qcc_worker *w;
+/* ---- bands of input rows with their padding, those of every plane under the kernel */
+typedef struct band_run {
   const qcc_conv *c;
   const qcc_ipack *p;
   qcc_iend end;
+  int32_t zero;
+  const uint8_t *x;
+  uint8_t *y;
+  size_t columns, pitch; /* of a row: numbers of pixels, bytes */
+  int64_t lines, bands;  /* of a part; of a plane */
+} band_run;
+
+typedef struct band {
+  qcc_worker *w;
+  const band_run *run;
+  const qcc_conv *c;
+  const qcc_ipack *p;
   uint8_t *at;
-  size_t elem, columns, pitch; /* pitch: bytes of a row */
-  const void **a;              /* pointers of a block, or of the taps */
-  uint8_t *patch;              /* whole kernels one behind the other; NULL: tap by tap */
+  size_t elem, pitch, deep; /* deep: bytes from one plane to the next */
+  const void **a;           /* pointers of a block, or of the taps */
+  uint8_t *patch;           /* whole kernels one behind the other; NULL: tap by tap */
 } band;
 
 static int64_t rows_for(const qcc_conv *c, int64_t lines) { return (lines - 1) * c->stride[1] + (c->kernel[1] - 1) * c->dilation[1] + 1; }
 
+/* `plane` NULL: outside. */
 static void fill_row(const band *b, uint8_t *to, const uint8_t *plane, int64_t row) {
   const qcc_conv *c = b->c;
-  const size_t cin = (size_t)c->cin, whole = b->columns * cin;
-  const int fill = b->elem == 1 ? raw_zero(&b->p->x) : 0;
-  if (row < 0 || row >= c->in[1]) {
+  const size_t cin = (size_t)c->cin, whole = b->run->columns * cin;
+  const int fill = b->elem == 1 ? raw_zero(&(qcc_iform){.type = b->p->x.type, .zero = b->run->zero}) : 0;
+  if (!plane || row < 0 || row >= c->in[1]) {
     memset(to, fill, whole * b->elem);
     return;
   }
   const size_t left = (size_t)c->pad[2] * cin, width = (size_t)c->in[2] * cin, n = left + width < whole ? width : whole - left;
   memset(to, fill, left * b->elem);
-  convert(b->w, b->p, b->p->x.zero, to + left * b->elem, plane + (size_t)row * width, n);
+  convert(b->w, b->p, b->run->zero, to + left * b->elem, plane + (size_t)row * width, n);
   memset(to + (left + n) * b->elem, fill, (whole - left - n) * b->elem);
 }
 
-static void fill_band(const band *b, const uint8_t *plane, int64_t line, int64_t lines) {
-  const int64_t first = line * b->c->stride[1] - b->c->pad[1];
-  for (int64_t r = 0; r < rows_for(b->c, lines); ++r) fill_row(b, b->at + (size_t)r * b->pitch, plane, first + r);
+static void fill_band(const band *b, const uint8_t *image, int64_t oz, int64_t line, int64_t lines) {
+  const qcc_conv *c = b->c;
+  const int64_t first = line * c->stride[1] - c->pad[1];
+  for (int64_t kz = 0; kz < c->kernel[0]; ++kz) {
+    const int64_t z = oz * c->stride[0] - c->pad[0] + kz * c->dilation[0];
+    const uint8_t *plane = z >= 0 && z < c->in[0] ? image + (size_t)(z * c->in[1] * c->in[2] * c->cin) : NULL;
+    for (int64_t r = 0; r < rows_for(c, lines); ++r) fill_row(b, b->at + (size_t)kz * b->deep + (size_t)r * b->pitch, plane, first + r);
+  }
 }
 
-/* Address of kernel position (ky, kx) of output (line, ox) within the band. */
-static uint8_t *position(const band *b, int64_t line, int64_t ox, int64_t ky, int64_t kx) {
+/* Address of kernel position (kz, ky, kx) of output (line, ox) within the band. */
+static uint8_t *position(const band *b, int64_t line, int64_t ox, int64_t kz, int64_t ky, int64_t kx) {
   const qcc_conv *c = b->c;
   const size_t row = (size_t)(line * c->stride[1] + ky * c->dilation[1]), column = (size_t)(ox * c->stride[2] + kx * c->dilation[2]);
-  return b->at + row * b->pitch + column * (size_t)c->cin * b->elem;
+  return b->at + (size_t)kz * b->deep + row * b->pitch + column * (size_t)c->cin * b->elem;
 }
 
 /* The numbers of one group under the whole kernel, one behind the other. */
@@ -326,8 +356,10 @@ static const uint8_t *gather(const band *b, int64_t line, int64_t ox, size_t gro
   const bool rows = c->group == 1 && c->dilation[2] == 1;
   const size_t run = rows ? (size_t)c->kernel[2] * cin : cin;
   uint8_t *at = to;
-  for (int64_t ky = 0; ky < c->kernel[1]; ++ky)
-    for (int64_t kx = 0; kx < (rows ? 1 : c->kernel[2]); ++kx, at += run) memcpy(at, position(b, line, ox, ky, kx) + group * cin, run);
+  for (int64_t kz = 0; kz < c->kernel[0]; ++kz)
+    for (int64_t ky = 0; ky < c->kernel[1]; ++ky)
+      for (int64_t kx = 0; kx < (rows ? 1 : c->kernel[2]); ++kx, at += run)
+        memcpy(at, position(b, line, ox, kz, ky, kx) + group * cin, run);
   return to;
 }
 
@@ -345,63 +377,59 @@ static void point(const band *b, size_t rows, size_t group) {
       *to = gather(b, line, ox, group, b->patch + i * (b->p->run + 4));
       continue;
     }
-    const uint8_t *row = b->at + (size_t)(line * c->stride[1]) * b->pitch + (size_t)ox * next + offset;
-    for (int64_t ky = 0; ky < c->kernel[1]; ++ky, row += down)
-      for (int64_t kx = 0; kx < tap_columns; ++kx, to += QCC_MR) *to = row + (size_t)kx * right;
+    const uint8_t *plane = b->at + (size_t)(line * c->stride[1]) * b->pitch + (size_t)ox * next + offset;
+    for (int64_t kz = 0; kz < c->kernel[0]; ++kz, plane += b->deep) {
+      const uint8_t *row = plane;
+      for (int64_t ky = 0; ky < c->kernel[1]; ++ky, row += down)
+        for (int64_t kx = 0; kx < tap_columns; ++kx, to += QCC_MR) *to = row + (size_t)kx * right;
+    }
   }
 }
 
 static void dense_lines(const band *b, int64_t lines, uint8_t *y) {
   const qcc_conv *c = b->c;
-  const size_t out = out_bytes(&b->end);
-  iblock k = {.w = b->w, .p = b->p, .end = &b->end, .a = b->a, .rows = (size_t)(lines * c->out[2]), .ldc = (size_t)c->cout * out};
+  const qcc_iend *end = &b->run->end;
+  iblock k = {.w = b->w, .p = b->p, .end = end, .a = b->a, .rows = (size_t)(lines * c->out[2]), .ldc = (size_t)c->cout * out_bytes(end)};
   for (k.group = 0; k.group < (size_t)c->group; ++k.group) {
     point(b, k.rows, k.group);
-    k.out = y + k.group * b->p->width * out;
+    k.out = y + k.group * b->p->width * out_bytes(end);
     run_block(&k);
   }
 }
 
 static void depthwise_lines(const band *b, int64_t lines, uint8_t *y) {
   const qcc_conv *c = b->c;
-  const size_t taps = (size_t)(c->kernel[1] * c->kernel[2]), channels = (size_t)c->cin;
+  const size_t taps = (size_t)(c->kernel[0] * c->kernel[1] * c->kernel[2]), channels = (size_t)c->cin;
   const int16_t *a[MAX_TAPS + 1];
   qcc_idwrun d = {.a = a, .w = b->p->at, .pairs = (taps + 1) / 2, .channels = channels, .count = (size_t)c->out[2]};
   d.step = (size_t)c->stride[2] * channels;
-  d.end = b->end;
+  d.end = b->run->end;
   for (int64_t line = 0; line < lines; ++line) {
     const int16_t **to = a;
-    for (int64_t ky = 0; ky < c->kernel[1]; ++ky)
-      for (int64_t kx = 0; kx < c->kernel[2]; ++kx) *to++ = (const int16_t *)(const void *)position(b, line, 0, ky, kx);
+    for (int64_t kz = 0; kz < c->kernel[0]; ++kz)
+      for (int64_t ky = 0; ky < c->kernel[1]; ++ky)
+        for (int64_t kx = 0; kx < c->kernel[2]; ++kx) *to++ = (const int16_t *)(const void *)position(b, line, 0, kz, ky, kx);
     a[taps] = a[taps - 1];
-    d.out = y + (size_t)line * d.count * channels;
+    d.out = y + (size_t)line * d.count * channels * out_bytes(&d.end);
     b->w->isimd->depthwise(&d);
   }
 }
 
 /* Lines of output at a time: a band that stays in the cache, and enough pixels to fill tiles. */
 static int64_t lines_of(const qcc_conv *c, size_t pitch, bool deep) {
-  const int64_t fit = ((int64_t)(BAND_BYTES / pitch) - rows_for(c, 1)) / c->stride[1] + 1;
+  const int64_t fit = ((int64_t)(BAND_BYTES / pitch) / c->kernel[0] - rows_for(c, 1)) / c->stride[1] + 1;
   int64_t lines = deep ? fit : MAX_BLOCK / c->out[2] < fit ? MAX_BLOCK / c->out[2] : fit;
   if (!deep && lines * c->out[2] < LEAST_BLOCK) lines = (LEAST_BLOCK + c->out[2] - 1) / c->out[2];
   if (lines < 1) lines = 1;
   return lines < c->out[1] ? lines : c->out[1];
 }
 
-typedef struct band_run {
-  const qcc_conv *c;
-  const qcc_ipack *p;
-  const uint8_t *x;
-  uint8_t *y;
-  size_t columns, pitch;
-  int64_t lines, bands; /* of a part; of an image */
-} band_run;
-
 static qcc_status make_band(band *b, qcc_worker *w, const band_run *run) {
   const qcc_conv *c = run->c;
   const qcc_ipack *p = run->p;
-  *b = (band){.w = w, .c = c, .p = p, .end = own_end(p), .elem = elem_of(p), .columns = run->columns, .pitch = run->pitch};
-  b->at = qcc_scratch(w, (size_t)rows_for(c, run->lines) * b->pitch + SLACK);
+  *b = (band){.w = w, .run = run, .c = c, .p = p, .elem = elem_of(p), .pitch = run->pitch};
+  b->deep = (size_t)rows_for(c, run->lines) * b->pitch;
+  b->at = qcc_scratch(w, (size_t)c->kernel[0] * b->deep + SLACK);
   const size_t rows = padded_rows((size_t)(run->lines * c->out[2]));
   b->a = qcc_scratch(w, rows * p->taps * sizeof *b->a);
   const bool patches =
@@ -413,29 +441,32 @@ static qcc_status make_band(band *b, qcc_worker *w, const band_run *run) {
 static qcc_status band_part(qcc_worker *w, size_t index, void *user) {
   const band_run *run = user;
   const qcc_conv *c = run->c;
-  const int64_t image = (int64_t)index / run->bands, line = (int64_t)index % run->bands * run->lines;
+  const int64_t plane = (int64_t)index / run->bands, line = (int64_t)index % run->bands * run->lines;
   const int64_t lines = c->out[1] - line < run->lines ? c->out[1] - line : run->lines;
-  const size_t pixel = (size_t)((image * c->out[1] + line) * c->out[2]);
+  const size_t pixel = (size_t)((plane * c->out[1] + line) * c->out[2]);
+  const uint8_t *image = run->x + (size_t)(plane / c->out[0] * c->in[0] * c->in[1] * c->in[2] * c->cin);
   band b;
   QCC_TRY(make_band(&b, w, run));
-  fill_band(&b, run->x + (size_t)(image * c->in[1] * c->in[2] * c->cin), line, lines);
-  (run->p->way == QCC_DEPTHWISE ? depthwise_lines : dense_lines)(&b, lines, run->y + pixel * (size_t)c->cout * out_bytes(&b.end));
+  fill_band(&b, image, plane % c->out[0], line, lines);
+  (run->p->way == QCC_DEPTHWISE ? depthwise_lines : dense_lines)(&b, lines, run->y + pixel * (size_t)c->cout * out_bytes(&run->end));
   return QCC_OK;
 }
 
-qcc_status qcc_iconv_run(qcc_worker *w, const qcc_conv *c, const qcc_ipack *p, const uint8_t *x, uint8_t *y) {
+qcc_status qcc_iconv_run(qcc_worker *w, const qcc_conv *c, const qcc_ipack *p, const uint8_t *x, const qcc_ilate *late, uint8_t *y) {
   bool plain = p->way != QCC_DEPTHWISE;
   for (int d = 0; d < 3; ++d) plain = plain && c->kernel[d] == 1 && c->stride[d] == 1 && c->pad[d] == 0 && c->in[d] == c->out[d];
   const size_t out = (size_t)(c->batch * c->out[0] * c->out[1] * c->out[2]);
-  const rows_of r = {
-      .groups = (size_t)c->group, .rows = out, .pitch = (size_t)c->cin, .x = x, .y = y, .zero = p->x.zero, .end = own_end(p)};
-  if (plain) return run_rows(w, p, &r);
   band_run run = {.c = c, .p = p, .x = x, .y = y};
+  QCC_TRY(end_with(w, p, p->way == QCC_DEPTHWISE ? 1 : (size_t)c->group, late, &run.zero, &run.end));
+  if (plain) {
+    const rows_of r = {.groups = (size_t)c->group, .rows = out, .pitch = (size_t)c->cin, .x = x, .y = y, .zero = run.zero, .end = run.end};
+    return run_rows(w, p, &r);
+  }
   run.columns = (size_t)((c->out[2] - 1) * c->stride[2] + (c->kernel[2] - 1) * c->dilation[2] + 1);
   if (run.columns < (size_t)c->pad[2]) run.columns = (size_t)c->pad[2];
   run.pitch = run.columns * (size_t)c->cin * elem_of(p);
   run.lines = lines_of(c, run.pitch, p->way == QCC_DEPTHWISE);
   run.bands = (c->out[1] + run.lines - 1) / run.lines;
   const double work = (double)out * (double)c->cout * (double)(p->taps * p->run);
-  return qcc_team_run(w, work, (size_t)(c->batch * run.bands), band_part, &run);
+  return qcc_team_run(w, work, (size_t)(c->batch * c->out[0] * run.bands), band_part, &run);
 }

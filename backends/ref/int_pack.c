@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Which nodes on codes get packed weights when a model is opened: QLinearConv, QLinearMatMul, QGemm, MatMulInteger and
+ * Which nodes on codes get packed weights when a model is opened: QLinearConv, ConvInteger, QLinearMatMul, QGemm, MatMulInteger and
  * MatMulIntegerToFloat whose weights and parameters are constant. */
 #include <string.h>
 
@@ -17,6 +17,7 @@ static const places table[] = {
     {QCC_OP_QLINEAR_CONV, 1, 2, 3, 4, 5, 8, 6, 7},
     {QCC_OP_QLINEAR_MATMUL, 1, 2, 3, 4, 5, NONE, 6, 7},
     {QCC_OP_MS_QGEMM, 1, 2, 3, 4, 5, 6, 7, 8},
+    {QCC_OP_CONV_INTEGER, NONE, 2, 1, NONE, 3, NONE, NONE, NONE},
     {QCC_OP_MATMUL_INTEGER, NONE, 2, 1, NONE, 3, NONE, NONE, NONE},
     {QCC_OP_MS_MATMUL_INTEGER_TO_FLOAT, 2, 4, 1, 3, 5, 6, NONE, NONE},
 };
@@ -75,7 +76,7 @@ static bool factors(const reader *r, int64_t count, float *to, qcc_ipack *p) {
 static bool form_of(const reader *r, const qcc_type *t, qcc_conv *c, qcc_iweights *w) {
   const qcc_node *n = r->n;
   *c = (qcc_conv){.group = 1, .kernel = {1, 1, 1}, .dilation = {1, 1, 1}};
-  if (n->op != QCC_OP_QLINEAR_CONV) {
+  if (n->op != QCC_OP_QLINEAR_CONV && n->op != QCC_OP_CONV_INTEGER) {
     const bool turned = n->op == QCC_OP_MS_QGEMM && qcc_attr_int(n, "transB", 0) != 0;
     if (t->rank != 2 || (n->op == QCC_OP_MS_QGEMM && qcc_attr_int(n, "transA", 0))) return false;
     c->cin = t->dim[turned], c->cout = t->dim[!turned];
@@ -86,13 +87,14 @@ static bool form_of(const reader *r, const qcc_type *t, qcc_conv *c, qcc_iweight
   uint32_t count;
   const int64_t *dilations = qcc_attr_ints(n, "dilations", &count);
   qcc_window win = {.rank = t->rank - 2, .group = group};
-  if (t->rank < 3 || t->rank > 4 || group < 1 || group > t->dim[0] || t->dim[0] % group || (dilations && count != (uint32_t)win.rank))
+  if (t->rank < 3 || t->rank > 5 || group < 1 || group > t->dim[0] || t->dim[0] % group || (dilations && count != (uint32_t)win.rank))
     return false;
   for (int d = 0; d < win.rank; ++d) win.kernel[d] = t->dim[d + 2], win.dilation[d] = dilations ? dilations[d] : 1;
   if (!qcc_mul_s64(t->dim[1], group, &c->cin)) return false;
   qcc_conv_of(c, &win, 1, c->cin, t->dim[0]);
   c->cin = t->dim[1] * group;
-  const size_t taps = (size_t)(c->kernel[1] * c->kernel[2]);
+  c->depthwise = group > 1 && c->cin == group && c->cout == group;
+  const size_t taps = (size_t)(c->kernel[0] * c->kernel[1] * c->kernel[2]);
   w->by[0] = (size_t)t->dim[1] * taps, w->by[1] = 1, w->by[2] = taps;
   return true;
 }
@@ -108,12 +110,12 @@ static bool bias_of(const reader *r, int64_t count, qcc_iweights *w) {
   return true;
 }
 
-/* Type and zero point of the data. Of a MatMulInteger the zero point may come while running, with the codes it is for. */
+/* Type and zero point of the data. Of MatMulInteger and ConvInteger the zero point may come while running, with the codes it is for. */
 static bool data_of(const reader *r, qcc_iform *x, bool *late) {
   const qcc_tensor *z = input(r, r->at->x_zero);
   const qcc_value *from = r->n->in[0].value, *zero = qcc_in(r->n, r->at->x_zero);
-  *late = r->n->op == QCC_OP_MATMUL_INTEGER && !z && zero && zero->def && zero->def->op == QCC_OP_DYNAMIC_QUANTIZE_LINEAR &&
-          from->def == zero->def && from->def_index == 0 && zero->def_index == 2;
+  *late = (r->n->op == QCC_OP_MATMUL_INTEGER || r->n->op == QCC_OP_CONV_INTEGER) && !z && zero && zero->def &&
+          zero->def->op == QCC_OP_DYNAMIC_QUANTIZE_LINEAR && from->def == zero->def && from->def_index == 0 && zero->def_index == 2;
   x->type = QCC_U8;
   if (*late) return true;
   if (!z || !is_byte(z)) return false;

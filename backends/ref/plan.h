@@ -135,7 +135,9 @@ qcc_status qcc_plan_scaled(qcc_planner *b, uint32_t i) QCC_MUST_USE;
 /* Node `i` as a step on codes, when it has one. */
 qcc_status qcc_plan_codes(qcc_planner *b, uint32_t i, bool *did) QCC_MUST_USE;
 /* Values of this type may stand channels last. */
-static inline bool qcc_plan_turns(const qcc_type *t) { return t->dtype == QCC_F32 || t->dtype == QCC_U8 || t->dtype == QCC_S8; }
+static inline bool qcc_plan_turns(const qcc_type *t) {
+  return t->dtype == QCC_F32 || t->dtype == QCC_S32 || t->dtype == QCC_U8 || t->dtype == QCC_S8;
+}
 /* Both layouts are the same bytes. */
 bool qcc_plan_free_layout(const qcc_type *t);
 

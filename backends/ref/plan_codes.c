@@ -50,10 +50,30 @@ static bool hidden(const qcc_planner *b, const qcc_value *v) {
 }
 
 /* ---- products */
+static bool is_conv(const qcc_node *n) { return n->op == QCC_OP_QLINEAR_CONV || n->op == QCC_OP_CONV_INTEGER; }
+
+static qcc_status conv_of(const qcc_planner *b, const qcc_node *n, qcc_conv *c) {
+  const qcc_type *x = type_of(b, n->in[0].value), *w = &b->p->r->consts[n->in[n->op == QCC_OP_QLINEAR_CONV ? 3 : 1].value->id].type;
+  qcc_window win;
+  QCC_TRY(qcc_window_of(&win, b->w->cx, n, x, w));
+  qcc_conv_of(c, &win, x->dim[0], x->dim[1], w->dim[0]);
+  return QCC_OK;
+}
+
+/* One number, or one for each column of a product, each output channel of a convolution. */
+static bool by_column(const qcc_planner *b, const qcc_node *n, const qcc_type *t) {
+  const qcc_type *y = type_of(b, n->out[0]);
+  const int axis = is_conv(n) ? t->rank - (y->rank - 1) : t->rank - 1;
+  if (t->rank > y->rank) return false;
+  for (int d = 0; d < t->rank; ++d)
+    if (t->dim[d] != 1 && (d != axis || t->dim[d] != y->dim[is_conv(n) ? 1 : y->rank - 1])) return false;
+  return true;
+}
+
 /* A sum that is nothing but cast to floats and multiplied by a scale, or by one per column, is made when the scales are there. */
 static bool defer(qcc_planner *b, uint32_t i) {
   const qcc_node *n = b->prog->step[i].node;
-  if (n->op != QCC_OP_MATMUL_INTEGER || !hidden(b, n->out[0])) return false;
+  if ((n->op != QCC_OP_MATMUL_INTEGER && n->op != QCC_OP_CONV_INTEGER) || !hidden(b, n->out[0])) return false;
   const qcc_node *cast = qcc_only_user(n->out[0]), *mul = NULL;
   if (cast->op != QCC_OP_CAST || cast->graph != n->graph || type_of(b, cast->out[0])->dtype != QCC_F32 || !hidden(b, cast->out[0]))
     return false;
@@ -61,8 +81,7 @@ static bool defer(qcc_planner *b, uint32_t i) {
   if (mul->op != QCC_OP_MUL || mul->graph != n->graph || mul->in_count != 2 || !b->fixed[b->position[mul->id]]) return false;
   const qcc_value *scale = mul->in[mul->in[0].value == cast->out[0]].value;
   const qcc_type *t = type_of(b, scale), *y = type_of(b, mul->out[0]);
-  const int64_t columns = (int64_t)b->p->r->ipacks[n->id]->width;
-  if (t->dtype != QCC_F32 || t->rank > 1 || (t->rank == 1 && t->dim[0] != columns && t->dim[0] != 1)) return false;
+  if (t->dtype != QCC_F32 || !by_column(b, n, t)) return false;
   if (!qcc_type_equal(y, type_of(b, cast->out[0]))) return false;
   b->done[b->position[cast->id]] = true;
   b->tail_of[b->position[mul->id]] = n;
@@ -75,29 +94,31 @@ qcc_status qcc_plan_scaled(qcc_planner *b, uint32_t i) {
   const qcc_node *cast = qcc_only_user(n->out[0]);
   const qcc_value *scale = mul->in[mul->in[0].value == cast->out[0]].value;
   const qcc_ipack *pack = b->p->r->ipacks[n->id];
-  const qcc_istep how = {.kind = QCC_ISTEP_DENSE, .pack = pack, .late_zero = pack->sum != NULL, .late_scale = true};
+  const bool last = is_conv(n);
+  const qcc_istep how = {.kind = last ? QCC_ISTEP_CONV : QCC_ISTEP_DENSE, .pack = pack, .late_zero = pack->sum != NULL, .late_scale = true};
   qcc_plan_step s;
   uint32_t k = 0;
   QCC_TRY(qcc_step_start(b, &s, QCC_STEP_CODES, i, how.late_zero ? 3 : 2, 1));
+  if (last) QCC_TRY(conv_of(b, n, &s.conv));
   s.codes = qcc_arena_copy(&b->p->mem, &how, sizeof how);
   if (!s.codes) return QCC_NOMEM;
-  QCC_TRY(qcc_step_need(b, i, n->in[0].value->id, false, &s.in[k++]));
+  QCC_TRY(qcc_step_need(b, i, n->in[0].value->id, last, &s.in[k++]));
   b->into[b->position[n->id]] = b->into[b->position[cast->id]] = (uint32_t)b->p->step.n;
   if (how.late_zero) s.in[k++] = n->in[2].value->id;
   s.in[k] = scale->id;
-  return qcc_step_finish(b, &s, mul->out[0], false);
+  return qcc_step_finish(b, &s, mul->out[0], last);
 }
 
 /* Rows of input are copied with their padding: sizes that only a strange stride can make are left to the kernel. */
 static bool moderate(const qcc_conv *c) {
-  const int64_t most = 1 << 22;
+  const int64_t most = 1 << 20;
   int64_t span[3], far, near;
-  for (int d = 1; d < 3; ++d) {
+  for (int d = 0; d < 3; ++d) {
     if (!qcc_mul_s64(c->out[d] - 1, c->stride[d], &far) || !qcc_mul_s64(c->kernel[d] - 1, c->dilation[d], &near)) return false;
     if (far > most || near > most || c->pad[d] > most) return false;
     span[d] = far + near + 1;
   }
-  return span[2] < (1 << 28) / c->cin;
+  return c->kernel[0] < 1 << 10 && span[2] < (1 << 28) / c->cin;
 }
 
 /* Does the pack write what the value has room for? */
@@ -118,22 +139,20 @@ static qcc_status product(qcc_planner *b, uint32_t i, bool *did) {
   qcc_plan_step like = {.count_pads = false};
   qcc_istep how = {.kind = QCC_ISTEP_DENSE, .pack = pack};
   if (!pack || !on_codes(b, n->in[0].value) || x->dtype != pack->x.type) return QCC_OK;
-  if (n->op != QCC_OP_QLINEAR_CONV) {
-    how.late_zero = pack->sum != NULL;
+  how.late_zero = pack->sum != NULL;
+  if (!is_conv(n)) {
     const qcc_tensor rows = {.type = *x};
     *did = x->rank > 0 && x->dim[x->rank - 1] == (int64_t)pack->run &&
            result_fits(b, n, pack, qcc_tensor_count(&rows) / (int64_t)pack->run, (int64_t)pack->width);
     if (!*did || defer(b, i)) return QCC_OK;
     return push(b, i, &how, &like, 2, how.late_zero ? 2 : 1, false, false);
   }
-  const qcc_type *w = &b->p->r->consts[n->in[3].value->id].type;
-  qcc_window win;
-  QCC_TRY(qcc_window_of(&win, b->w->cx, n, x, w));
-  qcc_conv_of(&like.conv, &win, x->dim[0], x->dim[1], w->dim[0]);
+  QCC_TRY(conv_of(b, n, &like.conv));
+  const qcc_conv *c = &like.conv;
   how.kind = QCC_ISTEP_CONV;
-  *did = moderate(&like.conv) && result_fits(b, n, pack, like.conv.batch * like.conv.out[1] * like.conv.out[2], like.conv.cout);
-  if (!*did) return QCC_OK;
-  return push(b, i, &how, &like, 1, 1, true, true);
+  *did = moderate(c) && result_fits(b, n, pack, c->batch * c->out[0] * c->out[1] * c->out[2], c->cout);
+  if (!*did || defer(b, i)) return QCC_OK;
+  return push(b, i, &how, &like, 2, how.late_zero ? 2 : 1, true, true);
 }
 
 /* ---- two operands of one shape */
@@ -315,6 +334,7 @@ static const struct {
   qcc_status (*plan)(qcc_planner *b, uint32_t i, bool *did);
 } table[] = {
     {QCC_OP_QLINEAR_CONV, product},
+    {QCC_OP_CONV_INTEGER, product},
     {QCC_OP_QLINEAR_MATMUL, product},
     {QCC_OP_MATMUL_INTEGER, product},
     {QCC_OP_MS_QGEMM, product},

@@ -47,14 +47,14 @@ typedef struct qcc_iweights {
 /* `c` needs kernel, dilation, cin, cout, group. Free with qcc_free(cx, p->at). */
 qcc_status qcc_ipack_new(qcc_ipack *p, qcc_context *cx, const qcc_isimd *simd, qcc_arithmetic how, const qcc_conv *c,
                          const qcc_iweights *w) QCC_MUST_USE;
-/* Three-dimensional convolutions have no fast step. */
-qcc_status qcc_iconv_run(qcc_worker *w, const qcc_conv *c, const qcc_ipack *p, const uint8_t *x, uint8_t *y) QCC_MUST_USE;
 /* What may come while running: the zero point of the data, and scales that make floats of the sums (NULL: the pack's own). */
 typedef struct qcc_ilate {
   const int32_t *zero;
   const float *scale;
   size_t scales; /* one, or one per column */
 } qcc_ilate;
+qcc_status qcc_iconv_run(qcc_worker *w, const qcc_conv *c, const qcc_ipack *p, const uint8_t *x, const qcc_ilate *late,
+                         uint8_t *y) QCC_MUST_USE;
 qcc_status qcc_idense_run(qcc_worker *w, const qcc_ipack *p, size_t rows, const uint8_t *x, const qcc_ilate *late, uint8_t *y) QCC_MUST_USE;
 
 /* Packs a node with constant weights and parameters (inputs as far as they are constant); other nodes stay without: NULL. */
@@ -77,7 +77,7 @@ typedef enum qcc_istep_kind {
 typedef struct qcc_istep {
   qcc_istep_kind kind;
   const qcc_ipack *pack;
-  bool late_zero, late_scale; /* DENSE: inputs behind the data */
+  bool late_zero, late_scale; /* CONV, DENSE: inputs behind the data */
   bool sign;                  /* codes that are read are s8 */
   qcc_iadd add;
   qcc_iend end; /* QUANTIZE, MEAN */

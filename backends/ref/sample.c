@@ -17,7 +17,7 @@ static qcc_status show_typed(qcc_worker *w, uint32_t index, const qcc_tensor *t,
     if (!to) return QCC_NOMEM;
     size_t spatial = 1;
     for (int d = 2; d < t->type.rank; ++d) spatial *= (size_t)t->type.dim[d];
-    if (t->type.dtype == QCC_F32)
+    if (qcc_dtype_bits(t->type.dtype) == 32)
       qcc_from_last(w->simd, to, t->data, (size_t)t->type.dim[0], (size_t)t->type.dim[1], spatial);
     else
       qcc_turn_bytes(to, t->data, (size_t)t->type.dim[0], spatial, (size_t)t->type.dim[1]);

@@ -100,7 +100,7 @@ static void combine(const call *k) {
   (k->how->kind == QCC_ISTEP_ADD ? k->w->isimd->add : k->w->isimd->mul)(k->y, k->x, b, k->count, &k->how->add);
 }
 
-static qcc_status dense(const call *k) {
+static qcc_status product(const call *k) {
   uint32_t at = 1;
   int32_t zero;
   qcc_ilate late = {.zero = NULL};
@@ -112,6 +112,7 @@ static qcc_status dense(const call *k) {
     const qcc_tensor *t = qcc_step_value(k->w, k->s->in[at]);
     late.scale = t->data, late.scales = (size_t)qcc_tensor_count(t);
   }
+  if (k->how->kind == QCC_ISTEP_CONV) return qcc_iconv_run(k->w, &k->s->conv, k->how->pack, k->x, &late, k->y);
   return qcc_idense_run(k->w, k->how->pack, k->count / k->how->pack->run, k->x, &late, k->y);
 }
 
@@ -120,8 +121,8 @@ qcc_status qcc_istep_run(qcc_worker *w, const qcc_plan_step *s) {
   k.x = k.in->data, k.y = (uint8_t *)(uintptr_t)w->slot[s->out[0]].data;
   k.count = (size_t)qcc_tensor_count(k.in);
   switch (k.how->kind) {
-    case QCC_ISTEP_CONV: return qcc_iconv_run(w, &s->conv, k.how->pack, k.x, k.y);
-    case QCC_ISTEP_DENSE: return dense(&k);
+    case QCC_ISTEP_CONV:
+    case QCC_ISTEP_DENSE: return product(&k);
     case QCC_ISTEP_MEAN: return mean(&k);
     case QCC_ISTEP_ADD:
     case QCC_ISTEP_MUL: combine(&k); break;

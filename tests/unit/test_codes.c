@@ -158,36 +158,41 @@ typedef struct conv_case {
   qcc_dtype w;
   int32_t w_zero;
   qcc_arithmetic how;
+  qcc_ikind kind;
+  bool late; /* the zero point comes while running */
 } conv_case;
 
 static int32_t value_of(qcc_dtype t, uint8_t x) { return t == QCC_S8 ? (int8_t)x : x; }
 
 /* Product sums of one output: numbers under the kernel in the order positions, then channels; pairs saturate when they are u8 * s8. */
-static int32_t naive_sum(const conv_case *k, const uint8_t *x, const uint8_t *w, int64_t co, int64_t oy, int64_t ox) {
+static int32_t naive_sum(const conv_case *k, const uint8_t *x, const uint8_t *w, int64_t co, int64_t pixel) {
   const qcc_conv *c = &k->c;
-  const int64_t depth = c->cin / c->group, first = co / (c->cout / c->group) * depth;
+  const int64_t depth = c->cin / c->group, first = co / (c->cout / c->group) * depth, taps = c->kernel[0] * c->kernel[1] * c->kernel[2];
+  const int64_t o[3] = {pixel / (c->out[1] * c->out[2]), pixel / c->out[2] % c->out[1], pixel % c->out[2]};
   const bool raw = k->how == QCC_AS_SATURATING && k->w == QCC_S8 && k->w_zero == 0 && !c->depthwise;
   const int32_t shift = k->x.type == QCC_S8 ? 128 : 0;
   int32_t sum = 0, zeros = 0, half = 0;
-  int64_t e = 0;
-  for (int64_t ky = 0; ky < c->kernel[1]; ++ky) {
-    for (int64_t kx = 0; kx < c->kernel[2]; ++kx) {
-      for (int64_t ci = 0; ci < depth; ++ci, ++e) {
-        const int64_t y = oy * c->stride[1] - c->pad[1] + ky * c->dilation[1], column = ox * c->stride[2] - c->pad[2] + kx * c->dilation[2];
-        const bool in = y >= 0 && y < c->in[1] && column >= 0 && column < c->in[2];
-        const int32_t code = in ? value_of(k->x.type, x[(y * c->in[2] + column) * c->cin + first + ci]) : k->x.zero;
-        const int32_t weight = value_of(k->w, w[((co * depth + ci) * c->kernel[1] + ky) * c->kernel[2] + kx]) - k->w_zero;
-        if (!raw) {
-          sum += (code - k->x.zero) * weight;
-          continue;
-        }
-        half += (code + shift) * weight;
-        zeros += (k->x.zero + shift) * weight;
-        if (e % 2 == 0) continue;
-        sum += clamp16(half);
-        half = 0;
-      }
+  for (int64_t e = 0; e < taps * depth; ++e) {
+    const int64_t ci = e % depth, tap = e / depth;
+    const int64_t t[3] = {tap / (c->kernel[1] * c->kernel[2]), tap / c->kernel[2] % c->kernel[1], tap % c->kernel[2]};
+    int64_t at[3];
+    bool in = true;
+    for (int d = 0; d < 3; ++d) {
+      at[d] = o[d] * c->stride[d] - c->pad[d] + t[d] * c->dilation[d];
+      in = in && at[d] >= 0 && at[d] < c->in[d];
     }
+    const int64_t from = ((at[0] * c->in[1] + at[1]) * c->in[2] + at[2]) * c->cin + first + ci;
+    const int32_t code = in ? value_of(k->x.type, x[from]) : k->x.zero;
+    const int32_t weight = value_of(k->w, w[(co * depth + ci) * taps + tap]) - k->w_zero;
+    if (!raw) {
+      sum += (code - k->x.zero) * weight;
+      continue;
+    }
+    half += (code + shift) * weight;
+    zeros += (k->x.zero + shift) * weight;
+    if (e % 2 == 0) continue;
+    sum += clamp16(half);
+    half = 0;
   }
   return sum + clamp16(half) - zeros;
 }
@@ -201,47 +206,60 @@ static void random_case(conv_case *k, uint32_t *seed) {
   c->cin = c->group * among(seed, 1, 13), c->cout = c->group * among(seed, 1, 37);
   if (kind == 1) c->group = c->cin = c->cout = among(seed, 2, 70);
   c->depthwise = kind == 1;
-  for (int d = 1; d < 3; ++d) {
-    c->kernel[d] = kind == 2 ? 1 : among(seed, 1, 4);
+  for (int d = among(seed, 0, 2) ? 1 : 0; d < 3; ++d) {
+    c->kernel[d] = kind == 2 ? 1 : among(seed, 1, d ? 4 : 2);
     c->stride[d] = kind == 2 ? 1 : among(seed, 1, 3);
     c->dilation[d] = among(seed, 0, 3) ? 1 : 2;
     c->pad[d] = kind == 2 ? 0 : among(seed, 0, c->kernel[d] - 1);
     const int64_t span = (c->kernel[d] - 1) * c->dilation[d] + 1;
-    c->in[d] = span + among(seed, 0, 14);
+    c->in[d] = span + among(seed, 0, d ? 14 : 3);
     c->out[d] = (c->in[d] + c->pad[d] + among(seed, 0, c->pad[d]) - span) / c->stride[d] + 1;
   }
   k->x = (qcc_iform){.type = among(seed, 0, 2) ? QCC_U8 : QCC_S8};
   k->x.zero = (int32_t)(k->x.type == QCC_U8 ? among(seed, 0, 255) : among(seed, -128, 127));
   k->w = among(seed, 0, 3) ? QCC_S8 : QCC_U8;
   k->w_zero = k->w == QCC_U8 ? (int32_t)among(seed, 0, 255) : among(seed, 0, 3) ? 0 : (int32_t)among(seed, -128, 127);
+  k->kind = (qcc_ikind)among(seed, QCC_TO_CODES, QCC_TO_SUMS);
+  k->late = among(seed, 0, 1);
 }
 
 static void compare_conv(const conv_case *k, qcc_ipack *p, const uint8_t *x, const uint8_t *w, const int32_t *bias, const float *scale,
                          const uint8_t *y) {
   const qcc_conv *c = &k->c;
-  for (int64_t at = 0; at < c->batch * c->out[1] * c->out[2] * c->cout; ++at) {
-    const int64_t co = at % c->cout, pixel = at / c->cout, image = pixel / (c->out[1] * c->out[2]);
-    const uint8_t *plane = x + image * c->in[1] * c->in[2] * c->cin;
-    const int32_t sum = naive_sum(k, plane, w, co, pixel / c->out[2] % c->out[1], pixel % c->out[2]) + bias[co];
-    assert_int_equal(y[at], code_of(sum, scale[co], &p->end));
+  const int64_t pixels = c->out[0] * c->out[1] * c->out[2];
+  for (int64_t at = 0; at < c->batch * pixels * c->cout; ++at) {
+    const int64_t co = at % c->cout, pixel = at / c->cout;
+    const uint8_t *image = x + pixel / pixels * c->in[0] * c->in[1] * c->in[2] * c->cin;
+    const int32_t sum = naive_sum(k, image, w, co, pixel % pixels) + bias[co];
+    const float real = (float)sum * scale[co];
+    if (k->kind == QCC_TO_CODES)
+      assert_int_equal(y[at], code_of(sum, scale[co], &p->end));
+    else
+      assert_memory_equal(y + 4 * at, k->kind == QCC_TO_SUMS ? (const void *)&sum : &real, 4);
   }
 }
 
 static void check_conv(qcc_context *cx, const qcc_isimd *simd, const conv_case *k, uint32_t seed) {
   const qcc_conv *c = &k->c;
-  const size_t taps = (size_t)(c->kernel[1] * c->kernel[2]), depth = (size_t)(c->cin / c->group), columns = (size_t)c->cout;
-  const size_t in = (size_t)(c->batch * c->in[1] * c->in[2] * c->cin), out = (size_t)(c->batch * c->out[1] * c->out[2] * c->cout);
+  const size_t taps = (size_t)(c->kernel[0] * c->kernel[1] * c->kernel[2]), depth = (size_t)(c->cin / c->group), columns = (size_t)c->cout,
+               in = (size_t)(c->batch * c->in[0] * c->in[1] * c->in[2] * c->cin),
+               out = (size_t)(c->batch * c->out[0] * c->out[1] * c->out[2] * c->cout) * (k->kind == QCC_TO_CODES ? 1 : 4);
   uint8_t *x = random_bytes(in, seed), *w = random_bytes(columns * depth * taps, seed + 1), *y = malloc(out + 1);
   int32_t *bias = malloc(columns * sizeof *bias);
   float *scale = malloc(columns * sizeof *scale);
   assert_true(y && bias && scale);
   for (size_t j = 0; j < columns; ++j) bias[j] = (int32_t)among(&seed, -5000, 5000), scale[j] = 1e-4f * (float)among(&seed, 1, 90);
-  qcc_ipack p = {.x = k->x, .end = {.lo = -100.0f, .hi = 155.0f, .zero = 100}};
-  const qcc_iweights weights = {.at = w, .type = k->w, .zero = k->w_zero, .by = {depth * taps, 1, taps}, .bias = bias, .scale = scale};
+  qcc_ipack p = {.x = k->x, .end = {.kind = k->kind, .lo = -100.0f, .hi = 155.0f, .zero = 100}};
+  qcc_iweights weights = {.at = w, .type = k->w, .zero = k->w_zero, .by = {depth * taps, 1, taps}, .bias = bias, .scale = scale};
+  const bool scaled = k->late && k->kind == QCC_TO_FLOATS;
+  const qcc_ilate late = {.zero = k->late ? &k->x.zero : NULL, .scale = scaled ? scale : NULL, .scales = columns};
+  weights.late = k->late;
+  if (k->late) p.x.zero = 0;
+  if (scaled) p.end.kind = QCC_TO_SUMS;
   assert_int_equal(qcc_ipack_new(&p, cx, simd, k->how, c, &weights), QCC_OK);
   qcc_worker worker = {.cx = cx, .simd = qcc_simd_choose(), .isimd = simd};
   y[out] = 0xa5;
-  assert_int_equal(qcc_iconv_run(&worker, c, &p, x, y), QCC_OK);
+  assert_int_equal(qcc_iconv_run(&worker, c, &p, x, &late, y), QCC_OK);
   assert_int_equal(y[out], 0xa5);
   compare_conv(k, &p, x, w, bias, scale, y);
   qcc_scratch_free(&worker);
@@ -274,7 +292,7 @@ static void check_late(qcc_context *cx, const qcc_isimd *simd, qcc_arithmetic ho
   qcc_worker worker = {.cx = cx, .simd = qcc_simd_choose(), .isimd = simd};
   assert_int_equal(qcc_idense_run(&worker, &p, (size_t)rows, x, &late, (uint8_t *)y), QCC_OK);
   for (int64_t i = 0; i < rows * columns; ++i) {
-    const float want = (float)naive_sum(&k, x, w, i % columns, 0, i / columns) * scale[one ? 0 : i % columns];
+    const float want = (float)naive_sum(&k, x, w, i % columns, i / columns) * scale[one ? 0 : i % columns];
     assert_memory_equal(&y[i], &want, sizeof want);
   }
   qcc_scratch_free(&worker);
@@ -391,7 +409,7 @@ static void test_runs(void **state) {
 
 /* ---- whole graphs: every step of a plan gives the bytes of its node's kernel */
 static const char graph_text[] =
-    "graph @f(%x: f32[1,5,9,7]) -> (%y, %z, %s) opset 13, com.microsoft 1 {\n"
+    "graph @f(%x: f32[1,5,9,7]) -> (%y, %z, %s, %co, %ss) opset 13, com.microsoft 1 {\n"
     "  %sx = const f32[] [0.015625]\n  %zx = const u8[] [128]\n  %s1 = const f32[] [0.03125]\n  %z1 = const u8[] [120]\n"
     "  %s2 = const f32[] [0.00390625]\n  %z2 = const u8[] [0]\n  %w = const s8[6,5,3,3] rand(3)\n"
     "  %sw = const f32[6] [0.01,0.02,0.015,0.005,0.004,0.03]\n  %zw = const s8[6] [0,0,0,0,0,0]\n"
@@ -415,6 +433,9 @@ static const char graph_text[] =
     "  %v, %vs, %vz = DynamicQuantizeLinear(%z)\n"
     "  %n = const s8[5,5] rand(6)\n  %zn = const s8[] [0]\n"
     "  %i = MatMulInteger(%v, %n, %vz, %zn)\n  %r = Cast(%i) {to=1}\n  %k = Mul(%vs, %sc)\n  %s = Mul(%r, %k)\n"
+    "  %u, %us, %uz = DynamicQuantizeLinear(%x)\n  %wu = const u8[4,5,3,3] rand(7)\n  %zw8 = const u8[] [128]\n"
+    "  %cs = const f32[4,1,1] [0.01,0.02,0.03,0.04]\n  %ci = ConvInteger(%u, %wu, %uz, %zw8) {pads=[1,0,1,2], strides=[1,2]}\n"
+    "  %cf = Cast(%ci) {to=1}\n  %ck = Mul(%us, %cs)\n  %co = Mul(%ck, %cf)\n  %ss = ConvInteger(%u, %wu, %uz, %zw8)\n"
     "}\n";
 
 typedef struct bench {
@@ -468,7 +489,7 @@ static void test_steps_are_kernels(void **state) {
   qcc_runner *r = NULL;
   assert_int_equal(qcc_ref_eval()->open(&r, t.cx, g, &(qcc_run_options){.arithmetic = QCC_AS_EXACT}), QCC_OK);
   assert_int_equal(qcc_ref_eval()->run(r, &samples, 0, 1, &hooks), QCC_OK);
-  assert_int_equal(t.outputs, 3);
+  assert_int_equal(t.outputs, 5);
   qcc_ref_eval()->close(r);
   for (int i = 0; i < 64; ++i) qcc_tensor_release(&t.value[i]);
   qcc_graph_free(g);

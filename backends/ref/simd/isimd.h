@@ -44,7 +44,7 @@ typedef struct qcc_idwrun {
   size_t pairs, channels, count;
   size_t step; /* numbers between pixels */
   qcc_iend end;
-  uint8_t *out; /* pixels `channels` bytes apart */
+  uint8_t *out; /* pixels `channels` results apart */
 } qcc_idwrun;
 
 /* a * ra + (b * rb + fixed), fused; rounded, as codes of u8 or s8. */

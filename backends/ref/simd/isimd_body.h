@@ -129,12 +129,39 @@ static void tile_dot(const qcc_itile *t) { tile(t, DOT); }
   if (i < pixels) dw_end(d, pixel + i, c, x##i, y##i);
 #define EACH_PIXEL(DO) DO(0) DO(1) DO(2) DO(3)
 
+/* Sums or floats: from the order of ivec_low and ivec_high to that of the channels. */
+static void dw_words(const qcc_idwrun *d, size_t pixel, size_t c, ivec x, ivec y) {
+  const qcc_iend *e = &d->end;
+  uint32_t sum[NR];
+  uint8_t *to = d->out + (pixel * d->channels + c) * sizeof *sum;
+  if (e->kind == QCC_TO_FLOATS) {
+    fvec_store((void *)sum, fvec_mul(fvec_of(x), fvec_load(e->scale + c)));
+    fvec_store((void *)(sum + LANES), fvec_mul(fvec_of(y), fvec_load(e->scale + c + LANES)));
+  } else {
+    ivec_store((void *)sum, x);
+    ivec_store((void *)(sum + LANES), y);
+  }
+  for (size_t i = 0; i < NR; i += 8) {
+    const size_t left = d->channels - c > i ? d->channels - c - i : 0;
+    uint32_t eight[8];
+    memcpy(eight, sum + i / 2, sizeof eight / 2);
+    memcpy(eight + 4, sum + LANES + i / 2, sizeof eight / 2);
+    memcpy(to + i * sizeof *sum, eight, (left < 8 ? left : 8) * sizeof *sum);
+  }
+}
+
 INLINE void dw_end(const qcc_idwrun *d, size_t pixel, size_t c, ivec x, ivec y) {
   uint8_t part[NR], *to = d->out + pixel * d->channels + c;
   const bool whole = c + NR <= d->channels;
   const qcc_iend *e = &d->end;
-  x = to_codes(e, ivec_add(x, ivec_load(e->bias + c)), fvec_load(e->scale + c));
-  y = to_codes(e, ivec_add(y, ivec_load(e->bias + c + LANES)), fvec_load(e->scale + c + LANES));
+  x = ivec_add(x, ivec_load(e->bias + c));
+  y = ivec_add(y, ivec_load(e->bias + c + LANES));
+  if (e->kind != QCC_TO_CODES) {
+    dw_words(d, pixel, c, x, y);
+    return;
+  }
+  x = to_codes(e, x, fvec_load(e->scale + c));
+  y = to_codes(e, y, fvec_load(e->scale + c + LANES));
   put_turned(whole ? to : part, x, y);
   if (!whole) memcpy(to, part, d->channels - c);
 }

@@ -5,7 +5,8 @@
  *   %b = Relu(%x)
  *   %y = Add(%a, %b)      ->      %y = Add(%a, %a)
  *
- * Within one graph each. Never joined: unknown and random operators, nodes with subgraphs, weights (they may be quantized apart).
+ * Within one graph each. Never joined: unknown and random operators, nodes with subgraphs, weights (they may be quantized apart), scales of
+ * products on run-time ranges.
  * Claim: exact. The table is only looked up, never walked, so the result follows graph order alone. */
 #include <string.h>
 
@@ -153,9 +154,17 @@ static qcc_status nodes_of(qcc_graph *g, void *user) {
   return status;
 }
 
+/* Scales of a matrix product on run-time ranges, one for each column: runtimes find it only when nothing of its chain has other readers. */
+static bool scales_product(const qcc_use *u) {
+  if (!u->node || u->node->op != QCC_OP_MUL || u->value->type.rank != 1) return false;
+  const qcc_value *other = qcc_in(u->node, 1 - u->index);
+  return other && other->def && other->def->op == QCC_OP_DYNAMIC_QUANTIZE_LINEAR;
+}
+
 static bool weight(const qcc_value *v) {
   QCC_FOR_USES(u, v) {
     qcc_role role = u->node ? qcc_op_get(u->node->op)->role : QCC_ROLE_FLOAT;
+    if (scales_product(u)) return true;
     if (role == QCC_ROLE_WEIGHTED || role == QCC_ROLE_RECURRENT) return true;
   }
   return false;

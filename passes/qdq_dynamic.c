@@ -65,6 +65,32 @@ static qcc_status weight_codes(qcc_value **out, qcc_node *n, qcc_qparams *q) {
   return QCC_OK;
 }
 
+static bool is_taken(const qcc_qdq_operands *o) {
+  QCC_FOR_USES(u, o->x_scale) {
+    const qcc_value *other = u->node && u->node->op == QCC_OP_MUL ? qcc_in(u->node, 1 - u->index) : NULL;
+    if (qcc_is_const(other) && qcc_tensor_count(other->data) == 1 && qcc_tensor_get(other->data, 0) == qcc_tensor_get(o->w_scale->data, 0))
+      return true;
+  }
+  return false;
+}
+
+/* Where two products on the same codes have the same scale, runtimes join the nodes that multiply both scales and then find neither chain: as
+ * one number for each column it is a constant of its own. */
+static qcc_value *own_scale(const qcc_node *n, const qcc_qdq_operands *o) {
+  qcc_graph *g = n->graph;
+  const qcc_tensor *scale = o->w_scale->data;
+  if (n->op == QCC_OP_CONV || !qcc_is_const(o->w_scale) || qcc_tensor_count(scale) != 1 || !is_taken(o)) return o->w_scale;
+  const int64_t columns = o->w->type.dim[1];
+  qcc_tensor each;
+  const qcc_type type = qcc_type_of(QCC_F32, 1, &columns);
+  if (qcc_tensor_new(&each, g->cx, &type) != QCC_OK) {
+    g->root->failed = true;
+    return NULL;
+  }
+  for (int64_t i = 0; i < columns; i++) qcc_tensor_set(&each, i, qcc_tensor_get(scale, 0));
+  return qcc_add_const(g, qcc_internf(g->cx, "%s_scale", o->w->name), &each);
+}
+
 qcc_value *qcc_qdq_product(qcc_node *n, const qcc_qdq_operands *o) {
   qcc_graph *g = n->graph;
   qcc_value *in[4] = {o->x, o->w, o->x_zero, o->w_zero};
@@ -74,7 +100,7 @@ qcc_value *qcc_qdq_product(qcc_node *n, const qcc_qdq_operands *o) {
   qcc_value *sum = qcc_out(product, 0);
   qcc_node *cast = qcc_add_node(g, n, QCC_OP_CAST, qcc_internf(g->cx, "%s_cast", n->name), &sum, 1, 1);
   if (cast) qcc_attr_set_int(cast, "to", QCC_F32);
-  qcc_value *scale = add_mul(g, n, QCC_OP_MUL, qcc_internf(g->cx, "%s_scale", n->name), o->x_scale, o->w_scale);
+  qcc_value *scale = add_mul(g, n, QCC_OP_MUL, qcc_internf(g->cx, "%s_scale", n->name), o->x_scale, own_scale(n, o));
   qcc_value *y = add_mul(g, n, QCC_OP_MUL, qcc_internf(g->cx, "%s_scaled", n->name), qcc_out(cast, 0), scale);
   if (o->bias) y = add_mul(g, n, QCC_OP_ADD, qcc_internf(g->cx, "%s_biased", n->name), y, o->bias);
   if (qcc_graph_failed(g)) return NULL;

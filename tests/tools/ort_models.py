@@ -517,6 +517,7 @@ def dynamic_models():
     for name, kw in (("", {}), (", u8", {"dtype": U8}), (", no zero point", {"zero": False}), (", per tensor", {"per_column": False}),
                      (", bias", {"bias": (8,)}), (", bias of two axes", {"bias": (1, 8)}), (", bias left", {"bias": (8,), "cut": "left"}),
                      (", bias of one", {"bias": (1,)}), (", bias matrix", {"bias": (3, 8)}), (", shared range", {"products": 2}),
+                     (", shared range and scale", {"products": 2, "per_column": False}),
                      (", codes are an output", {"extra": True}), (", weights not constant", {"constant": False}), (", Cast is an output", {"cut": "cast"})):
         yield f"2.10{name}", dynamic(**kw)
     net = Net()

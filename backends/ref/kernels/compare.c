@@ -43,34 +43,12 @@ PAIR(both, uint8_t, uint8_t, x != 0 && y != 0)
 PAIR(either, uint8_t, uint8_t, x != 0 || y != 0)
 PAIR(differ, uint8_t, uint8_t, (x != 0) != (y != 0))
 
-typedef struct compare_op {
-  qcc_kx_pair_loop f32, f64, s8, s16, s32, s64, u8, u16, u32, u64;
-} compare_op;
 #define ROW(op) \
   { op##_f32, op##_f64, op##_s8, op##_s16, op##_s32, op##_s64, op##_u8, op##_u16, op##_u32, op##_u64 }
-static const compare_op eq_op = ROW(eq), gt_op = ROW(gt), lt_op = ROW(lt), ge_op = ROW(ge), le_op = ROW(le);
+static const qcc_kx_pair_loops eq_op = ROW(eq), gt_op = ROW(gt), lt_op = ROW(lt), ge_op = ROW(ge), le_op = ROW(le);
 static const qcc_kx_pair_loop and_bits[] = {and_1, and_2, and_4, and_8}, or_bits[] = {or_1, or_2, or_4, or_8},
                               xor_bits[] = {xor_1, xor_2, xor_4, xor_8}, shl_bits[] = {shl_1, shl_2, shl_4, shl_8},
                               shr_bits[] = {shr_1, shr_2, shr_4, shr_8};
-
-static qcc_kx_pair_loop compare_loop(const compare_op *op, qcc_dtype t) {
-  switch (t) {
-    case QCC_F32:
-    case QCC_F16:
-    case QCC_BF16: return op->f32;
-    case QCC_F64: return op->f64;
-    case QCC_S8: return op->s8;
-    case QCC_S16: return op->s16;
-    case QCC_S32: return op->s32;
-    case QCC_S64: return op->s64;
-    case QCC_U8:
-    case QCC_BOOL: return op->u8;
-    case QCC_U16: return op->u16;
-    case QCC_U32: return op->u32;
-    case QCC_U64: return op->u64;
-    default: return NULL;
-  }
-}
 
 /* Both inputs have elements of `elem` bytes, at `a` and `b`; the output has type `dtype`. */
 static qcc_status run_pairs(qcc_kargs *k, qcc_kx_pair_loop loop, const void *a, const void *b, size_t elem, qcc_dtype dtype) {
@@ -90,9 +68,9 @@ static void equal_text(const struct qcc_simd *simd, int64_t n, const void *a, in
   for (int64_t i = 0; i < n; ++i) ((uint8_t *)out)[i] = qcc_kx_compare_text(x[i * sa], y[i * sb]) == 0;
 }
 
-static qcc_status compare(qcc_kargs *k, const compare_op *op) {
+static qcc_status compare(qcc_kargs *k, const qcc_kx_pair_loops *op) {
   qcc_dtype t = k->in[0]->type.dtype;
-  qcc_kx_pair_loop loop = compare_loop(op, t);
+  qcc_kx_pair_loop loop = qcc_kx_loop_of(op, t == QCC_BOOL ? QCC_U8 : t);
   if (!loop || k->in[1]->type.dtype != t) return qcc_kx_no_type(k, loop ? k->in[1]->type.dtype : t);
   if (t != QCC_F16 && t != QCC_BF16) return run_pairs(k, loop, k->in[0]->data, k->in[1]->data, qcc_dtype_bits(t) / 8, QCC_BOOL);
   const float *a = qcc_kx_f32(k, 0), *b = qcc_kx_f32(k, 1);

@@ -95,30 +95,14 @@ SIMD_LOOP(div, QCC_ARITH_DIV, false)
 
 typedef struct binary_op {
   bool divides;
-  qcc_kx_pair_loop f32, f64, s8, s16, s32, s64, u8, u16, u32, u64;
+  qcc_kx_pair_loops loops;
 } binary_op;
-#define ROW(op, divides) \
-  { divides, simd_##op, op##_f64, op##_s8, op##_s16, op##_s32, op##_s64, op##_u8, op##_u16, op##_u32, op##_u64 }
+#define ROW(op, divides)                                                                                           \
+  {                                                                                                                \
+    divides, { simd_##op, op##_f64, op##_s8, op##_s16, op##_s32, op##_s64, op##_u8, op##_u16, op##_u32, op##_u64 } \
+  }
 static const binary_op add_op = ROW(add, false), sub_op = ROW(sub, false), mul_op = ROW(mul, false), div_op = ROW(div, true),
                        mod_op = ROW(mod, true), fmod_op = ROW(fmod, true), max_op = ROW(max, false), min_op = ROW(min, false);
-
-static qcc_kx_pair_loop loop_of(const binary_op *op, qcc_dtype t) {
-  switch (t) {
-    case QCC_F32:
-    case QCC_F16:
-    case QCC_BF16: return op->f32;
-    case QCC_F64: return op->f64;
-    case QCC_S8: return op->s8;
-    case QCC_S16: return op->s16;
-    case QCC_S32: return op->s32;
-    case QCC_S64: return op->s64;
-    case QCC_U8: return op->u8;
-    case QCC_U16: return op->u16;
-    case QCC_U32: return op->u32;
-    case QCC_U64: return op->u64;
-    default: return NULL;
-  }
-}
 
 static bool is_half(qcc_dtype t) { return t == QCC_F16 || t == QCC_BF16; }
 
@@ -133,7 +117,7 @@ static qcc_status check_divisor(qcc_kargs *k, const qcc_tensor *b) {
 static qcc_status binary(qcc_kargs *k, const binary_op *op) {
   const qcc_tensor *a = k->in[0], *b = k->in[1];
   qcc_dtype dtype = a->type.dtype;
-  qcc_kx_pair_loop loop = loop_of(op, dtype);
+  qcc_kx_pair_loop loop = qcc_kx_loop_of(&op->loops, dtype);
   qcc_type t, b_type = b->type;
   void *out;
   if (!loop || b->type.dtype != dtype) return qcc_kx_no_type(k, loop ? b->type.dtype : dtype);
@@ -198,7 +182,7 @@ static qcc_status fold_inputs(qcc_kargs *k, qcc_kx_pair_loop loop, const qcc_typ
 
 static qcc_status variadic(qcc_kargs *k, const binary_op *op, bool mean) {
   qcc_dtype dtype = k->in[0]->type.dtype;
-  qcc_kx_pair_loop loop = loop_of(op, dtype);
+  qcc_kx_pair_loop loop = qcc_kx_loop_of(&op->loops, dtype);
   bool half = is_half(dtype);
   qcc_type t;
   void *out;

@@ -79,6 +79,11 @@ qcc_status qcc_kx_bcast_type(qcc_kargs *k, qcc_type *out, const qcc_type *a, qcc
 /* Runs n elements; a step is 0 (one value for all) or 1. */
 typedef void (*qcc_kx_pair_loop)(const struct qcc_simd *simd, int64_t n, const void *a, int64_t a_step, const void *b, int64_t b_step,
                                  void *out);
+/* The loops of one operation by element type; f16 and bf16 go through f32. */
+typedef struct qcc_kx_pair_loops {
+  qcc_kx_pair_loop f32, f64, s8, s16, s32, s64, u8, u16, u32, u64;
+} qcc_kx_pair_loops;
+qcc_kx_pair_loop qcc_kx_loop_of(const qcc_kx_pair_loops *loops, qcc_dtype t); /* NULL: no arithmetic of this type */
 typedef struct qcc_kx_operand {
   const qcc_type *type;
   const void *data;

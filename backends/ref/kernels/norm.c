@@ -115,47 +115,41 @@ qcc_status qcc_kernel_batch_norm(qcc_kargs *k) {
   return QCC_OK;
 }
 
-qcc_status qcc_kernel_instance_norm(qcc_kargs *k) {
+/* Groups of channels, each with moments of its own; scale and bias are per group or per channel, as `params` tells. */
+static qcc_status norm_groups(qcc_kargs *k, int64_t groups, int64_t params) {
   const qcc_type *t = &k->in[0]->type;
   const float *x = NULL, *scale = NULL, *bias = NULL;
   float *y, epsilon = qcc_attr_float(k->node, "epsilon", 1e-5f);
-  QCC_TRY(need_rank(k, 2));
-  int64_t channels = t->dim[1], run = qcc_kx_product(t->dim, 2, t->rank), n = qcc_tensor_count(k->in[0]);
-  QCC_TRY(vector(k, 1, channels, &scale));
-  QCC_TRY(vector(k, 2, channels, &bias));
+  const int64_t channels = t->dim[1], plane = qcc_kx_product(t->dim, 2, t->rank), n = qcc_tensor_count(k->in[0]);
+  const int64_t per_group = groups ? channels / groups : 0, run = per_group * plane;
+  moments m = {0, 0};
+  QCC_TRY(vector(k, 1, params, &scale));
+  QCC_TRY(vector(k, 2, params, &bias));
   QCC_TRY(begin(k, &x, &y));
-  for (int64_t i = 0; y && i < n; i += run) {
-    moments m = moments_of(x + i, run);
-    int64_t c = i / run % channels;
-    double s = (double)scale[c] / sqrt(m.variance + (double)epsilon);
-    affine(y + i, x + i, run, (float)s, (float)((double)bias[c] - m.mean * s));
+  for (int64_t i = 0; y && i < n; i += plane) {
+    const int64_t c = i / plane % channels, at = params == groups ? c / per_group : c;
+    if (i % run == 0) m = moments_of(x + i, run);
+    const double s = (double)scale[at] / sqrt(m.variance + (double)epsilon);
+    affine(y + i, x + i, plane, (float)s, (float)((double)bias[at] - m.mean * s));
   }
   qcc_kx_store_f32(k, 0, y);
   return QCC_OK;
 }
 
+qcc_status qcc_kernel_instance_norm(qcc_kargs *k) {
+  QCC_TRY(need_rank(k, 2));
+  const int64_t channels = k->in[0]->type.dim[1];
+  return norm_groups(k, channels, channels);
+}
+
 /* Before opset 21 scale and bias are per group, then per channel. */
 qcc_status qcc_kernel_group_norm(qcc_kargs *k) {
-  const qcc_type *t = &k->in[0]->type;
-  const float *x = NULL, *scale = NULL, *bias = NULL;
-  float *y, epsilon = qcc_attr_float(k->node, "epsilon", 1e-5f);
-  int64_t groups = qcc_attr_int(k->node, "num_groups", 0);
+  const int64_t groups = qcc_attr_int(k->node, "num_groups", 0);
   QCC_TRY(need_rank(k, 2));
-  int64_t channels = t->dim[1], plane = qcc_kx_product(t->dim, 2, t->rank), n = qcc_tensor_count(k->in[0]);
+  const int64_t channels = k->in[0]->type.dim[1];
   if (groups <= 0 || channels % groups)
     return qcc_kx_fail(k, QCC_DATA, "D-773", "%lld channels do not divide into %lld groups", (long long)channels, (long long)groups);
-  int64_t per_group = channels / groups, run = per_group * plane, params = k->opset < 21 ? groups : channels;
-  QCC_TRY(vector(k, 1, params, &scale));
-  QCC_TRY(vector(k, 2, params, &bias));
-  QCC_TRY(begin(k, &x, &y));
-  for (int64_t i = 0; y && i < n; i += plane) {
-    int64_t c = i / plane % channels, g = c / per_group, at = params == groups ? g : c;
-    moments m = moments_of(x + i / run * run, run);
-    double s = (double)scale[at] / sqrt(m.variance + (double)epsilon);
-    affine(y + i, x + i, plane, (float)s, (float)((double)bias[at] - m.mean * s));
-  }
-  qcc_kx_store_f32(k, 0, y);
-  return QCC_OK;
+  return norm_groups(k, groups, k->opset < 21 ? groups : channels);
 }
 
 /* ---- LayerNormalization, RMSNormalization */
@@ -242,6 +236,20 @@ qcc_status qcc_kernel_rms_norm(qcc_kargs *k) { return layer_like(k, false, NO_OU
 qcc_status qcc_kernel_simplified_layer_norm(qcc_kargs *k) { return layer_like(k, false, NO_OUTPUT, 1); }
 
 /* ---- SkipLayerNormalization, EmbedLayerNormalization of com.microsoft */
+/* What is normalized is a sum first: output `at` where somebody wants it, else scratch. */
+static qcc_status open_sum(qcc_kargs *k, uint32_t at, const qcc_type *t, int64_t n, float **shown, float **sum) {
+  QCC_TRY(qcc_kx_out_f32(k, at, t, shown));
+  *sum = *shown ? *shown : qcc_kscratch(k, (size_t)(n + 1) * sizeof **sum);
+  return *sum ? QCC_OK : QCC_NOMEM;
+}
+
+static void close_sum(qcc_kargs *k, layer *l, const float *sum, uint32_t at, const float *shown) {
+  l->x = sum;
+  if (l->run) normalize_rows(l);
+  qcc_kx_store_f32(k, 0, l->y);
+  if (k->out_count > at) qcc_kx_store_f32(k, at, shown);
+}
+
 /* The rows of input `i`, repeated over leading axes that it does not have or has with size 1. */
 static qcc_status repeated(qcc_kargs *k, uint32_t i, int64_t width, int64_t n, const float **to, int64_t *period) {
   *to = NULL;
@@ -258,7 +266,7 @@ static qcc_status skip_like(qcc_kargs *k, bool centre, uint32_t beta_at, uint32_
   layer l = {.centre = centre, .epsilon = (double)qcc_attr_float(k->node, "epsilon", 1e-12f), .n = qcc_tensor_count(k->in[0])};
   const float *x = NULL, *skip, *bias;
   int64_t skip_period, bias_period;
-  float *sum;
+  float *shown, *sum;
   QCC_TRY(need_rank(k, 1));
   l.run = l.scale_period = l.bias_period = t->dim[t->rank - 1];
   QCC_TRY(repeated(k, 1, l.run, l.n, &skip, &skip_period));
@@ -270,14 +278,9 @@ static qcc_status skip_like(qcc_kargs *k, bool centre, uint32_t beta_at, uint32_
   s.dim[s.rank - 1] = 1;
   QCC_TRY(qcc_kx_out_f32(k, 1, &s, &l.mean));
   QCC_TRY(qcc_kx_out_f32(k, 2, &s, &l.inverse));
-  QCC_TRY(qcc_kx_out_f32(k, 3, t, &sum));
-  float *work = sum ? sum : qcc_kscratch(k, (size_t)(l.n + 1) * sizeof *work);
-  if (!work) return QCC_NOMEM;
-  for (int64_t i = 0; i < l.n; ++i) work[i] = x[i] + (skip ? skip[i % skip_period] : 0.0f) + (bias ? bias[i % bias_period] : 0.0f);
-  l.x = work;
-  if (l.run) normalize_rows(&l);
-  qcc_kx_store_f32(k, 0, l.y);
-  if (k->out_count > 3) qcc_kx_store_f32(k, 3, sum);
+  QCC_TRY(open_sum(k, 3, t, l.n, &shown, &sum));
+  for (int64_t i = 0; i < l.n; ++i) sum[i] = x[i] + (skip ? skip[i % skip_period] : 0.0f) + (bias ? bias[i % bias_period] : 0.0f);
+  close_sum(k, &l, sum, 3, shown);
   return QCC_OK;
 }
 
@@ -322,7 +325,7 @@ qcc_status qcc_kernel_embed_layer_norm(qcc_kargs *k) {
   layer l = {.centre = true, .epsilon = (double)qcc_attr_float(k->node, "epsilon", 1e-12f)};
   table word, position, segment;
   void *count;
-  float *sum;
+  float *shown, *sum;
   if (ids->rank != 2 || e->rank != 2) return qcc_kx_fail(k, QCC_DATA, "D-792", "ids must be [batch, length], embeddings tables");
   if (!qcc_kx_is_float(e->dtype)) return qcc_kx_no_type(k, e->dtype);
   const int64_t n = ids->dim[0] * ids->dim[1], width = e->dim[1];
@@ -335,20 +338,15 @@ qcc_status qcc_kernel_embed_layer_norm(qcc_kargs *k) {
   QCC_TRY(vector(k, 6, width, &l.bias));
   QCC_TRY(qcc_kx_out_f32(k, 0, &out, &l.y));
   QCC_TRY(qcc_kx_out(k, 1, &counts, &count));
-  QCC_TRY(qcc_kx_out_f32(k, 2, &out, &sum));
-  float *work = sum ? sum : qcc_kscratch(k, (size_t)(l.n + 1) * sizeof *work);
-  if (!work) return QCC_NOMEM;
-  memset(work, 0, (size_t)l.n * sizeof *work);
-  QCC_TRY(add_embedding(k, &word, n, ids->dim[1], width, work));
-  QCC_TRY(add_embedding(k, &position, n, ids->dim[1], width, work));
-  if (segment.ids) QCC_TRY(add_embedding(k, &segment, n, ids->dim[1], width, work));
-  l.x = work;
-  if (width) normalize_rows(&l);
+  QCC_TRY(open_sum(k, 2, &out, l.n, &shown, &sum));
+  memset(sum, 0, (size_t)l.n * sizeof *sum);
+  QCC_TRY(add_embedding(k, &word, n, ids->dim[1], width, sum));
+  QCC_TRY(add_embedding(k, &position, n, ids->dim[1], width, sum));
+  if (segment.ids) QCC_TRY(add_embedding(k, &segment, n, ids->dim[1], width, sum));
   if (mask && qcc_tensor_count(mask) != n) return qcc_kx_fail(k, QCC_DATA, "D-792", "the mask does not fit the ids");
   for (int64_t i = 0; count && i < ids->dim[0]; ++i) ((int32_t *)count)[i] = 0;
   for (int64_t i = 0; count && mask && i < n; ++i) ((int32_t *)count)[i / ids->dim[1]] += qcc_tensor_get_s64(mask, i) == 1;
-  qcc_kx_store_f32(k, 0, l.y);
-  if (k->out_count > 2) qcc_kx_store_f32(k, 2, sum);
+  close_sum(k, &l, sum, 2, shown);
   return QCC_OK;
 }
 

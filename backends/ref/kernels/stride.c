@@ -84,6 +84,24 @@ qcc_status qcc_kx_bcast_type(qcc_kargs *k, qcc_type *out, const qcc_type *a, qcc
   return QCC_OK;
 }
 
+qcc_kx_pair_loop qcc_kx_loop_of(const qcc_kx_pair_loops *loops, qcc_dtype t) {
+  switch (t) {
+    case QCC_F32:
+    case QCC_F16:
+    case QCC_BF16: return loops->f32;
+    case QCC_F64: return loops->f64;
+    case QCC_S8: return loops->s8;
+    case QCC_S16: return loops->s16;
+    case QCC_S32: return loops->s32;
+    case QCC_S64: return loops->s64;
+    case QCC_U8: return loops->u8;
+    case QCC_U16: return loops->u16;
+    case QCC_U32: return loops->u32;
+    case QCC_U64: return loops->u64;
+    default: return NULL;
+  }
+}
+
 qcc_status qcc_kx_pairs(qcc_kargs *k, qcc_kx_pair_loop loop, qcc_kx_operand a, qcc_kx_operand b, size_t elem, const qcc_type *t, void *out,
                         size_t out_elem) {
   const int64_t size = (int64_t)elem, out_size = (int64_t)out_elem;

@@ -17,21 +17,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 QCC = os.path.join(ROOT, "build", "release", "frontends", "cli", "qcc")
 
+sys.path.insert(0, os.path.join(ROOT, "tests", "tools"))
+import zoo  # noqa: E402  the networks that tests compare, too
+
 # Tasks with labelled data, judged by tools/judge.py of the folder with the models.
-JUDGED = {
-    "mobilenet_v2": "mobilenet_v2/mobilenet_v2_1.0_224.onnx",
-    "mobilenet_v1_025": "mobilenet_v1_025/mobilenet_v1_0.25_224.onnx",
-    "squeezenet11": "squeezenet11/squeezenet1.1.onnx",
-    "resnet20": "resnet20_cifar/resnet20.onnx",
-    "vww": "vww_mobilenet/vww_96.onnx",
-    "ds_cnn_s": "ml_kws/ds_cnn_s.onnx",
-    "kwt1": "kwt1/kwt1.onnx",
-    "gru_l": "ml_kws/gru_l.onnx",
-    "basic_lstm_m": "ml_kws/basic_lstm_m.onnx",
-    "crnn_m": "ml_kws/crnn_m.onnx",
-    "yolox_nano": "yolox_nano/yolox_nano.onnx",
-    "ultraface": "ultraface/version-RFB-320.onnx",
-}
+JUDGED = zoo.pick("mobilenet_v2", "mobilenet_v1_025", "squeezenet11", "resnet20", "vww", "ds_cnn_s", "kwt1", "gru_l", "basic_lstm_m", "crnn_m",
+                  "yolox_nano", "ultraface")
 # Models without labels: only the distance of the outputs on random inputs can be told.
 UNLABELLED = {
     "mnist": "mnist/model.onnx",
@@ -41,7 +32,7 @@ UNLABELLED = {
     "silero_vad": "silero_vad/silero_vad_16k_op15.onnx",
     "face_detection": "mediapipe/face_detection_short_range.onnx",
     "selfie_segmentation": "mediapipe/selfie_segmentation_landscape.onnx",
-    "mobilenet_v2_qdq": "mobilenet_v2_qdq/mobilenetv2_qdq.onnx",
+    **zoo.pick("mobilenet_v2_qdq"),
 }
 FREE_DIMS = {"sequence": 512}  # free dimensions of inputs that must not be 1
 SEED_CALIB, SEED_EVAL = 1, 2

@@ -19,15 +19,13 @@ try:
     import onnx
     import onnxruntime as ort
     from onnx import helper, numpy_helper
+
+    import zoo
 except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
-MODELS = ("resnet20_cifar/resnet20.onnx", "ml_kws/ds_cnn_s.onnx", "ml_kws/crnn_m.onnx", "kwt1/kwt1.onnx", "vww_mobilenet/vww_96.onnx",
-          "mobilenet_v1_025/mobilenet_v1_0.25_224.onnx", "mobilenet_v2/mobilenet_v2_1.0_224.onnx", "squeezenet11/squeezenet1.1.onnx",
-          "ultraface/version-RFB-320.onnx", "yolox_nano/yolox_nano.onnx", "ml_kws/gru_l.onnx", "ml_kws/basic_lstm_m.onnx",
-          "mobilenet_v2_qdq/mobilenetv2_qdq.onnx")
-CONVOLUTIONS = ("resnet20.onnx", "ds_cnn_s.onnx", "vww_96.onnx", "crnn_m.onnx")
+CONVOLUTIONS = ("resnet20", "ds_cnn_s", "vww", "crnn_m")
 DEFAULTS = {("Gemm", "alpha"): 1.0, ("Gemm", "beta"): 1.0, ("Gemm", "transA"): 0, ("Gemm", "transB"): 0}
 
 
@@ -196,14 +194,14 @@ def check_floats(qcc, path):
 
 def main():
     qcc, models, names = sys.argv[1], sys.argv[2], sys.argv[3:]
-    paths = [os.path.join(models, m) for m in MODELS if not names or os.path.basename(m)[:-5] in names]
-    paths = [p for p in paths if os.path.exists(p)]
-    if not paths:
+    found = {n: os.path.join(models, m) for n, m in zoo.PATHS.items() if not names or n in names}
+    found = {n: p for n, p in found.items() if os.path.exists(p)}
+    if not found:
         print("skipped: no models in", models)
         return 77
-    results = [check(qcc, p) for p in paths] + [check_convolutions(qcc, p) for p in paths if os.path.basename(p) in CONVOLUTIONS]
-    results += [check_blocks(qcc, p, "--weights", kind) for p in paths if p.endswith("kwt1.onnx") for kind in ("int4", "uint4")]
-    results += [check_blocks(qcc, None)] + [check_floats(qcc, p) for p in paths if not p.endswith("_qdq.onnx")]
+    results = [check(qcc, p) for p in found.values()] + [check_convolutions(qcc, found[n]) for n in CONVOLUTIONS if n in found]
+    results += [check_blocks(qcc, found["kwt1"], "--weights", kind) for kind in ("int4", "uint4") if "kwt1" in found]
+    results += [check_blocks(qcc, None)] + [check_floats(qcc, p) for n, p in found.items() if n != "mobilenet_v2_qdq"]
     return 0 if all(results) else 1
 
 

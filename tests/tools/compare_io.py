@@ -6,11 +6,9 @@ Each model below the folder MODELS is compiled with and without --io-int8, as pa
 Runtime and in the built-in runtime both files must give the same numbers, bit for bit, when the caller does what the nodes did: the codes of
 its samples in, by the parameters in the file, and the outputs' codes turned back. `qcc check` must predict the kernels of the file with codes,
 and `qcc diff` find that its outputs equal those of the other. Exits 1 when something differs, 77 without models or packages."""
-import argparse
 import os
 import subprocess
 import sys
-import tempfile
 
 try:
     import numpy as np
@@ -18,6 +16,7 @@ try:
     import onnxruntime as ort
 
     import check_ort
+    import two_runtimes
     import zoo
 except ImportError as missing:
     print(f"skipped: {missing}")
@@ -56,16 +55,7 @@ def dequantize(codes, params):
     return (codes.astype(np.int32) - zero).astype(np.float32) * scale
 
 
-def here(tool, path, feeds, folder):
-    given, out = [], os.path.join(folder, "out")
-    for i, (name, x) in enumerate(feeds.items()):
-        np.save(os.path.join(folder, f"x{i}.npy"), x)
-        given += ["--in", f"{name}={folder}/x{i}.npy"]
-    subprocess.run([tool, "run", "-q", path, "--out", out] + given, check=True, stdout=subprocess.DEVNULL)
-    return [np.load(os.path.join(out, o.name.replace("/", "_") + ".npy")) for o in onnx.load(path).graph.output]
-
-
-def check(args, name, form, folder):
+def check_form(args, name, form, folder):
     source, plain, coded, calib, target = os.path.join(args.models, MODELS[name]), *(
         os.path.join(folder, f) for f in ("plain.onnx", "coded.onnx", "calib.npy", "wide.yaml"))
     value = session(source).get_inputs()[0]
@@ -86,7 +76,8 @@ def check(args, name, form, folder):
         coded_feeds = {n: quantize(x, params["input", n], np.dtype(given[n].type[7:-1])) if ("input", n) in params else x for n, x in feeds.items()}
         names = [o.name for o in codes.get_outputs()]
         for runtime, want, got in (("ONNX Runtime", floats.run(None, feeds), codes.run(None, coded_feeds)),
-                                   ("built-in", here(args.qcc, plain, feeds, folder), here(args.qcc, coded, coded_feeds, folder))):
+                                   ("built-in", two_runtimes.here(args, plain, value.name, feeds[value.name]),
+                                    two_runtimes.here(args, coded, value.name, coded_feeds[value.name]))):
             for n, w, g in zip(names, want, got):
                 g = dequantize(g, params["output", n]) if ("output", n) in params else g
                 if not np.array_equal(w, g, equal_nan=True):
@@ -102,27 +93,12 @@ def check(args, name, form, folder):
     print(f"{name:18} {form:10} {as_codes}{'  WRONG' if wrong else ''}", flush=True)
     for line in wrong[:5]:
         print(f"    {line}")
-    return bool(wrong) or ("input", value.name) not in params
+    return not wrong and ("input", value.name) in params
 
 
-def main():
-    p = argparse.ArgumentParser()
-    p.add_argument("qcc")
-    p.add_argument("models")
-    p.add_argument("names", nargs="*")
-    p.add_argument("--samples", type=int, default=8)
-    args = p.parse_intermixed_args()
-    names = [n for n in args.names or MODELS if os.path.exists(os.path.join(args.models, MODELS[n]))]
-    if not names:
-        print("skipped: no models")
-        return 77
-    bad = 0
-    for name in names:
-        for form in FORMS:
-            with tempfile.TemporaryDirectory() as folder:
-                bad += check(args, name, form, folder)
-    return bool(bad)
+def check(args, name, folder):
+    return all([check_form(args, name, form, folder) for form in FORMS])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(two_runtimes.main(MODELS, check))

@@ -126,6 +126,43 @@ qcc_status qcc_shape_ms_attention(qcc_infer *f) {
   return QCC_OK;
 }
 
+/* ---- MultiHeadAttention: keys and values as [batch, length, heads * size] or [batch, heads, length, size] */
+static int64_t size_of_head(const qcc_type *t, int64_t heads) {
+  if (!t || t->rank > 4) return QCC_DIM_UNKNOWN;
+  return t->rank == 4 ? t->dim[3] : t->dim[2] >= 0 ? t->dim[2] / heads : QCC_DIM_UNKNOWN;
+}
+
+qcc_status qcc_shape_ms_heads(qcc_infer *f) {
+  const int64_t heads = qcc_attr_int(f->node, "num_heads", 0);
+  const qcc_dtype dtype = qcc_shape_dtype(f, 0);
+  if (heads < 1 || heads > INT32_MAX) return qcc_shape_bad(f, QCC_M_ATTR, "num_heads is %lld; allowed is 1 or more", (long long)heads);
+  QCC_TRY(qcc_shape_rank(f, 0, 3, 5));
+  QCC_TRY(qcc_shape_rank(f, 1, 3, 5));
+  QCC_TRY(qcc_shape_rank(f, 2, 3, 4));
+  QCC_TRY(qcc_shape_rank(f, 6, 4, 4));
+  const qcc_type *q = qcc_shape_ranked(f, 0), *k = qcc_shape_ranked(f, 1), *v = qcc_shape_ranked(f, 2), *past = qcc_shape_ranked(f, 6);
+  qcc_type y = qcc_shape_type(dtype, 3), keys = qcc_shape_type(dtype, 4), scores = qcc_shape_type(dtype, 4);
+  const int64_t v_head = size_of_head(v, heads), fresh = k && k->rank < 5 ? k->dim[k->rank == 4 ? 2 : 1] : QCC_DIM_UNKNOWN;
+  if (q && q->rank == 3) y.dim[0] = q->dim[0], y.dim[1] = q->dim[1];
+  if (v_head >= 0 && !qcc_mul_s64(v_head, heads, &y.dim[2])) return qcc_shape_limit(f, "too many columns");
+  keys.dim[0] = scores.dim[0] = y.dim[0];
+  keys.dim[1] = scores.dim[1] = heads;
+  scores.dim[2] = y.dim[1];
+  if (!qcc_shape_in(f, 6))
+    keys.dim[2] = fresh;
+  else if (past && past->dim[2] >= 0 && fresh >= 0 && !qcc_add_s64(past->dim[2], fresh, &keys.dim[2]))
+    return qcc_shape_limit(f, "too many positions");
+  scores.dim[3] = keys.dim[2];
+  qcc_type values = keys;
+  keys.dim[3] = q && q->rank == 3 && q->dim[2] >= 0 ? q->dim[2] / heads : QCC_DIM_UNKNOWN;
+  values.dim[3] = v_head;
+  qcc_shape_set(f, 0, &y);
+  qcc_shape_set(f, 1, &keys);
+  qcc_shape_set(f, 2, &values);
+  qcc_shape_set(f, 3, &scores);
+  return QCC_OK;
+}
+
 /* ---- DynamicQuantizeLSTM: as LSTM, but W [D,I,4*H] and R [D,H,4*H] */
 static const char *const lstm_directions[] = {"forward", "reverse", "bidirectional", NULL};
 qcc_status qcc_shape_ms_lstm(qcc_infer *f) {

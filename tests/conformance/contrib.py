@@ -462,6 +462,34 @@ def qattention(m):
 
 
 @group
+def multi_head_attention(m):
+    for i in range(4 * CASES):
+        batch, seq, heads, past, causal = m.pick(1, 2, 3), m.pick(1, 3, 8), m.pick(1, 2, 4), m.pick(0, 0, 2, 5), m.chance(0.3)
+        head, value = m.pick(1, 3, 8), m.pick(2, 5)
+        keys = seq if past or causal else m.pick(seq, 1, 5, 11)
+        total, turned = past + keys, not past and not causal and m.chance(0.3)
+        if past or turned or m.chance():
+            value = head
+        side = lambda size: m.data(m.floats([batch, heads, keys, size] if turned else [batch, keys, heads * size]))
+        attrs = {"num_heads": heads, "unidirectional": int(causal)}
+        if m.chance(0.3):
+            attrs["scale"] = 0.4
+        if m.chance(0.3):
+            attrs["mask_filter_value"] = -50.0
+        mask = m.pick("", "", "keys", "pairs") if not causal else ""
+        if mask:
+            mask = m.rng.integers(0, 2, [batch, total] if mask == "keys" else [batch, seq, total]).astype(np.int32)
+            mask[..., 0] = 1
+            mask = m.const(mask)
+        inputs = [m.data(m.floats([batch, seq, heads * head])), side(head), side(value),
+                  m.const(m.floats(heads * (2 * head + value))) if m.chance() else "", mask,
+                  m.const(m.floats([m.pick(1, batch), m.pick(1, heads), seq, total])) if m.chance(0.3) else ""]
+        inputs += [m.data(m.floats([batch, heads, past, head])), m.data(m.floats([batch, heads, past, value]))] if past else ["", ""]
+        m.node("MultiHeadAttention", inputs, outputs=3 if past else m.pick(1, 3) if not turned else 1, what=(batch, seq, keys, past, turned),
+               tolerance=2e-5, **attrs)
+
+
+@group
 def dynamic_quantize_lstm(m):
     for i in range(CASES):
         direction = m.pick("forward", "reverse", "bidirectional")

@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Attention and QAttention of com.microsoft: projection to queries, keys and values, scaled products under masks, softmax, weighted sum.
- * QAttention projects codes exactly; all that follows is the same. */
+ * Attention, QAttention and MultiHeadAttention of com.microsoft: projection to queries, keys and values, scaled products under masks, softmax,
+ * weighted sum. QAttention projects codes exactly, MultiHeadAttention is given what the others project; all that follows is the same. */
 #include "backends/ref/kernels/integer.h"
 #include "backends/ref/run.h"
 
 typedef enum mask_kind { MASK_NONE, MASK_END, MASK_END_START, MASK_KEYS, MASK_PAIRS } mask_kind;
 
+typedef struct part { /* queries, keys or values of this call; a row is contiguous */
+  const float *at;
+  int64_t batch, head, row; /* elements from one to the next */
+} part;
+
 typedef struct attention {
-  int64_t batch, seq, past, total, heads, head, v_head; /* head: width of queries and keys */
-  int64_t input, width;                                 /* columns of the input and of the projection */
+  int64_t batch, seq, past, fresh, total, heads, head, v_head; /* fresh: keys of this call; head: width of queries and keys */
+  int64_t input, width;                                        /* columns of the input and of the projection */
   float scale, filter;
   bool causal;
   mask_kind kind;
   const int32_t *mask;
-  const float *before;                     /* past: [2][batch][heads][past][head] */
-  const float *bias;                       /* added to scores: [bias_batch][bias_heads][seq][total]; NULL: none */
-  int64_t bias_batch, bias_heads;          /* 1 or the whole */
-  const float *qkv;                        /* [batch][seq][width] */
-  float *y, *present;                      /* present NULL: not wanted */
-  float *q, *keys, *values, *scores, *sum; /* of one head */
+  const float *past_keys, *past_values; /* [batch][heads][past][head] */
+  const float *bias;                    /* added to scores: [bias_batch][bias_heads][seq][total]; NULL: none */
+  int64_t bias_batch, bias_heads;       /* 1 or the whole */
+  part q_part, k_part, v_part;
+  float *y, *present_keys, *present_values; /* like the past; NULL: not wanted */
+  float *q, *keys, *values, *scores, *sum;  /* of one head */
 } attention;
 
 static qcc_status read_sizes(qcc_kargs *k, attention *a) {
@@ -47,15 +52,16 @@ static qcc_status read_sizes(qcc_kargs *k, attention *a) {
 
 static qcc_status read_past(qcc_kargs *k, attention *a, uint32_t at) {
   const qcc_tensor *p = qcc_kx_in(k, at);
-  a->total = a->seq;
+  a->total = a->fresh = a->seq;
   if (!p) return QCC_OK;
   const int64_t *d = p->type.dim;
   if (p->type.rank != 5 || d[0] != 2 || d[1] != a->batch || d[2] != a->heads || d[4] != a->head || a->head != a->v_head)
     return qcc_kx_fail(k, QCC_DATA, "D-791", "past must be [2, batch, heads, length, head size]");
   a->past = d[3];
   a->total = a->past + a->seq;
-  a->before = qcc_kx_f32(k, at);
-  return a->before ? QCC_OK : QCC_NOMEM;
+  a->past_keys = qcc_kx_f32(k, at);
+  a->past_values = a->past_keys + a->batch * a->heads * a->past * a->head;
+  return a->past_keys ? QCC_OK : QCC_NOMEM;
 }
 
 static qcc_status read_mask(qcc_kargs *k, attention *a, uint32_t at) {
@@ -117,23 +123,22 @@ static void softmax(const attention *a, const qcc_simd *simd, float *x, int64_t 
   simd->scalar(QCC_ARITH_MUL, x, x, (float)(1 / sum), (size_t)a->total);
 }
 
-static void rows(float *to, const attention *a, int64_t b, int64_t first, int64_t size) {
-  for (int64_t s = 0; s < a->seq; ++s) memcpy(to + s * size, a->qkv + (b * a->seq + s) * a->width + first, (size_t)size * sizeof *to);
+static void rows(float *to, const part *p, int64_t b, int64_t n, int64_t count, int64_t size) {
+  for (int64_t s = 0; s < count; ++s) memcpy(to + s * size, p->at + b * p->batch + n * p->head + s * p->row, (size_t)size * sizeof *to);
+}
+
+/* Keys or values of one head: those of the past, then those of this call; and what the next call will be given. */
+static void join_past(float *to, float *present, const float *past, const part *p, const attention *a, int64_t b, int64_t n, int64_t size) {
+  const int64_t at = b * a->heads + n, before = a->past * size, all = a->total * size;
+  if (before) memcpy(to, past + at * before, (size_t)before * sizeof *to);
+  rows(to + before, p, b, n, a->fresh, size);
+  if (present) memcpy(present + at * all, to, (size_t)all * sizeof *to);
 }
 
 static void one_head(const attention *a, const qcc_simd *simd, int64_t b, int64_t n) {
-  const int64_t at = b * a->heads + n, past = a->past * a->head, part = a->batch * a->heads * past, all = a->total * a->head;
-  rows(a->q, a, b, n * a->head, a->head);
-  rows(a->keys + past, a, b, (a->heads + n) * a->head, a->head);
-  rows(a->values + a->past * a->v_head, a, b, 2 * a->heads * a->head + n * a->v_head, a->v_head);
-  if (past) {
-    memcpy(a->keys, a->before + at * past, (size_t)past * sizeof(float));
-    memcpy(a->values, a->before + part + at * past, (size_t)past * sizeof(float));
-  }
-  if (a->present) {
-    memcpy(a->present + at * all, a->keys, (size_t)all * sizeof(float));
-    memcpy(a->present + (a->batch * a->heads + at) * all, a->values, (size_t)all * sizeof(float));
-  }
+  rows(a->q, &a->q_part, b, n, a->seq, a->head);
+  join_past(a->keys, a->present_keys, a->past_keys, &a->k_part, a, b, n, a->head);
+  join_past(a->values, a->present_values, a->past_values, &a->v_part, a, b, n, a->v_head);
   qcc_kx_gemm(false, true, a->seq, a->total, a->head, a->q, a->keys, a->scores, false);
   for (int64_t s = 0; s < a->seq; ++s) softmax(a, simd, a->scores + s * a->total, b, n, s);
   qcc_kx_gemm(false, false, a->seq, a->v_head, a->total, a->scores, a->values, a->sum, false);
@@ -142,38 +147,53 @@ static void one_head(const attention *a, const qcc_simd *simd, int64_t b, int64_
 }
 
 static qcc_status attend(qcc_kargs *k, attention *a) {
+  const int64_t longest = a->seq > a->total ? a->seq : a->total;
   size_t floats, scores;
   if (!qcc_mul_size((size_t)a->seq, (size_t)a->total, &scores) ||
-      !qcc_mul_size((size_t)a->total, (size_t)(3 * a->head + 3 * a->v_head), &floats) || scores > SIZE_MAX / 8 || floats > SIZE_MAX / 8)
+      !qcc_mul_size((size_t)longest, (size_t)(2 * a->head + 2 * a->v_head), &floats) || scores > SIZE_MAX / 8 || floats > SIZE_MAX / 8)
     return qcc_kx_fail(k, QCC_LIMIT, "L-786", "the scores do not fit the memory");
   a->scores = qcc_kscratch(k, scores * sizeof(float) + 1);
   a->q = qcc_kscratch(k, floats * sizeof(float) + 1);
   if (!a->scores || !a->q) return QCC_NOMEM;
-  a->keys = a->q + a->total * a->head;
-  a->values = a->keys + a->total * a->head;
-  a->sum = a->values + a->total * a->v_head;
+  a->keys = a->q + longest * a->head;
+  a->values = a->keys + longest * a->head;
+  a->sum = a->values + longest * a->v_head;
   for (int64_t b = 0; b < a->batch; ++b)
     for (int64_t n = 0; n < a->heads; ++n) one_head(a, k->worker->simd, b, n);
   return QCC_OK;
 }
 
-/* Outputs; *skip when nobody wants any or all is empty. */
-static qcc_status outputs(qcc_kargs *k, attention *a, qcc_dtype t, bool *skip) {
+/* Output 0; *skip when nobody wants any output or all is empty. */
+static qcc_status open_y(qcc_kargs *k, attention *a, qcc_dtype t, bool *skip) {
   const qcc_type y = qcc_type_of(t, 3, (int64_t[]){a->batch, a->seq, a->heads * a->v_head});
-  const qcc_type present = qcc_type_of(t, 5, (int64_t[]){2, a->batch, a->heads, a->total, a->head});
-  if (k->out_count > 1 && k->want[1] && a->head != a->v_head)
-    return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-791", "present needs keys and values of one size");
   QCC_TRY(qcc_kx_out_f32(k, 0, &y, &a->y));
-  QCC_TRY(qcc_kx_out_f32(k, 1, &present, &a->present));
-  *skip = (!a->y && !a->present) || a->batch * a->seq * a->width == 0;
+  *skip = (!a->y && !a->present_keys && !a->present_values) || a->batch * a->seq * (a->head + a->v_head) == 0;
   if (*skip || a->y) return QCC_OK;
   a->y = qcc_kscratch(k, (size_t)(a->batch * a->seq * a->heads * a->v_head) * sizeof *a->y);
   return a->y ? QCC_OK : QCC_NOMEM;
 }
 
+/* Keys and values of the present are halves of one output. */
+static qcc_status outputs(qcc_kargs *k, attention *a, qcc_dtype t, bool *skip) {
+  const qcc_type present = qcc_type_of(t, 5, (int64_t[]){2, a->batch, a->heads, a->total, a->head});
+  if (k->out_count > 1 && k->want[1] && a->head != a->v_head)
+    return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-791", "present needs keys and values of one size");
+  QCC_TRY(qcc_kx_out_f32(k, 1, &present, &a->present_keys));
+  if (a->present_keys) a->present_values = a->present_keys + a->batch * a->heads * a->total * a->head;
+  return open_y(k, a, t, skip);
+}
+
 static void store(qcc_kargs *k, const attention *a) {
   if (k->want[0]) qcc_kx_store_f32(k, 0, a->y);
-  qcc_kx_store_f32(k, 1, a->present);
+  qcc_kx_store_f32(k, 1, a->present_keys);
+}
+
+/* Columns of one matrix [batch][seq][width]: queries of all heads, keys, values. */
+static void take_projected(attention *a, const float *qkv) {
+  const int64_t batch = a->seq * a->width, keys = a->heads * a->head;
+  a->q_part = (part){qkv, batch, a->head, a->width};
+  a->k_part = (part){qkv + keys, batch, a->head, a->width};
+  a->v_part = (part){qkv + 2 * keys, batch, a->v_head, a->width};
 }
 
 qcc_status qcc_kernel_attention(qcc_kargs *k) {
@@ -195,7 +215,7 @@ qcc_status qcc_kernel_attention(qcc_kargs *k) {
   QCC_TRY(qcc_dense_pack(&pack, k->cx, k->worker->simd, (size_t)a.input, (size_t)a.width, w, false, 1.0f, bias));
   qcc_status st = qcc_dense_run(k->worker, &pack, (size_t)(a.batch * a.seq), x, qkv, NULL);
   qcc_free(k->cx, pack.at);
-  a.qkv = qkv;
+  take_projected(&a, qkv);
   if (st == QCC_OK) st = attend(k, &a);
   if (st == QCC_OK) store(k, &a);
   return st;
@@ -225,8 +245,103 @@ qcc_status qcc_kernel_qattention(qcc_kargs *k) {
   if (!acc || !qkv || !bias) return QCC_NOMEM;
   qcc_kx_int_gemm(a.batch * a.seq, a.width, a.input, x, w, acc);
   for (int64_t i = 0; i < n; ++i) qkv[i] = (float)acc[i] * (sx[0] * sw[nw > 1 ? i % a.width : 0]) + bias[i % a.width];
-  a.qkv = qkv;
+  take_projected(&a, qkv);
   QCC_TRY(attend(k, &a));
   store(k, &a);
+  return QCC_OK;
+}
+
+/* ---- MultiHeadAttention */
+/* Input `i` as [batch, length, heads * size] with its part of the bias, or without as [batch, heads, length, size]. */
+static qcc_status read_part(qcc_kargs *k, const attention *a, uint32_t i, const float *bias, int64_t length, int64_t size, part *to) {
+  const int64_t width = a->heads * size, n = a->batch * length * width;
+  to->at = qcc_kx_f32(k, i);
+  if (!to->at) return QCC_NOMEM;
+  if (k->in[i]->type.rank == 4) return *to = (part){to->at, length * width, length * size, size}, QCC_OK;
+  *to = (part){to->at, length * width, size, width};
+  if (!bias) return QCC_OK;
+  float *sum = qcc_kscratch(k, (size_t)n * sizeof *sum + 1);
+  if (!sum) return QCC_NOMEM;
+  for (int64_t j = 0; j < n; ++j) sum[j] = to->at[j] + bias[j % width];
+  to->at = sum;
+  return QCC_OK;
+}
+
+/* Length and size of a head of keys or values. */
+static qcc_status read_lengths(qcc_kargs *k, const attention *a, uint32_t i, int64_t *length, int64_t *size) {
+  const qcc_type *t = &k->in[i]->type;
+  const bool turned = t->rank == 4;
+  if ((t->rank != 3 && !turned) || t->dim[0] != a->batch || (turned ? t->dim[1] != a->heads : t->dim[2] % a->heads != 0))
+    return qcc_kx_fail(k, QCC_DATA, "D-791", "input %u must be [batch, length, size] or [batch, heads, length, head size]", i);
+  *length = t->dim[turned ? 2 : 1];
+  *size = turned ? t->dim[3] : t->dim[2] / a->heads;
+  return QCC_OK;
+}
+
+static qcc_status read_sides(qcc_kargs *k, attention *a) {
+  const qcc_type *q = &k->in[0]->type;
+  const bool packed = q->rank == 5 || !qcc_kx_in(k, 1) || !qcc_kx_in(k, 2) || k->in[1]->type.rank == 5;
+  if (packed) return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-791", "packed queries, keys and values have no kernel");
+  if (qcc_kx_in(k, 8) || qcc_kx_in(k, 9) || (k->out_count > 3 && k->want[3]))
+    return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-791", "shared buffers, beams and scores as an output have no kernel");
+  a->heads = qcc_attr_int(k->node, "num_heads", 0);
+  if (q->rank != 3 || a->heads < 1 || q->dim[2] % a->heads)
+    return qcc_kx_fail(k, QCC_DATA, "D-791", "queries must be [batch, length, size] of %lld heads", (long long)a->heads);
+  int64_t values = 0, size = 0;
+  a->batch = q->dim[0], a->seq = q->dim[1], a->head = q->dim[2] / a->heads;
+  QCC_TRY(read_lengths(k, a, 1, &a->fresh, &size));
+  QCC_TRY(read_lengths(k, a, 2, &values, &a->v_head));
+  if (size != a->head || values != a->fresh) return qcc_kx_fail(k, QCC_DATA, "D-791", "queries, keys and values do not fit each other");
+  a->causal = qcc_attr_int(k->node, "unidirectional", 0) != 0;
+  a->filter = qcc_attr_float(k->node, "mask_filter_value", -10000.0f);
+  a->scale = qcc_attr_float(k->node, "scale", 0.0f);
+  if (a->scale == 0.0f) a->scale = (float)(1.0 / sqrt((double)(a->head ? a->head : 1)));
+  return QCC_OK;
+}
+
+static qcc_status read_cache(qcc_kargs *k, attention *a, uint32_t at, int64_t size, const float **to) {
+  const qcc_tensor *p = qcc_kx_in(k, at);
+  if (!p) return QCC_OK;
+  const int64_t *d = p->type.dim;
+  if (p->type.rank != 4 || d[0] != a->batch || d[1] != a->heads || d[3] != size || (at == 7 && d[2] != a->past))
+    return qcc_kx_fail(k, QCC_DATA, "D-791", "input %u must be [batch, heads, length, head size]", at);
+  a->past = d[2];
+  *to = qcc_kx_f32(k, at);
+  return *to ? QCC_OK : QCC_NOMEM;
+}
+
+qcc_status qcc_kernel_multi_head_attention(qcc_kargs *k) {
+  const qcc_dtype t = k->in[0]->type.dtype;
+  attention a = {.kind = MASK_NONE};
+  bool skip;
+  if (!qcc_kx_is_float(t)) return qcc_kx_no_type(k, t);
+  QCC_TRY(read_sides(k, &a));
+  QCC_TRY(read_cache(k, &a, 6, a.head, &a.past_keys));
+  QCC_TRY(read_cache(k, &a, 7, a.v_head, &a.past_values));
+  if (!a.past_keys != !a.past_values) return qcc_kx_fail(k, QCC_DATA, "D-791", "past keys and values come together");
+  a.total = a.past + a.fresh;
+  if (!a.total) return qcc_kx_fail(k, QCC_DATA, "D-791", "there are no keys");
+  QCC_TRY(read_mask(k, &a, 4));
+  QCC_TRY(read_bias(k, &a, 5));
+  const qcc_type keys = qcc_type_of(t, 4, (int64_t[]){a.batch, a.heads, a.total, a.head});
+  const qcc_type values = qcc_type_of(t, 4, (int64_t[]){a.batch, a.heads, a.total, a.v_head});
+  QCC_TRY(qcc_kx_out_f32(k, 1, &keys, &a.present_keys));
+  QCC_TRY(qcc_kx_out_f32(k, 2, &values, &a.present_values));
+  QCC_TRY(open_y(k, &a, t, &skip));
+  if (skip) return QCC_OK;
+  const int64_t width = a.heads * a.head;
+  const float *bias = NULL;
+  if (qcc_kx_in(k, 3)) {
+    if (qcc_tensor_count(k->in[3]) != 2 * width + a.heads * a.v_head)
+      return qcc_kx_fail(k, QCC_DATA, "D-210", "bias has not one entry per column");
+    bias = qcc_kx_f32(k, 3);
+    if (!bias) return QCC_NOMEM;
+  }
+  QCC_TRY(read_part(k, &a, 0, bias, a.seq, a.head, &a.q_part));
+  QCC_TRY(read_part(k, &a, 1, bias ? bias + width : NULL, a.fresh, a.head, &a.k_part));
+  QCC_TRY(read_part(k, &a, 2, bias ? bias + 2 * width : NULL, a.fresh, a.v_head, &a.v_part));
+  QCC_TRY(attend(k, &a));
+  store(k, &a);
+  qcc_kx_store_f32(k, 2, a.present_values);
   return QCC_OK;
 }

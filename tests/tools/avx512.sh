@@ -39,7 +39,7 @@ END
 }
 [ -d "$root" ] || fetch || { echo "skipped: no packages of Debian 13"; exit 77; }
 
-[ $# -gt 0 ] || set -- codes ref grid grid_codes
+[ $# -gt 0 ] || set -- codes grid_codes grid ref
 programs="frontends/cli/qcc tests/tools/loops" targets="qcc loops dump_samples"
 for name in "$@"; do programs="$programs tests/unit/test_$name" targets="$targets test_$name"; done
 cmake --preset release -DQCC_TESTS=ON >/dev/null

@@ -5,11 +5,10 @@
  * Invariant: every set of instructions gives the same extremes and sums of tables and zeros, however a tensor is cut into pieces. */
 #include "strategy/count.h"
 
-#include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
 enum { BLOCK = 512, LANES = QCC_COUNT_LANES, GROUP = QCC_COUNT_GROUP, INFINITE = 0x7f800000 };
+#define SIGN 0x80000000u
 
 static uint32_t bits_of(float x) {
   uint32_t b;
@@ -18,7 +17,7 @@ static uint32_t bits_of(float x) {
 }
 
 void qcc_count_reset(qcc_count *c) {
-  for (size_t j = 0; j < LANES; j++) c->low[j] = INFINITY, c->high[j] = -INFINITY, c->least[j] = UINT32_MAX;
+  for (size_t j = 0; j < LANES; j++) c->high[j] = INT32_MIN, c->most[j] = 0, c->least[j] = UINT32_MAX;
   c->zeros = c->count = c->nonfinite = 0;
 }
 
@@ -30,18 +29,41 @@ void qcc_count_init(qcc_count *c) {
       if (mask >> j & 1) c->order[mask][n++] = (uint8_t)j;
 }
 
-static bool is_finite(float x) { return (bits_of(x) & 0x7fffffffu) < INFINITE; }
+static float float_of(uint32_t b) {
+  float x;
+  memcpy(&x, &b, sizeof x);
+  return x;
+}
+
+/* Words order floats of one sign: those without rise with their values, those with it fall and stand above as unsigned integers, below as
+ * signed ones. */
+bool qcc_count_extremes(const qcc_count *c, float *min, float *max) {
+  int32_t high = INT32_MIN;
+  uint32_t most = 0, least = UINT32_MAX;
+  for (size_t j = 0; j < LANES; j++) {
+    high = c->high[j] > high ? c->high[j] : high;
+    most = c->most[j] > most ? c->most[j] : most;
+    least = c->least[j] < least ? c->least[j] : least;
+  }
+  *min = float_of(most & SIGN ? most : least);
+  *max = float_of(high >= 0 ? (uint32_t)high : least);
+  return least <= most;
+}
+
+static bool is_finite(float x) { return (bits_of(x) & ~SIGN) < INFINITE; }
+
+static void take(qcc_count *c, size_t lane, uint32_t bits) {
+  c->high[lane] = (int32_t)bits > c->high[lane] ? (int32_t)bits : c->high[lane];
+  c->most[lane] = bits > c->most[lane] ? bits : c->most[lane];
+  c->least[lane] = bits < c->least[lane] ? bits : c->least[lane];
+}
 
 static void look_slowly(qcc_count *c, const float *x, size_t n) {
   for (size_t i = 0; i < n; i++) {
-    if (is_finite(x[i])) {
-      const uint32_t less = (bits_of(x[i]) & 0x7fffffffu) - 1;
-      c->least[0] = less < c->least[0] ? less : c->least[0];
-      c->low[0] = x[i] < c->low[0] ? x[i] : c->low[0];
-      c->high[0] = x[i] > c->high[0] ? x[i] : c->high[0];
-    } else {
+    if (is_finite(x[i]))
+      take(c, 0, bits_of(x[i]));
+    else
       c->nonfinite++;
-    }
   }
 }
 
@@ -57,18 +79,12 @@ static void add_slowly(qcc_count *c, const float *x, size_t n) {
 static bool look_plain(qcc_count *c, const float *x, size_t n) {
   uint32_t most = 0;
   for (size_t i = 0; i < n; i++) {
-    const uint32_t size = bits_of(x[i]) & 0x7fffffffu;
+    const uint32_t size = bits_of(x[i]) & ~SIGN;
     most = size > most ? size : most;
   }
   if (most >= INFINITE) return false;
-  for (size_t i = 0; i < n; i += LANES) {
-    for (size_t j = 0; j < LANES; j++) {
-      c->low[j] = x[i + j] < c->low[j] ? x[i + j] : c->low[j];
-      c->high[j] = x[i + j] > c->high[j] ? x[i + j] : c->high[j];
-      const uint32_t less = (bits_of(x[i + j]) & 0x7fffffffu) - 1;
-      c->least[j] = less < c->least[j] ? less : c->least[j];
-    }
-  }
+  for (size_t i = 0; i < n; i += LANES)
+    for (size_t j = 0; j < LANES; j++) take(c, j, bits_of(x[i + j]));
   return true;
 }
 
@@ -86,25 +102,22 @@ static bool has_wide(void) { return __builtin_cpu_supports("avx2") && __builtin_
 
 /* As look_plain; each lane in a variable of its own, or they would live in memory. */
 AVX2 static bool look_wide(qcc_count *c, const float *x, size_t n) {
-  const __m256i magnitude = _mm256_set1_epi32(0x7fffffff), one = _mm256_set1_epi32(1);
-  __m256i most0 = _mm256_setzero_si256(), most1 = most0;
+  __m256i high0 = _mm256_loadu_si256((const void *)c->high), high1 = _mm256_loadu_si256((const void *)(c->high + 8));
+  __m256i most0 = _mm256_loadu_si256((const void *)c->most), most1 = _mm256_loadu_si256((const void *)(c->most + 8));
   __m256i least0 = _mm256_loadu_si256((const void *)c->least), least1 = _mm256_loadu_si256((const void *)(c->least + 8));
-  __m256 low0 = _mm256_loadu_ps(c->low), low1 = _mm256_loadu_ps(c->low + 8);
-  __m256 high0 = _mm256_loadu_ps(c->high), high1 = _mm256_loadu_ps(c->high + 8);
   for (size_t i = 0; i < n; i += LANES) {
-    const __m256 v0 = _mm256_loadu_ps(x + i), v1 = _mm256_loadu_ps(x + i + 8);
-    const __m256i size0 = _mm256_and_si256(_mm256_castps_si256(v0), magnitude),
-                  size1 = _mm256_and_si256(_mm256_castps_si256(v1), magnitude);
+    const __m256i v0 = _mm256_loadu_si256((const void *)(x + i)), v1 = _mm256_loadu_si256((const void *)(x + i + 8));
     __builtin_prefetch(x + BLOCK + i);
-    low0 = _mm256_min_ps(low0, v0), low1 = _mm256_min_ps(low1, v1);
-    high0 = _mm256_max_ps(high0, v0), high1 = _mm256_max_ps(high1, v1);
-    most0 = _mm256_max_epi32(most0, size0), most1 = _mm256_max_epi32(most1, size1);
-    least0 = _mm256_min_epu32(least0, _mm256_sub_epi32(size0, one)), least1 = _mm256_min_epu32(least1, _mm256_sub_epi32(size1, one));
+    high0 = _mm256_max_epi32(high0, v0), high1 = _mm256_max_epi32(high1, v1);
+    most0 = _mm256_max_epu32(most0, v0), most1 = _mm256_max_epu32(most1, v1);
+    least0 = _mm256_min_epu32(least0, v0), least1 = _mm256_min_epu32(least1, v1);
   }
-  const __m256i most = _mm256_max_epi32(most0, most1);
-  if (_mm256_movemask_epi8(_mm256_cmpgt_epi32(most, _mm256_set1_epi32(INFINITE - 1)))) return false;
-  _mm256_storeu_ps(c->low, low0), _mm256_storeu_ps(c->low + 8, low1);
-  _mm256_storeu_ps(c->high, high0), _mm256_storeu_ps(c->high + 8, high1);
+  const __m256i high = _mm256_max_epi32(high0, high1), most = _mm256_max_epu32(most0, most1);
+  const __m256i plus = _mm256_cmpgt_epi32(high, _mm256_set1_epi32(INFINITE - 1)); /* infinities and NaN of either sign */
+  const __m256i minus = _mm256_cmpeq_epi32(_mm256_max_epu32(most, _mm256_set1_epi32((int)(SIGN | INFINITE))), most);
+  if (_mm256_movemask_epi8(_mm256_or_si256(plus, minus))) return false;
+  _mm256_storeu_si256((void *)c->high, high0), _mm256_storeu_si256((void *)(c->high + 8), high1);
+  _mm256_storeu_si256((void *)c->most, most0), _mm256_storeu_si256((void *)(c->most + 8), most1);
   _mm256_storeu_si256((void *)c->least, least0), _mm256_storeu_si256((void *)(c->least + 8), least1);
   return true;
 }

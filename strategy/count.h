@@ -3,6 +3,7 @@
 #ifndef QCC_COUNT_H
 #define QCC_COUNT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,14 +18,16 @@ enum {
 
 typedef struct qcc_count {
   uint32_t table[QCC_COUNT_TABLES][QCC_COUNT_BUCKETS + QCC_COUNT_PAD]; /* of finite values; all tables are summed */
-  float low[QCC_COUNT_LANES], high[QCC_COUNT_LANES];                   /* extremes of finite values; infinities: none */
-  uint32_t least[QCC_COUNT_LANES]; /* the least word without sign, but zero, less one; none: the highest */
-  uint64_t zeros;                  /* that were counted and are in no table */
-  uint64_t count, nonfinite;       /* count: finite ones that were counted */
-  uint8_t order[256][8];           /* by mask: the lanes that are set come first */
+  int32_t high[QCC_COUNT_LANES];                                       /* the highest word of a finite value, read as a signed integer */
+  uint32_t most[QCC_COUNT_LANES], least[QCC_COUNT_LANES];              /* the highest and the lowest, read as unsigned ones */
+  uint64_t zeros;                                                      /* that were counted and are in no table */
+  uint64_t count, nonfinite;                                           /* count: finite ones that were counted */
+  uint8_t order[256][8];                                               /* by mask: the lanes that are set come first */
 } qcc_count;
 
 void qcc_count_init(qcc_count *c);
+/* False: no finite value was seen. */
+bool qcc_count_extremes(const qcc_count *c, float *min, float *max);
 /* Extremes and totals as after init. The tables are the caller's to clear. */
 void qcc_count_reset(qcc_count *c);
 /* No more than 2^32 - 1 values between two resets, or a counter overflows. The extremes are those of all values. Of every `step` groups that

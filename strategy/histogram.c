@@ -17,7 +17,7 @@ enum {
   FIRST = 127 - 32, /* exponent of 2^-32 */
   SMALL = 2048,     /* fewer values than this are counted directly */
   ENOUGH = 1 << 15, /* as many of the values of a large tensor say what all of them say */
-  MOST_STEP = 4,
+  MOST_STEP = 16,
   MOST = 1 << 30 /* in a table, so that 32-bit counters do not overflow */
 };
 
@@ -133,45 +133,37 @@ static bool is_clear(const uint32_t *page) {
   return !any;
 }
 
-/* Moves one octave of the tables to the pages and clears it. */
-static void flush_octave(qcc_hist *h, qcc_hist_part *p, uint32_t raw) {
+/* Moves one octave of the tables to the pages and clears it. Returns what was counted there. */
+static uint64_t flush_octave(qcc_hist *h, qcc_hist_part *p, uint32_t raw) {
   qcc_count *c = &p->table->count;
   bool clear = true;
   for (size_t k = 0; k < QCC_COUNT_TABLES; k++) clear = is_clear(c->table[k] + raw) && clear;
-  if (clear) return;
+  if (clear) return 0;
   const uint32_t octave = raw % (RAW / 2) / QCC_HIST_PAGE;
   uint64_t *page = octave >= FIRST && octave - FIRST < QCC_HIST_OCTAVES ? page_at(h, bucket_of(raw) / QCC_HIST_PAGE) : NULL;
+  uint64_t sum = 0;
   for (uint32_t i = 0; i < QCC_HIST_PAGE; i++) {
     uint64_t n = 0;
     for (size_t k = 0; k < QCC_COUNT_TABLES; k++) n += c->table[k][raw + i], c->table[k][raw + i] = 0;
+    sum += n;
     if (page)
       page[i] += n * p->step;
     else if (n)
       count_in(h, p, raw + i, n * p->step);
   }
+  return sum;
 }
 
-/* The exponents of one sign up to that of `most`: where zeros are, and from the least on. */
-static void flush_side(qcc_hist *h, qcc_hist_part *p, uint32_t first, uint32_t least, float most) {
-  flush_octave(h, p, first * QCC_HIST_PAGE);
-  const uint32_t last = bits_of(most) >> 23;
-  for (uint32_t e = least ? least : 1; most > 0 && e <= last; e++) flush_octave(h, p, (first + e) * QCC_HIST_PAGE);
-}
-
-/* Empties the table of a part. It is empty already where the extremes say so. */
+/* Empties the table of a part: the octave where zeros are, then from the highest down until everything is found. */
 static void flush(qcc_hist *h, qcc_hist_part *p) {
   qcc_count *c = &p->table->count;
-  float min = c->low[0], max = c->high[0];
-  for (size_t j = 1; j < QCC_COUNT_LANES; j++) {
-    min = c->low[j] < min ? c->low[j] : min;
-    max = c->high[j] > max ? c->high[j] : max;
-  }
-  uint32_t least = UINT32_MAX; /* less one */
-  for (size_t j = 0; j < QCC_COUNT_LANES; j++) least = c->least[j] < least ? c->least[j] : least;
-  if (min <= max) {
-    flush_side(h, p, 0, least >> 23, max);
-    flush_side(h, p, EXPONENTS, least >> 23, -min);
+  uint64_t left = c->count - c->zeros;
+  float min, max;
+  if (qcc_count_extremes(c, &min, &max)) {
     widen(p, min, max);
+    left -= flush_octave(h, p, 0) + flush_octave(h, p, EXPONENTS * QCC_HIST_PAGE);
+    for (uint32_t e = bits_of(-min > max ? -min : max) >> 23; left && e; e--)
+      left -= flush_octave(h, p, e * QCC_HIST_PAGE) + flush_octave(h, p, (EXPONENTS + e) * QCC_HIST_PAGE);
   }
   p->count += c->count * p->step;
   p->zeros += c->zeros * p->step;

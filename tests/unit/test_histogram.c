@@ -132,6 +132,29 @@ static void order_and_workers_do_not_matter(void **state) {
   qcc_hist_scratch_free(s);
 }
 
+/* Extremes come from the order of the words, which differs between the signs. */
+static void tensors_of_one_sign(void **state) {
+  enum { N = 4099 };
+  static float x[N];
+  qcc_hist_scratch *s = qcc_hist_scratch_new(*state);
+  static const float extremes[][2] = {{2, 7},   {-7, -2},           {0, 7}, {-7, 0}, {1e-42f, 1e-3f}, {-1e30f, -1e-42f}, {5, 5},
+                                      {-5, -5}, {-1e-42f, 0x1p126f}};
+  for (size_t k = 0; k < sizeof extremes / sizeof *extremes; k++) {
+    const float lo = extremes[k][0], hi = extremes[k][1];
+    for (size_t i = 0; i < N; i++) x[i] = i % 1000 == 17 ? lo : i % 1000 == 516 ? hi : lo + (hi - lo) * (float)uniform();
+    for (size_t i = 0; hi == 0 && i < N; i++) x[i] = x[i] == 0 ? -0.0f : x[i];
+    qcc_hist h;
+    qcc_hist_init(&h, *state);
+    qcc_hist_add(&h, s, x, N, 1);
+    assert_true(h.min == lo && h.max == hi && h.count == N && h.nonfinite == 0);
+    x[33] = k % 2 ? INFINITY : -NAN;
+    qcc_hist_add(&h, s, x, N, 1);
+    assert_true(h.min == lo && h.max == hi && h.count == 2 * N - 1 && h.nonfinite == 1);
+    qcc_hist_fini(&h);
+  }
+  qcc_hist_scratch_free(s);
+}
+
 /* ---- large tensors, of which a part is counted */
 enum { LARGE = 700037 };
 
@@ -151,7 +174,7 @@ static void add_pieces(qcc_hist *h, qcc_hist_scratch *const *s, const float *x) 
 static void pieces_of_large_tensors(void **state) {
   float *x = malloc(LARGE * sizeof *x);
   assert_non_null(x);
-  assert_true(qcc_hist_step(LARGE) == 4 && qcc_hist_step(65535) == 1 && qcc_hist_step(65536) == 2);
+  assert_true(qcc_hist_step(LARGE) == 16 && qcc_hist_step(65535) == 1 && qcc_hist_step(65536) == 2);
   qcc_hist_scratch *s[3];
   for (int k = 0; k < 3; k++) s[k] = qcc_hist_scratch_new(*state);
   for (int kind = 0; kind < 3; kind++) {
@@ -380,6 +403,7 @@ int main(void) {
       cmocka_unit_test(degenerate_tensors),
       cmocka_unit_test(collector_does_not_depend_on_workers),
       cmocka_unit_test(channels_last_and_first_agree),
+      cmocka_unit_test(tensors_of_one_sign),
       cmocka_unit_test(pieces_of_large_tensors),
       cmocka_unit_test(channels_are_counted_alike),
   };

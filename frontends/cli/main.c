@@ -3,8 +3,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "frontends/cli/cli.h"
+
+/* What is large goes back to the system when it is freed. By itself glibc learns to keep it, and samples leave holes behind. */
+static void give_memory_back(void) {
+#ifdef __GLIBC__
+  enum { LARGE = 1 << 20 };
+  mallopt(M_MMAP_THRESHOLD, LARGE);
+#endif
+}
 
 static void print_graph(void *user, const char *text, size_t n) {
   (void)user;
@@ -74,6 +85,7 @@ static qcc_status with_context(const args *a) {
 
 int main(int argc, char **argv) {
   args a;
+  give_memory_back();
   qcc_status st = args_parse(&a, argc, argv);
   if (st == QCC_OK && a.version) {
     printf("qcc %s\n", qcc_version());

@@ -15,7 +15,8 @@ enum {
   MOST_ROWS = 240,
   GOOD_ROWS = 96,
   MAX_ROWS = 64,
-  NEAR_FLOATS = 6 * 1024
+  NEAR_FLOATS = 6 * 1024,
+  QUARTERS = 4
 };
 
 /* Multiply-adds of all. */
@@ -151,6 +152,7 @@ static size_t row_run(const qcc_simd *simd, const qcc_block *b) {
   return panels;
 }
 
+/* While a panel is used, the first tiles fetch the next one, a quarter each: it comes from far away, and there is time now. */
 void qcc_block_run(const qcc_simd *simd, const qcc_block *b) {
   qcc_tile t = {.taps = b->taps, .depth = b->depth, .ldb = b->ldb, .lo = b->lo, .hi = b->hi};
   const size_t panels = (b->width + simd->nr - 1) / simd->nr, done = b->rows == 1 && b->taps == 1 ? row_run(simd, b) : 0;
@@ -158,9 +160,11 @@ void qcc_block_run(const qcc_simd *simd, const qcc_block *b) {
     t.b = b->b + j * b->panel_step;
     t.bias = b->bias ? b->bias + j * simd->nr : NULL;
     t.n = (unsigned)(b->width - j * simd->nr < simd->nr ? b->width - j * simd->nr : simd->nr);
+    const float *next = j + 1 < panels ? t.b + b->panel_step : t.b;
     for (size_t row = 0; row < b->rows; row += t.m) {
       const size_t left = b->rows - row;
       t.a = b->a + qcc_row_slot(b->rows, row) * b->taps;
+      t.next = row < QUARTERS * QCC_MR ? next + row / QCC_MR * b->taps * (b->depth / QUARTERS) * b->ldb : t.b;
       t.m = (unsigned)(left == QCC_MR + 1 ? 4 : left < QCC_MR ? left : QCC_MR);
       run_tile(simd, b, &t, row, j * simd->nr);
     }

@@ -18,6 +18,7 @@ typedef struct qcc_tile {
   size_t taps, depth;
   const float *b; /* rows of nr floats, `ldb` apart */
   size_t ldb;
+  const float *next; /* rows of another b that is wanted soon: every fourth step fetches one. Not NULL: that costs */
   const float *bias; /* nr floats, or NULL: 0 */
   float *out;        /* rows `ldc` apart */
   size_t ldc;

@@ -36,6 +36,7 @@ INLINE void tile_rows(const qcc_tile *t, const unsigned m) {
   const float *b = t->b;
   const float *const *a = t->a;
   const size_t ldb = t->ldb, depth = t->depth;
+  const float *next = t->next;
   const vec zero = vec_set(0.0f);
   const vec x = t->bias ? vec_load(t->bias) : zero, y = t->bias ? vec_load(t->bias + LANES) : zero;
 #define ROW_START(i) vec x##i = x, y##i = y;
@@ -57,7 +58,10 @@ INLINE void tile_rows(const qcc_tile *t, const unsigned m) {
     ROW_STEP(0, j) ROW_STEP(1, j) ROW_STEP(2, j) ROW_STEP(3, j) ROW_STEP(4, j) ROW_STEP(5, j) \
   }
     size_t k = 0; /* fewer, predictable branches: many depths are short */
-    for (; k + 4 <= depth; k += 4) { DEPTH_STEP(0) DEPTH_STEP(1) DEPTH_STEP(2) DEPTH_STEP(3) }
+    for (; k + 4 <= depth; k += 4, next += ldb) {
+      __builtin_prefetch(next, 0, 2); /* into the second cache */
+      DEPTH_STEP(0) DEPTH_STEP(1) DEPTH_STEP(2) DEPTH_STEP(3)
+    }
     for (; k < depth; ++k) DEPTH_STEP(0)
   }
 #define ROW_STORE(i) \

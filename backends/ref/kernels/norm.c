@@ -2,6 +2,7 @@
  * Normalizations: batch, instance, layer, group, RMS, LRN, Lp, mean-variance. Computed in f32, sums in double.
  * All but LRN and batch reduce contiguous runs: a run is normalized, then scaled and shifted by its channel or position. */
 #include "backends/ref/kernels/kutil.h"
+#include "backends/ref/simd/simd.h"
 
 typedef struct moments {
   double mean, variance;
@@ -190,7 +191,7 @@ typedef struct layer {
   bool centre;
 } layer;
 
-static void normalize_rows(const layer *l) {
+static void normalize_rows(const qcc_simd *simd, const layer *l) {
   for (int64_t i = 0, row = 0; i < l->n; i += l->run, ++row) {
     moments m = moments_of(l->x + i, l->run);
     double mean = l->centre ? m.mean : 0, square = l->centre ? m.variance : m.variance + m.mean * m.mean;
@@ -199,12 +200,10 @@ static void normalize_rows(const layer *l) {
     if (l->inverse) l->inverse[row] = (float)inverse;
     if (!l->y) continue;
     const float *scale = l->scale ? l->scale + i % l->scale_period : NULL, *bias = l->bias ? l->bias + i % l->bias_period : NULL;
-    for (int64_t j = 0; j < l->run; ++j) {
-      float v = (float)(((double)l->x[i + j] - mean) * inverse);
-      if (scale) v *= scale[j];
-      if (bias) v += bias[j];
-      l->y[i + j] = v;
-    }
+    float *y = l->y + i;
+    for (int64_t j = 0; j < l->run; ++j) y[j] = (float)(((double)l->x[i + j] - mean) * inverse);
+    if (scale) simd->arith(QCC_ARITH_MUL, y, y, scale, (size_t)l->run);
+    if (bias) simd->arith(QCC_ARITH_ADD, y, y, bias, (size_t)l->run);
   }
 }
 
@@ -224,7 +223,7 @@ static qcc_status layer_like(qcc_kargs *k, bool centre, uint32_t mean_at, uint32
   for (int d = axis; d < s.rank; ++d) s.dim[d] = 1;
   QCC_TRY(qcc_kx_out_f32(k, mean_at, &s, &l.mean));
   QCC_TRY(qcc_kx_out_f32(k, inverse_at, &s, &l.inverse));
-  normalize_rows(&l);
+  normalize_rows(qcc_ksimd(k), &l);
   qcc_kx_store_f32(k, 0, l.y);
   qcc_kx_store_f32(k, mean_at, l.mean);
   qcc_kx_store_f32(k, inverse_at, l.inverse);
@@ -245,7 +244,7 @@ static qcc_status open_sum(qcc_kargs *k, uint32_t at, const qcc_type *t, int64_t
 
 static void close_sum(qcc_kargs *k, layer *l, const float *sum, uint32_t at, const float *shown) {
   l->x = sum;
-  if (l->run) normalize_rows(l);
+  if (l->run) normalize_rows(qcc_ksimd(k), l);
   qcc_kx_store_f32(k, 0, l->y);
   if (k->out_count > at) qcc_kx_store_f32(k, at, shown);
 }

@@ -23,24 +23,40 @@ static qcc_status rows_of(qcc_kargs *k, rows *r) {
   return QCC_OK;
 }
 
-static float highest(const float *x, int64_t n, int64_t step) {
-  float m = -INFINITY;
-  for (int64_t i = 0; i < n; ++i) m = x[i * step] > m ? x[i * step] : m;
+/* Lanes, because one maximum or sum would wait for the one before it. */
+enum { LANES = 8 };
+
+static float highest(const float *x, int64_t n) {
+  float lane[LANES], m = -INFINITY;
+  int64_t i = 0;
+  for (int j = 0; j < LANES; ++j) lane[j] = m;
+  for (; i + LANES <= n; i += LANES)
+    for (int j = 0; j < LANES; ++j) lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
+  for (; i < n; ++i) m = x[i] > m ? x[i] : m;
+  for (int j = 0; j < LANES; ++j) m = lane[j] > m ? lane[j] : m;
   return m;
 }
 
+static double sum_of(const float *x, int64_t n) {
+  double lane[LANES] = {0}, sum = 0;
+  int64_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (int j = 0; j < LANES; ++j) lane[j] += (double)x[i + j];
+  for (; i < n; ++i) sum += (double)x[i];
+  for (int j = 0; j < LANES; ++j) sum += lane[j];
+  return sum;
+}
+
 void qcc_kx_softmax_row(const qcc_simd *simd, float *y, const float *x, int64_t n) {
-  float top = highest(x, n, 1);
-  double sum = 0;
+  const float top = highest(x, n);
   for (int64_t i = 0; i < n; ++i) y[i] = x[i] - top;
   simd->act(QCC_ACT_EXP, y, y, (size_t)n, 0, 0);
-  for (int64_t i = 0; i < n; ++i) sum += (double)y[i];
-  simd->scalar(QCC_ARITH_MUL, y, y, (float)(1 / sum), (size_t)n);
+  simd->scalar(QCC_ARITH_MUL, y, y, (float)(1 / sum_of(y, n)), (size_t)n);
 }
 
 static void log_softmax_row(const qcc_simd *simd, float *y, const float *x, int64_t n) {
   (void)simd;
-  float top = highest(x, n, 1);
+  float top = highest(x, n);
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) sum += exp((double)x[i] - (double)top);
   double shift = (double)top + log(sum);
@@ -49,7 +65,7 @@ static void log_softmax_row(const qcc_simd *simd, float *y, const float *x, int6
 
 static void hardmax_row(const qcc_simd *simd, float *y, const float *x, int64_t n) {
   (void)simd;
-  float top = highest(x, n, 1);
+  float top = highest(x, n);
   bool found = false;
   for (int64_t i = 0; i < n; ++i) {
     y[i] = !found && x[i] == top;

@@ -37,7 +37,7 @@ void qcc_conv_of(qcc_conv *c, const qcc_window *win, int64_t batch, int64_t cin,
     c->dilation[d] = real ? win->dilation[from] : 1;
     c->pad[d] = real ? win->pad_begin[from] : 0;
   }
-  c->depthwise = win->rank <= 2 && c->group > 1 && c->group == cin && cin == cout && c->kernel[1] <= MAX_ROWS;
+  c->depthwise = c->group > 1 && c->group == cin && cin == cout && c->kernel[0] <= MAX_ROWS && c->kernel[0] * c->kernel[1] <= MAX_ROWS;
 }
 
 /* ---- packing */
@@ -410,14 +410,18 @@ static int64_t whole_end(const qcc_conv *c) {
   return end < c->out[2] ? end : c->out[2];
 }
 
-static void dw_line(const qcc_simd *simd, dw_row *r, const float *plane, int64_t oy, float *y) {
+/* Line `line` (z and y together) of an image. */
+static void dw_line(const qcc_simd *simd, dw_row *r, const float *image, int64_t line, float *y) {
   const qcc_conv *c = r->c;
-  int64_t start, lo, hi, ox = 0;
-  inside(c, 1, oy, &start, &lo, &hi);
-  r->run.rows = (size_t)(hi - lo);
-  for (int64_t k = lo; k < hi; ++k) {
-    r->row[k - lo] = plane + (start + k * c->dilation[1]) * c->in[2] * c->cin;
-    r->w[k - lo] = r->weights + k * c->kernel[2] * c->cin;
+  int64_t start, lo, hi, z, front, back, ox = 0;
+  inside(c, 0, line / c->out[1], &z, &front, &back);
+  inside(c, 1, line % c->out[1], &start, &lo, &hi);
+  r->run.rows = 0;
+  for (int64_t kz = front; kz < back; ++kz) {
+    for (int64_t k = lo; k < hi; ++k, ++r->run.rows) {
+      r->row[r->run.rows] = image + ((z + kz * c->dilation[0]) * c->in[1] + start + k * c->dilation[1]) * c->in[2] * c->cin;
+      r->w[r->run.rows] = r->weights + (kz * c->kernel[1] + k) * c->kernel[2] * c->cin;
+    }
   }
   while (ox < c->out[2]) { /* runs of pixels that use the same taps */
     inside(c, 2, ox, &start, &lo, &hi);
@@ -445,17 +449,18 @@ static qcc_status dw_lines(qcc_worker *w, size_t index, void *user) {
   dw_row r = {.c = c, .row = row, .w = weight, .weights = d->p->at};
   r.run = (qcc_dwrun){.step = (size_t)c->stride[2] * channels, .dilation = (size_t)c->dilation[2] * channels, .channels = channels};
   r.run.bias = d->p->bias, r.run.lo = d->lo, r.run.hi = d->hi;
-  const int64_t all = c->batch * c->out[1], first = (int64_t)index * d->lines, end = all - first < d->lines ? all : first + d->lines;
+  const int64_t own = c->out[0] * c->out[1], all = c->batch * own, first = (int64_t)index * d->lines;
+  const int64_t end = all - first < d->lines ? all : first + d->lines;
   for (int64_t i = first; i < end; ++i) {
     const size_t offset = (size_t)i * line;
-    dw_line(w->simd, &r, d->x + i / c->out[1] * c->in[1] * c->in[2] * c->cin, i % c->out[1], d->y + offset);
+    dw_line(w->simd, &r, d->x + i / own * c->in[0] * c->in[1] * c->in[2] * c->cin, i % own, d->y + offset);
     qcc_posts_run(w, d->posts, d->y + offset, offset, line);
   }
   return QCC_OK;
 }
 
 static qcc_status run_depthwise(qcc_worker *w, dw_walk *d) {
-  const int64_t all = d->c->batch * d->c->out[1], parts = 2 * (int64_t)qcc_team_size(w);
+  const int64_t all = d->c->batch * d->c->out[0] * d->c->out[1], parts = 2 * (int64_t)qcc_team_size(w);
   d->lines = parts > 2 ? (all + parts - 1) / parts : all;
   return all ? qcc_team_run(w, 4 * work_of(d->c), (size_t)((all + d->lines - 1) / d->lines), dw_lines, d) : QCC_OK;
 }

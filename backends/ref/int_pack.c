@@ -93,7 +93,6 @@ static bool form_of(const reader *r, const qcc_type *t, qcc_conv *c, qcc_iweight
   if (!qcc_mul_s64(t->dim[1], group, &c->cin)) return false;
   qcc_conv_of(c, &win, 1, c->cin, t->dim[0]);
   c->cin = t->dim[1] * group;
-  c->depthwise = group > 1 && c->cin == group && c->cout == group;
   const size_t taps = (size_t)(c->kernel[0] * c->kernel[1] * c->kernel[2]);
   w->by[0] = (size_t)t->dim[1] * taps, w->by[1] = 1, w->by[2] = taps;
   return true;

@@ -161,7 +161,9 @@ enum { TURN_ROWS = 32 };
 
 void qcc_turn_bytes(uint8_t *y, const uint8_t *x, size_t batch, size_t rows, size_t columns) {
   for (size_t b = 0; b < batch; ++b, x += rows * columns, y += rows * columns) {
-    for (size_t i0 = 0; i0 < rows; i0 += TURN_ROWS) {
+    for (size_t j = 0; rows == 3 && j < columns; ++j) /* images */
+      y[3 * j] = x[j], y[3 * j + 1] = x[columns + j], y[3 * j + 2] = x[2 * columns + j];
+    for (size_t i0 = 0; rows != 3 && i0 < rows; i0 += TURN_ROWS) {
       const size_t i1 = rows - i0 < TURN_ROWS ? rows : i0 + TURN_ROWS;
       for (size_t j = 0; j < columns; ++j)
         for (size_t i = i0; i < i1; ++i) y[j * rows + i] = x[i * columns + j];

@@ -155,7 +155,7 @@ void qcc_posts_clamp(qcc_posts *p, float *lo, float *hi);
 typedef struct qcc_conv {
   int64_t batch, in[3], out[3], kernel[3], stride[3], dilation[3], pad[3], pad_end[3]; /* pad_end: pools only */
   int64_t cin, cout, group;
-  bool depthwise; /* one filter per channel, at most two dimensions: has loops of its own */
+  bool depthwise; /* one filter per channel: has loops of its own */
 } qcc_conv;
 struct qcc_window;
 void qcc_conv_of(qcc_conv *c, const struct qcc_window *win, int64_t batch, int64_t cin, int64_t cout);

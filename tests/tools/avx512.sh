@@ -120,7 +120,7 @@ error: action=ignore
 info: action=ignore
 END
   echo continue >"$to/debugger"
-  LTDL_LIBRARY_PATH=$libs/bochs/plugins BXSHARE=$root/usr/share/bochs TERM=vt100 timeout 3600 \
+  LTDL_LIBRARY_PATH=$libs/bochs/plugins BXSHARE=$root/usr/share/bochs TERM=vt100 timeout -k 10 3600 \
     script -qfc "$root/usr/lib64/ld-linux-x86-64.so.2 --library-path $libs $root/usr/bin/bochs-bin -q -unlock -f $to/bochsrc -rc $to/debugger" \
     "$to/$1.screen" </dev/null >/dev/null 2>&1 || : # switched off is a panic, too
   tr -d '\r' <"$to/$1.serial" | sed -n '/^== begin/,/^== end/p' >"$to/$1.txt"

@@ -19,10 +19,11 @@ qcc_status qcc_kernel_gather(qcc_kargs *k) {
   const qcc_tensor *x = k->in[0], *index = k->in[1];
   int axis;
   size_t elem;
+  const void *from;
   void *out;
   int64_t n = qcc_tensor_count(index), at;
   QCC_TRY(index_tensor(k, 1));
-  QCC_TRY(qcc_kx_elem(k, x->type.dtype, &elem));
+  QCC_TRY(qcc_kx_movable(k, x, &from, &elem));
   QCC_TRY(qcc_kx_axis(k, qcc_attr_int(k->node, "axis", 0), x->type.rank, &axis));
   int rank = x->type.rank - 1 + index->type.rank;
   if (rank > QCC_MAX_RANK) return qcc_kx_fail(k, QCC_LIMIT, "L-726", "rank %d is above the limit of %d", rank, QCC_MAX_RANK);
@@ -30,17 +31,17 @@ qcc_status qcc_kernel_gather(qcc_kargs *k) {
   for (int d = 0; d < axis; ++d) t.dim[d] = x->type.dim[d];
   for (int d = 0; d < index->type.rank; ++d) t.dim[axis + d] = index->type.dim[d];
   for (int d = axis + 1; d < x->type.rank; ++d) t.dim[d - 1 + index->type.rank] = x->type.dim[d];
-  QCC_TRY(qcc_kx_out(k, 0, &t, &out));
+  QCC_TRY(qcc_kx_move_to(k, 0, &t, &out));
   int64_t outer = qcc_kx_product(x->type.dim, 0, axis), size = x->type.dim[axis];
   int64_t inner = qcc_kx_product(x->type.dim, axis + 1, x->type.rank) * (int64_t)elem;
   char *to = out;
   for (int64_t i = 0; i < n; ++i) { /* indices are checked even when there is nothing to copy */
     QCC_TRY(checked_index(k, qcc_tensor_get_s64(index, i), size, &at));
     for (int64_t o = 0; to && o < outer; ++o) {
-      memcpy(to + (o * n + i) * inner, (const char *)x->data + (o * size + at) * inner, (size_t)inner);
+      memcpy(to + (o * n + i) * inner, (const char *)from + (o * size + at) * inner, (size_t)inner);
     }
   }
-  return QCC_OK;
+  return qcc_kx_moved(k, 0, &t, out);
 }
 
 /* Position of element `i` of `shape` in a tensor with these strides, the axis `skip` left out; *along gets the coordinate there. */

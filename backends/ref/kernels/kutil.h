@@ -57,6 +57,11 @@ qcc_status qcc_kx_drop(qcc_kargs *k, double rate) QCC_MUST_USE;
 qcc_status qcc_kx_text(qcc_kargs *k, const qcc_tensor *t, const qcc_bytes **to) QCC_MUST_USE;
 qcc_status qcc_kx_put_text(qcc_kargs *k, uint32_t i, const qcc_type *t,
                            const qcc_bytes *from) QCC_MUST_USE; /* nothing when nobody wants it */
+/* For operators that move elements whatever they are: numbers as they lie, strings as views of `elem` bytes each. What is put together for
+ * output `i` (*to NULL: nobody wants it) goes where it belongs in qcc_kx_moved. */
+qcc_status qcc_kx_movable(qcc_kargs *k, const qcc_tensor *x, const void **from, size_t *elem) QCC_MUST_USE;
+qcc_status qcc_kx_move_to(qcc_kargs *k, uint32_t i, const qcc_type *t, void **to) QCC_MUST_USE;
+qcc_status qcc_kx_moved(qcc_kargs *k, uint32_t i, const qcc_type *t, const void *to) QCC_MUST_USE;
 int qcc_kx_compare_text(qcc_bytes a, qcc_bytes b);
 /* Output `i` becomes a reference to `t`: no copy where it can be avoided. For values without a planned place (bodies, lists). */
 qcc_status qcc_kx_pass_on(qcc_kargs *k, uint32_t i, const qcc_tensor *t) QCC_MUST_USE;

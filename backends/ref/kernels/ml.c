@@ -199,6 +199,8 @@ typedef struct ints {
   uint32_t n;
 } ints;
 enum { TRUE_NODE, FALSE_NODE, TRUE_LEAF, FALSE_LEAF, FEATURE, ROOTS, TARGET, TREE_LISTS };
+/* post_transform, as the standard has it. ONNX Runtime 1.31 takes 1 for LOGISTIC and 2 for SOFTMAX, and leaves the scores of a single target. */
+enum { NO_TRANSFORM, SOFTMAX, LOGISTIC, SOFTMAX_ZERO, PROBIT };
 typedef struct trees {
   ints list[TREE_LISTS];
   ints missing;
@@ -226,7 +228,7 @@ static qcc_status read_trees(qcc_kargs *k, trees *t) {
   fits = fits && qcc_tensor_count(t->weight) == t->list[TARGET].n && (!t->missing.n || t->missing.n == t->nodes);
   for (uint32_t i = 0; fits && i < t->list[TARGET].n; ++i) fits = t->list[TARGET].at[i] >= 0 && t->list[TARGET].at[i] < t->targets;
   if (!fits) return qcc_kx_fail(k, QCC_DATA, "D-277", "the lists of nodes and leaves do not fit each other");
-  if (t->aggregate < 0 || t->aggregate > 3 || t->transform != 0)
+  if (t->aggregate < 0 || t->aggregate > 3 || t->transform < NO_TRANSFORM || t->transform > PROBIT)
     return qcc_kx_fail(k, QCC_UNSUPPORTED, "U-278", "aggregate_function %lld, post_transform %lld", (long long)t->aggregate,
                        (long long)t->transform);
   t->set = qcc_kscratch(k, ((size_t)t->nodes + 1) * sizeof *t->set);
@@ -291,6 +293,38 @@ static void collect(const trees *t, double *sum, int64_t *seen, int64_t leaf) {
   seen[target]++;
 }
 
+/* Where the normal distribution reaches `p`, by Newton's steps from the middle into its lower half, which is convex: no step goes too far. */
+static double probit(double p) {
+  double x = 0;
+  if (!(p > 0 && p < 1)) return p == 0 ? -INFINITY : p == 1 ? INFINITY : NAN;
+  const double tail = p < .5 ? p : 1 - p;
+  for (int i = 0; i < 1024; ++i) {
+    const double step = (erfc(-x / sqrt(2.0)) / 2 - tail) / (exp(-x * x / 2) / sqrt(2 * acos(-1.0)));
+    x -= step;
+    if (fabs(step) < 1e-12) break;
+  }
+  return p < .5 ? x : -x;
+}
+
+/* Softmax of a row; `zero`: scores of 0 stay so. */
+static void softmax_scores(double *x, int64_t n, bool zero) {
+  double top = -INFINITY, sum = 0;
+  for (int64_t i = 0; i < n; ++i) top = x[i] > top ? x[i] : top;
+  for (int64_t i = 0; i < n; ++i) {
+    x[i] = zero && x[i] == 0 ? 0 : exp(x[i] - top);
+    sum += x[i];
+  }
+  for (int64_t i = 0; i < n; ++i) x[i] = sum > 0 ? x[i] / sum : 0;
+}
+
+static void transform_scores(const trees *t, double *x) {
+  if (t->transform == SOFTMAX || t->transform == SOFTMAX_ZERO) softmax_scores(x, t->targets, t->transform == SOFTMAX_ZERO);
+  for (int64_t i = 0; i < t->targets; ++i) {
+    if (t->transform == LOGISTIC) x[i] = 1 / (1 + exp(-x[i]));
+    if (t->transform == PROBIT) x[i] = probit(x[i]);
+  }
+}
+
 qcc_status qcc_kernel_tree_ensemble(qcc_kargs *k) {
   const qcc_tensor *x = k->in[0];
   trees t = {.nodes = 0};
@@ -310,8 +344,9 @@ qcc_status qcc_kernel_tree_ensemble(qcc_kargs *k) {
       if (leaf < 0) return qcc_kx_fail(k, QCC_DATA, "D-279", "tree %u leads nowhere", r);
       collect(&t, sum, seen, leaf);
     }
-    for (int64_t i = 0; i < t.targets; ++i)
-      qcc_kx_put(y.dtype, to, row * t.targets + i, t.aggregate == 0 && t.list[ROOTS].n ? sum[i] / t.list[ROOTS].n : sum[i]);
+    for (int64_t i = 0; i < t.targets && t.aggregate == 0 && t.list[ROOTS].n; ++i) sum[i] /= t.list[ROOTS].n;
+    transform_scores(&t, sum);
+    for (int64_t i = 0; i < t.targets; ++i) qcc_kx_put(y.dtype, to, row * t.targets + i, sum[i]);
   }
   return QCC_OK;
 }

@@ -9,10 +9,11 @@ qcc_status qcc_kernel_transpose(qcc_kargs *k) {
   int n;
   size_t elem;
   uint32_t seen = 0;
+  const void *data;
   void *to;
   qcc_type t = {.dtype = x->dtype, .rank = x->rank};
   qcc_kx_move m = {.rank = x->rank};
-  QCC_TRY(qcc_kx_elem(k, x->dtype, &elem));
+  QCC_TRY(qcc_kx_movable(k, k->in[0], &data, &elem));
   QCC_TRY(qcc_kx_ints(k, QCC_KX_NO_INPUT, "perm", perm, QCC_MAX_RANK, &n));
   if (n >= 0 && n != x->rank) return qcc_kx_fail(k, QCC_DATA, "D-730", "perm has %d entries for rank %d", n, x->rank);
   qcc_kx_strides(stride, x->dim, x->rank, elem);
@@ -25,9 +26,9 @@ qcc_status qcc_kernel_transpose(qcc_kargs *k) {
     m.from[d] = stride[from];
   }
   qcc_kx_strides(m.to, t.dim, t.rank, elem);
-  QCC_TRY(qcc_kx_out(k, 0, &t, &to));
-  if (to) qcc_kx_copy(to, k->in[0]->data, &m, elem);
-  return QCC_OK;
+  QCC_TRY(qcc_kx_move_to(k, 0, &t, &to));
+  if (to) qcc_kx_copy(to, data, &m, elem);
+  return qcc_kx_moved(k, 0, &t, to);
 }
 
 /* ---- Slice */
@@ -74,14 +75,15 @@ static void slice_axis(int64_t n, int64_t start, int64_t end, int64_t step, int6
 
 qcc_status qcc_kernel_slice(qcc_kargs *k) {
   const qcc_type *x = &k->in[0]->type;
-  const char *from = k->in[0]->data;
+  const void *data;
   slice_list s;
   size_t elem;
   uint32_t seen = 0;
   void *to;
   qcc_type t = *x;
   qcc_kx_move m = {.rank = x->rank};
-  QCC_TRY(qcc_kx_elem(k, x->dtype, &elem));
+  QCC_TRY(qcc_kx_movable(k, k->in[0], &data, &elem));
+  const char *from = data;
   QCC_TRY(slice_lists(k, &s));
   qcc_kx_strides(m.from, x->dim, x->rank, elem);
   for (int i = 0; i < s.n; ++i) {
@@ -97,28 +99,29 @@ qcc_status qcc_kernel_slice(qcc_kargs *k) {
   }
   memcpy(m.dim, t.dim, sizeof m.dim);
   qcc_kx_strides(m.to, t.dim, t.rank, elem);
-  QCC_TRY(qcc_kx_out(k, 0, &t, &to));
+  QCC_TRY(qcc_kx_move_to(k, 0, &t, &to));
   if (to) qcc_kx_copy(to, from, &m, elem);
-  return QCC_OK;
+  return qcc_kx_moved(k, 0, &t, to);
 }
 
 /* ---- Expand, Tile */
 static qcc_status expand_to(qcc_kargs *k, const qcc_type *t) {
   const qcc_type *x = &k->in[0]->type;
   size_t elem;
+  const void *data;
   void *to;
   qcc_kx_move m = {.rank = t->rank};
   int shift = t->rank - x->rank;
-  QCC_TRY(qcc_kx_elem(k, x->dtype, &elem));
+  QCC_TRY(qcc_kx_movable(k, k->in[0], &data, &elem));
   memcpy(m.dim, t->dim, sizeof m.dim);
   qcc_kx_strides(m.to, t->dim, t->rank, elem);
   qcc_kx_strides(m.from + shift, x->dim, x->rank, elem);
   for (int d = 0; d < t->rank; ++d) {
     if (d < shift || x->dim[d - shift] == 1) m.from[d] = 0;
   }
-  QCC_TRY(qcc_kx_out(k, 0, t, &to));
-  if (to) qcc_kx_copy(to, k->in[0]->data, &m, elem);
-  return QCC_OK;
+  QCC_TRY(qcc_kx_move_to(k, 0, t, &to));
+  if (to) qcc_kx_copy(to, data, &m, elem);
+  return qcc_kx_moved(k, 0, t, to);
 }
 
 static bool overflows(const qcc_type *t) {
@@ -208,21 +211,22 @@ static qcc_status concat_type(qcc_kargs *k, qcc_type *t, int *axis) {
 qcc_status qcc_kernel_concat(qcc_kargs *k) {
   qcc_type t;
   int axis;
+  int64_t n;
   size_t elem;
+  const void *from;
   void *to;
   QCC_TRY(qcc_kx_need_all(k));
   QCC_TRY(concat_type(k, &t, &axis));
-  QCC_TRY(qcc_kx_elem(k, t.dtype, &elem));
-  QCC_TRY(qcc_kx_out(k, 0, &t, &to));
-  if (!to || qcc_tensor_count(&k->out[0]) == 0) return QCC_OK;
-  int64_t outer = qcc_kx_product(t.dim, 0, axis), inner = qcc_kx_product(t.dim, axis + 1, t.rank) * (int64_t)elem;
+  QCC_TRY(qcc_kx_move_to(k, 0, &t, &to));
   char *at = to;
-  for (uint32_t i = 0; i < k->in_count; ++i) {
-    int64_t block = k->in[i]->type.dim[axis] * inner;
-    copy_blocks(at, t.dim[axis] * inner, k->in[i]->data, block, block, outer);
+  for (uint32_t i = 0; to && i < k->in_count; ++i) {
+    QCC_TRY(qcc_kx_movable(k, k->in[i], &from, &elem));
+    const int64_t inner = qcc_kx_product(t.dim, axis + 1, t.rank) * (int64_t)elem, block = k->in[i]->type.dim[axis] * inner;
+    if (!qcc_type_count(&t, &n) || n == 0) break;
+    copy_blocks(at, t.dim[axis] * inner, from, block, block, qcc_kx_product(t.dim, 0, axis));
     at += block;
   }
-  return QCC_OK;
+  return qcc_kx_moved(k, 0, &t, to);
 }
 
 static qcc_status part_size(qcc_kargs *k, uint32_t i, int64_t size, int64_t *part) {

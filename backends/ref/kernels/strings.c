@@ -52,6 +52,32 @@ qcc_status qcc_kx_put_text(qcc_kargs *k, uint32_t i, const qcc_type *t, const qc
   return QCC_OK;
 }
 
+qcc_status qcc_kx_movable(qcc_kargs *k, const qcc_tensor *x, const void **from, size_t *elem) {
+  const qcc_bytes *views;
+  *from = x->data;
+  if (x->type.dtype != QCC_STRING) return qcc_kx_elem(k, x->type.dtype, elem);
+  QCC_TRY(qcc_kx_text(k, x, &views));
+  *from = views;
+  *elem = sizeof *views;
+  return QCC_OK;
+}
+
+qcc_status qcc_kx_move_to(qcc_kargs *k, uint32_t i, const qcc_type *t, void **to) {
+  int64_t n;
+  size_t bytes;
+  if (t->dtype != QCC_STRING) return qcc_kx_out(k, i, t, to);
+  *to = NULL;
+  if (i >= k->out_count || !k->want[i]) return QCC_OK;
+  if (!qcc_type_count(t, &n) || !qcc_mul_size((size_t)n, sizeof(qcc_bytes), &bytes) || bytes > qcc_context_limits(k->cx)->run_bytes)
+    return qcc_kx_fail(k, QCC_LIMIT, "L-255", "too many strings");
+  *to = qcc_kscratch(k, bytes + 1);
+  return *to ? QCC_OK : QCC_NOMEM;
+}
+
+qcc_status qcc_kx_moved(qcc_kargs *k, uint32_t i, const qcc_type *t, const void *to) {
+  return t->dtype == QCC_STRING ? qcc_kx_put_text(k, i, t, to) : QCC_OK;
+}
+
 int qcc_kx_compare_text(qcc_bytes a, qcc_bytes b) {
   const int c = memcmp(a.at, b.at, a.n < b.n ? a.n : b.n);
   return c ? c : a.n < b.n ? -1 : a.n > b.n;

@@ -64,18 +64,27 @@ static qcc_status compare_files(loaded *t, const char *folder) {
   return st;
 }
 
+/* Where the command finds input `i`: a file of the suite, or one that is made of the ramp; `*made` tells which. */
+static qcc_status input_path(loaded *t, uint32_t i, const char *folder, char path[SUITE_PATH], bool *made) {
+  *made = t->file[i] < 0;
+  if (!*made) return suite_input_path(t, i, path), QCC_OK;
+  snprintf(path, SUITE_PATH, "%s/in%u.npy", folder, i);
+  return qcc_npy_write(t->cx, &t->in[i], path);
+}
+
 static qcc_status run_command(loaded *t, void *user) {
   const options *o = user;
   char *args[MAX_ARGS], out[1100], log[1100];
   static char given[SUITE_VALUES][SUITE_PATH + 256], path[SUITE_PATH];
+  bool made[SUITE_VALUES] = {false};
   size_t n = 0;
   snprintf(out, sizeof out, "%s/out", o->folder);
   snprintf(log, sizeof log, "%s/log", o->folder);
   const char *const head[] = {o->command, "run", t->model, "--out", out, "--threads", "1"};
   for (size_t i = 0; i < sizeof head / sizeof head[0]; ++i) args[n++] = (char *)(uintptr_t)head[i];
   for (uint32_t i = 0; i < t->g->input_count && i < SUITE_VALUES && n + 3 < MAX_ARGS; ++i) {
-    if (t->file[i] < 0) continue;
-    suite_input_path(t, i, path);
+    if (!t->in[i].data) continue;
+    QCC_TRY(input_path(t, i, o->folder, path, &made[i]));
     snprintf(given[i], sizeof given[i], "%.200s=%s", t->g->inputs[i]->name, path);
     args[n++] = (char *)(uintptr_t) "--in";
     args[n++] = given[i];
@@ -84,6 +93,8 @@ static qcc_status run_command(loaded *t, void *user) {
   qcc_status st = run_program(o, args, log);
   if (st != QCC_OK) read_log(log, t);
   if (st == QCC_OK) st = compare_files(t, out);
+  for (uint32_t i = 0; i < SUITE_VALUES; ++i)
+    if (made[i]) unlink(strchr(given[i], '=') + 1);
   unlink(log);
   rmdir(out);
   return st;
@@ -154,7 +165,7 @@ static int run_all(options *o) {
   bool bad = false;
   const bool whole = !o->op && !o->part && !o->command;
   for (size_t i = 0; i < sizeof suites / sizeof suites[0]; ++i) {
-    if ((o->op && suites[i].figure != NODE) || (o->command && suites[i].figure == LIGHT)) continue;
+    if (o->op && suites[i].figure != NODE) continue;
     ran += run_suite(o, suites[i].folder, figures, suites[i].figure, classes);
   }
   if (ran == 0) {

@@ -11,34 +11,11 @@
 #include <string.h>
 
 #include "strategy/collect.h"
+#include "tests/unit/draws.h"
 
 enum { SAMPLES = 7, SIZE = 3001 };
 
-static uint64_t seed_state;
-static size_t bytes_at_start;
-static double uniform(void) {
-  seed_state = seed_state * 6364136223846793005u + 1442695040888963407u;
-  return ((double)(seed_state >> 11) + .5) * 0x1p-53;
-}
-static double gauss(void) { return sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform()); }
-
-static int setup(void **state) {
-  qcc_context *cx = NULL;
-  qcc_host host;
-  memset(&host, 0, sizeof host);
-  seed_state = 1;
-  if (qcc_context_new(&cx, &host) != QCC_OK) return -1;
-  bytes_at_start = qcc_context_live_bytes(cx);
-  *state = cx;
-  return 0;
-}
-
-static int teardown(void **state) {
-  qcc_context *cx = *state;
-  int leaked = qcc_context_live_bytes(cx) != bytes_at_start;
-  qcc_context_free(cx);
-  return leaked;
-}
+static int setup(void **state) { return draw_from(state, 1); }
 
 static void fill(float *x, size_t n, int kind) {
   for (size_t i = 0; i < n; i++) {

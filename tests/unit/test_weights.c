@@ -12,33 +12,11 @@
 
 #include "strategy/bias.h"
 #include "strategy/blocks.h"
+#include "tests/unit/draws.h"
 
-static uint64_t seed_state;
-static size_t bytes_at_start;
-static double uniform(void) {
-  seed_state = seed_state * 6364136223846793005u + 1442695040888963407u;
-  return ((double)(seed_state >> 11) + .5) * 0x1p-53;
-}
-static double gauss(void) { return sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform()); }
 static size_t below(size_t n) { return (size_t)(uniform() * (double)n); }
 
-static int setup(void **state) {
-  qcc_context *cx = NULL;
-  qcc_host host;
-  memset(&host, 0, sizeof host);
-  seed_state = 11;
-  if (qcc_context_new(&cx, &host) != QCC_OK) return -1;
-  bytes_at_start = qcc_context_live_bytes(cx);
-  *state = cx;
-  return 0;
-}
-
-static int teardown(void **state) {
-  qcc_context *cx = *state;
-  int leaked = qcc_context_live_bytes(cx) != bytes_at_start;
-  qcc_context_free(cx);
-  return leaked;
-}
+static int setup(void **state) { return draw_from(state, 11); }
 
 /* A weight of random numbers with unequal rows: conv-like or, with `steps` swapped, a product stored [channels, rows]. */
 static void make(qcc_weight *w, qcc_context *cx, size_t rows, size_t channels, size_t positions, size_t groups, bool swapped) {

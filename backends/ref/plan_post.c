@@ -73,7 +73,7 @@ static bool act_post(const qcc_planner *b, const qcc_node *n, qcc_post *p) {
 
 static bool grid_post(qcc_post *p, float scale, int64_t zero, int64_t lo, int64_t hi) {
   const int64_t limit = (int64_t)1 << 22;
-  *p = (qcc_post){.kind = QCC_POST_FAKE_QUANT, .scale = scale, .p = (float)(lo - zero), .q = (float)(hi - zero)};
+  *p = (qcc_post){.kind = QCC_POST_FAKE_QUANT, .scale = scale, .lo = (float)(lo - zero), .hi = (float)(hi - zero)};
   return lo - zero > -limit && hi - zero < limit;
 }
 
@@ -199,25 +199,6 @@ static void absorb(qcc_planner *b, const qcc_node *n) {
   b->into[position(b, n)] = (uint32_t)b->p->step.n;
 }
 
-/* x * Sigmoid(x), when nothing else reads either. */
-static bool silu_post(qcc_planner *b, const qcc_value *x, qcc_step_post *to, const qcc_value **out) {
-  const qcc_node *s = NULL, *m = NULL;
-  if (x->use_count != 2 || !is_f32(b, x)) return false;
-  QCC_FOR_USES(u, x) {
-    if (!u->node || u->graph != x->graph) return false;
-    if (u->node->op == QCC_OP_SIGMOID)
-      s = u->node;
-    else if (u->node->op == QCC_OP_MUL)
-      m = u->node;
-  }
-  if (!s || !m || !inner(b, s->out[0]) || qcc_only_user(s->out[0]) != m || !is_f32(b, m->out[0])) return false;
-  *to = (qcc_step_post){.post = {.kind = QCC_POST_ACT, .act = QCC_ACT_SILU}, .operand = QCC_NO_VALUE};
-  absorb(b, s);
-  absorb(b, m);
-  *out = m->out[0];
-  return true;
-}
-
 static bool same_bytes(const qcc_tensor *a, const qcc_tensor *b) {
   if (!a || !b) return a == b;
   return a->type.dtype == b->type.dtype && a->bytes == b->bytes && memcmp(a->data, b->data, a->bytes) == 0;
@@ -229,25 +210,66 @@ static bool inverse(const qcc_planner *b, const qcc_node *q, const qcc_node *d) 
          same_bytes(qcc_plan_known(b, qcc_in(q, 2)), qcc_plan_known(b, qcc_in(d, 2)));
 }
 
-/* QuantizeLinear whose only reader is the DequantizeLinear with the same parameters, per tensor. */
-static bool pair_post(qcc_planner *b, const qcc_node *q, qcc_step_post *to, const qcc_value **out) {
+/* QuantizeLinear whose only reader is the DequantizeLinear with the same parameters, per tensor; that one. NULL: not so. */
+static const qcc_node *pair_of(const qcc_planner *b, const qcc_node *q, qcc_post *to) {
   const qcc_tensor *zero = qcc_plan_known(b, qcc_in(q, 2));
   const qcc_node *d = q->op == QCC_OP_QUANTIZE_LINEAR && inner(b, q->out[0]) ? qcc_only_user(q->out[0]) : NULL;
   float scale;
-  if (!d || d->graph != q->graph || !is_f32(b, q->in[0].value) || !scalar_of(b, qcc_in(q, 1), &scale) || !inverse(b, q, d)) return false;
-  if ((qcc_in(q, 2) && !zero) || qcc_attr_find(q, "output_dtype")) return false;
+  if (!d || d->graph != q->graph || !is_f32(b, q->in[0].value) || !scalar_of(b, qcc_in(q, 1), &scale) || !inverse(b, q, d)) return NULL;
+  if ((qcc_in(q, 2) && !zero) || qcc_attr_find(q, "output_dtype")) return NULL;
   const qcc_dtype t = zero ? zero->type.dtype : QCC_U8;
-  if (!qcc_dtype_is_int(t) || qcc_dtype_bits(t) > 16) return false;
-  to->operand = QCC_NO_VALUE;
-  if (!grid_post(&to->post, scale, zero ? qcc_tensor_get_s64(zero, 0) : 0, qcc_dtype_min(t), qcc_dtype_max(t))) return false;
+  if (!qcc_dtype_is_int(t) || qcc_dtype_bits(t) > 16) return NULL;
+  return grid_post(to, scale, zero ? qcc_tensor_get_s64(zero, 0) : 0, qcc_dtype_min(t), qcc_dtype_max(t)) ? d : NULL;
+}
+
+static bool pair_post(qcc_planner *b, const qcc_node *q, qcc_step_post *to, const qcc_value **out) {
+  *to = (qcc_step_post){.operand = QCC_NO_VALUE};
+  const qcc_node *d = pair_of(b, q, &to->post);
+  if (!d) return false;
   absorb(b, q);
   absorb(b, d);
   *out = d->out[0];
   return true;
 }
 
+/* The only reader of v, when nobody else can see v. */
+static const qcc_node *only_reader(const qcc_planner *b, const qcc_value *v) {
+  const qcc_node *n = inner(b, v) ? qcc_only_user(v) : NULL;
+  return n && n->graph == v->graph ? n : NULL;
+}
+
+/* x * Sigmoid(x), x * HardSigmoid(x) and the like, the factor fake-quantized or not, when nothing else reads either. */
+static bool gate_post(qcc_planner *b, const qcc_value *x, qcc_step_post *to, const qcc_value **out) {
+  const qcc_node *f = NULL, *m = NULL, *q[2] = {NULL, NULL};
+  qcc_post grid = {.scale = 0};
+  if (x->use_count != 2 || !is_f32(b, x)) return false;
+  QCC_FOR_USES(u, x) {
+    if (!u->node || u->graph != x->graph) return false;
+    if (u->node->op == QCC_OP_MUL)
+      m = u->node;
+    else
+      f = u->node;
+  }
+  *to = (qcc_step_post){.post.kind = QCC_POST_GATE, .operand = QCC_NO_VALUE};
+  if (!f || !m || qcc_in(f, 0) != x || !single(f) || !is_f32(b, f->out[0]) || !act_post(b, f, &to->post)) return false;
+  const qcc_node *n = only_reader(b, f->out[0]);
+  if (n && n != m && n->op == QCC_OP_FAKE_QUANT && fake_post(n, &grid))
+    q[0] = n, n = only_reader(b, n->out[0]);
+  else if (n && n != m && (q[1] = pair_of(b, n, &grid)))
+    q[0] = n, n = only_reader(b, q[1]->out[0]);
+  if (n != m || !is_f32(b, m->out[0])) return false;
+  to->post.kind = QCC_POST_GATE;
+  to->post.scale = grid.scale, to->post.lo = grid.lo, to->post.hi = grid.hi;
+  if (to->post.act == QCC_ACT_SIGMOID && !q[0]) to->post.kind = QCC_POST_ACT, to->post.act = QCC_ACT_SILU;
+  absorb(b, f);
+  for (unsigned i = 0; i < 2 && q[i]; ++i) absorb(b, q[i]);
+  absorb(b, m);
+  *out = m->out[0];
+  return true;
+}
+
 bool qcc_plan_start(qcc_planner *b, const qcc_node *n, qcc_step_post *to, const qcc_value **out) {
-  if (n->op == QCC_OP_SIGMOID && silu_post(b, n->in[0].value, to, out)) return true;
+  if (n->in_count && n->in[0].value && gate_post(b, n->in[0].value, to, out)) return true;
   return pair_post(b, n, to, out);
 }
 
@@ -266,13 +288,54 @@ static qcc_step_post show_post(const qcc_planner *b, const qcc_value *v) {
 static bool next_post(qcc_planner *b, const qcc_value *v, bool last, qcc_step_post *to, const qcc_value **out) {
   const qcc_plan_value *p = qcc_plan_at(b, v->id);
   if (p->pinned || p->whole || qcc_is_graph_output(v)) return false;
-  if (silu_post(b, v, to, out)) return true;
+  if (gate_post(b, v, to, out)) return true;
   const qcc_node *n = qcc_only_user(v);
   if (!n || n->graph != v->graph || b->done[position(b, n)] || !b->fixed[position(b, n)]) return false;
   if (pair_post(b, n, to, out)) return true;
   if (!qcc_plan_post(b, n, qcc_in(n, 0) == v ? 0 : 1, last, to)) return false;
   absorb(b, n);
   *out = n->out[0];
+  return true;
+}
+
+/* ---- tables */
+/* What reads x alone, in units of a fake quantization; 0: it reads more. */
+static unsigned effort(const qcc_post *p) {
+  switch (p->kind) {
+    case QCC_POST_GATE: return 2 + effort(&(qcc_post){.kind = QCC_POST_ACT, .act = p->act});
+    case QCC_POST_ACT: return p->act == QCC_ACT_RELU || p->act == QCC_ACT_CLIP || p->act == QCC_ACT_LEAKY_RELU ? 1 : 3;
+    case QCC_POST_FAKE_QUANT:
+    case QCC_POST_SCALAR: return 1;
+    default: return 0;
+  }
+}
+
+/* After a fake quantization there are few values, so what follows is computed here for each, by the same loops. */
+static bool fill_table(qcc_planner *b, qcc_step_post *post, uint32_t n) {
+  qcc_post *p = &post->post;
+  const size_t count = (size_t)(p->hi - p->lo) + 1;
+  float *x = qcc_arena_array(&b->p->mem, QCC_TABLE_SIZE, sizeof *x);
+  if (!x) return false;
+  for (size_t i = 0; i < count; ++i) x[i] = (p->lo + (float)i) * p->scale;
+  for (uint32_t i = 1; i <= n; ++i) qcc_post_alone(b->w->simd, &post[i].post, x, count);
+  p->kind = QCC_POST_TABLE;
+  p->operand = x;
+  return true;
+}
+
+static bool tables(qcc_planner *b, qcc_step_post *post, uint32_t *n) {
+  enum { WORTH = 3 };
+  for (uint32_t i = 0; i < *n; ++i) {
+    const qcc_post *p = &post[i].post;
+    uint32_t k = 0;
+    unsigned sum = 0;
+    if (p->kind != QCC_POST_FAKE_QUANT || p->hi - p->lo >= QCC_TABLE_SIZE) continue;
+    for (unsigned e; i + 1 + k < *n && (e = effort(&post[i + 1 + k].post)) > 0; ++k) sum += e;
+    if (sum < WORTH) continue;
+    if (!fill_table(b, &post[i], k)) return false;
+    memmove(&post[i + 1], &post[i + 1 + k], (*n - i - 1 - k) * sizeof *post);
+    *n -= k;
+  }
   return true;
 }
 
@@ -291,6 +354,7 @@ qcc_status qcc_plan_chain(qcc_planner *b, qcc_plan_step *step, const qcc_value *
   }
   if (in_pieces(b, from)) post[n++] = show_post(b, from);
   *out = from;
+  if (!tables(b, post, &n)) return QCC_NOMEM;
   step->post = qcc_arena_copy(&b->p->mem, post, (n + 1) * sizeof *post);
   step->post_count = n;
   return step->post ? QCC_OK : QCC_NOMEM;

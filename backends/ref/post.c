@@ -26,28 +26,46 @@ static void scalar_left(const qcc_post *p, float *at, size_t count) {
   }
 }
 
+static void gate(const qcc_simd *simd, const qcc_post *p, float *at, size_t count) {
+  enum { SOME = 1024 };
+  float by[SOME];
+  for (size_t i = 0, n; i < count; i += n) {
+    n = count - i < SOME ? count - i : SOME;
+    simd->act(p->act, by, at + i, n, p->p, p->q);
+    if (p->scale > 0) simd->fake_quant(by, by, n, p->scale, p->lo, p->hi);
+    simd->arith(QCC_ARITH_MUL, at + i, at + i, by, n);
+  }
+}
+
+void qcc_post_alone(const qcc_simd *simd, const qcc_post *p, float *at, size_t count) {
+  switch (p->kind) {
+    case QCC_POST_ACT: simd->act(p->act, at, at, count, p->p, p->q); break;
+    case QCC_POST_FAKE_QUANT: simd->fake_quant(at, at, count, p->scale, p->lo, p->hi); break;
+    case QCC_POST_TABLE: simd->lookup(at, at, count, p->scale, p->lo, p->hi, p->operand); break;
+    case QCC_POST_GATE: gate(simd, p, at, count); break;
+    default:
+      if (p->swapped && (p->arith == QCC_ARITH_SUB || p->arith == QCC_ARITH_DIV))
+        scalar_left(p, at, count);
+      else
+        simd->scalar(p->arith, at, at, p->p, count);
+  }
+}
+
 static void run_piece(const qcc_worker *w, const qcc_posts *posts, float *at, size_t offset, size_t count) {
   const qcc_simd *simd = w->simd;
   for (unsigned i = 0; i < posts->n; ++i) {
     const qcc_post *p = &posts->at[i];
-    const bool turned = p->swapped && (p->arith == QCC_ARITH_SUB || p->arith == QCC_ARITH_DIV);
     switch (p->kind) {
-      case QCC_POST_ACT: simd->act(p->act, at, at, count, p->p, p->q); break;
-      case QCC_POST_FAKE_QUANT: simd->fake_quant(at, at, count, p->scale, p->p, p->q); break;
       case QCC_POST_SAME:
-        if (turned)
+        if (p->swapped && (p->arith == QCC_ARITH_SUB || p->arith == QCC_ARITH_DIV))
           simd->arith(p->arith, at, p->operand + offset, at, count);
         else
           simd->arith(p->arith, at, at, p->operand + offset, count);
         break;
-      case QCC_POST_SCALAR:
-        if (turned)
-          scalar_left(p, at, count);
-        else
-          simd->scalar(p->arith, at, at, p->p, count);
-        break;
       case QCC_POST_SHOW: qcc_show_piece(w, p, at, offset, count); break;
-      default: per_channel(simd, p, at, count); break;
+      case QCC_POST_CHANNEL:
+      case QCC_POST_AFFINE: per_channel(simd, p, at, count); break;
+      default: qcc_post_alone(simd, p, at, count);
     }
   }
 }

@@ -125,28 +125,31 @@ typedef enum qcc_post_kind {
   QCC_POST_CHANNEL,
   QCC_POST_SCALAR,
   QCC_POST_AFFINE,
-  QCC_POST_SHOW /* computes nothing: the floats are a piece of an observed value */
+  QCC_POST_GATE,  /* x times `act` of x, which may be fake-quantized before */
+  QCC_POST_TABLE, /* FAKE_QUANT to at most QCC_TABLE_SIZE codes, and what followed on one operand */
+  QCC_POST_SHOW   /* computes nothing: the floats are a piece of an observed value */
 } qcc_post_kind;
 typedef struct qcc_post {
   qcc_post_kind kind;
   qcc_act act;
   qcc_arith arith;
   bool swapped;         /* operand op value */
-  float p, q;           /* of act; FAKE_QUANT: lo, hi minus zero; SCALAR: p */
-  float scale;          /* FAKE_QUANT */
-  const float *operand; /* SAME: laid out like the output; CHANNEL: `channels` values; AFFINE: scale */
+  float p, q;           /* of act; SCALAR: p */
+  float scale, lo, hi;  /* FAKE_QUANT, GATE, TABLE: of the grid; bounds minus zero. Scale 0 in GATE: no grid */
+  const float *operand; /* SAME: laid out like the output; CHANNEL: `channels` values; AFFINE: scale; TABLE: by code, the lowest first */
   const float *shift;   /* AFFINE */
   size_t channels;
   uint32_t shown; /* SHOW: id of the value, */
   size_t total;   /* its size */
 } qcc_post;
-enum { QCC_MAX_POST = 16 };
+enum { QCC_MAX_POST = 16, QCC_TABLE_SIZE = 256 };
 typedef struct qcc_posts {
   qcc_post at[QCC_MAX_POST];
   unsigned n;
 } qcc_posts;
 /* Runs all posts on `count` floats that stand at `offset` of the output. Whole channel rows when a post is per channel. */
 void qcc_posts_run(const qcc_worker *w, const qcc_posts *p, float *at, size_t offset, size_t count);
+void qcc_post_alone(const qcc_simd *simd, const qcc_post *p, float *at, size_t count); /* one that reads nothing but x */
 size_t qcc_posts_piece(const qcc_posts *p); /* into pieces of how many floats that is cut, to stay in the first cache */
 /* Takes a leading Relu or Clip out of `p`, for loops that clamp in registers. NULL gives no clamp. */
 void qcc_posts_clamp(qcc_posts *p, float *lo, float *hi);

@@ -104,7 +104,7 @@ def functions(lines):
         if line == "}" and start:
             yield start, number
             start = head = None
-        elif line.endswith(";") and start is None:
+        elif re.sub(r"\s*/\*.*\*/$", "", line).endswith(";") and start is None:
             head = None
 
 

@@ -21,7 +21,8 @@
 
 enum { SAMPLES = 5, MOST_VALUES = 200, OUTPUTS = 10, WORKERS = 4 };
 
-/* First layers by rows, Winograd's way, depthwise, 1x1, groups, pools, chains of functions, products of matrices, plain kernels. */
+/* First layers by rows, Winograd's way, depthwise, 1x1, groups, pools, chains of functions, what tables do
+ * after a fake quantization, products of matrices, plain kernels. */
 static const char source[] =
     "graph @net(%%x: f32[1,3,%d,%d]) -> (%%y) opset 17 {\n"
     "  %%w1 = const f32[%d,3,3,3] rand(1)\n  %%b1 = const f32[%d] rand(2)\n  %%w2 = const f32[%d,%d,3,3] rand(3)\n"
@@ -34,7 +35,12 @@ static const char source[] =
     "  %%p5 = MaxPool(%%r4) {kernel_shape=[3,3], pads=[1,1,1,1], strides=[2,2]}\n"
     "  %%s5 = Sigmoid(%%p5)\n  %%m5 = Mul(%%p5, %%s5)\n  %%q5 = AveragePool(%%r4) {kernel_shape=[3,3], pads=[1,1,1,1], strides=[2,2]}\n"
     "  %%e5 = Exp(%%q5)\n  %%l5 = Log(%%e5)\n  %%n5 = Concat(%%m5, %%l5) {axis=1}\n"
-    "  %%c6 = Conv(%%n5, %%w5) {group=2, pads=[1,1,1,1]}\n  %%t6 = Tanh(%%c6)\n  %%g = GlobalAveragePool(%%t6)\n"
+    "  %%c6 = Conv(%%n5, %%w5) {group=2, pads=[1,1,1,1]}\n"
+    "  %%f6 = qcc.FakeQuant(%%c6) {dtype=\"u8\", scale=[0.02], zero=[100]}\n  %%s6 = Sigmoid(%%f6)\n"
+    "  %%z6 = qcc.FakeQuant(%%s6) {dtype=\"s8\", scale=[0.004], zero=[-128]}\n  %%m6 = Mul(%%f6, %%z6)\n"
+    "  %%v6 = qcc.FakeQuant(%%m6) {dtype=\"u8\", scale=[0.01], zero=[30]}\n  %%o6 = HardSigmoid(%%v6)\n  %%j6 = Mul(%%o6, %%v6)\n"
+    "  %%u6 = qcc.FakeQuant(%%j6) {dtype=\"s16\", scale=[0.0001], zero=[0]}\n  %%i6 = Sigmoid(%%u6)\n  %%k6 = Mul(%%i6, %%u6)\n"
+    "  %%t6 = Tanh(%%k6)\n  %%g = GlobalAveragePool(%%t6)\n"
     "  %%f = Flatten(%%g)\n  %%d = MatMul(%%f, %%w6)\n  %%d2 = Sub(%%d, %%tenth)\n  %%y = Softmax(%%d2)\n}\n";
 
 typedef struct world {

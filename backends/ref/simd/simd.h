@@ -92,6 +92,8 @@ typedef struct qcc_simd {
   void (*maximum)(float *y, const float *a, const float *b, size_t n);
   /* y = (clamp(round(x / scale), lo, hi)) * scale: lo and hi are codes minus the zero point, exact in f32. NaN gives 0. */
   void (*fake_quant)(float *y, const float *x, size_t n, float scale, float lo, float hi);
+  /* y = table[clamp(round(x / scale), lo, hi) - lo]. */
+  void (*lookup)(float *y, const float *x, size_t n, float scale, float lo, float hi, const float *table);
   /* Codes clamp(round(x / scale), lo, hi) + zero as bytes, of u8 or s8; lo and hi as above. */
   void (*codes)(uint8_t *y, const float *x, size_t n, float scale, float lo, float hi, int32_t zero);
   void (*transpose)(float *y, const float *x, size_t rows, size_t columns); /* y[j][i] = x[i][j] */

@@ -405,6 +405,34 @@ static void fake_quant(float *y, const float *x, size_t n, float scale, float lo
   }
 }
 
+/* Eight values of the table: numbers come in pairs by one load, and all values are read before one is stored. */
+INLINE void look_up8(float *y, const int32_t *at, const float *table) {
+  uint64_t pair[4];
+  memcpy(pair, at, sizeof pair);
+  const float a = table[(uint32_t)pair[0]], b = table[pair[0] >> 32], c = table[(uint32_t)pair[1]], d = table[pair[1] >> 32];
+  const float e = table[(uint32_t)pair[2]], f = table[pair[2] >> 32], g = table[(uint32_t)pair[3]], h = table[pair[3] >> 32];
+  y[0] = a, y[1] = b, y[2] = c, y[3] = d, y[4] = e, y[5] = f, y[6] = g, y[7] = h;
+}
+
+static void lookup(float *y, const float *x, size_t n, float scale, float lo, float hi, const float *table) {
+  enum { SOME = 256 };
+  const int32_t first = 0x4B400000 + (int32_t)lo;
+  int32_t at[SOME];
+  for (size_t m; n; x += m, y += m, n -= m) {
+    m = n < SOME ? n : SOME;
+    for (size_t j = 0; j < m; ++j) {
+      float v = x[j] / scale;
+      v = v != v ? 0.0f : v;
+      v = clip1(v, lo, hi) + 12582912.0f;
+      memcpy(&at[j], &v, sizeof *at);
+      at[j] -= first;
+    }
+    size_t j = 0;
+    for (; j + 8 <= m; j += 8) look_up8(y + j, at + j, table);
+    for (; j < m; ++j) y[j] = table[at[j]];
+  }
+}
+
 static void codes(uint8_t *y, const float *x, size_t n, float scale, float lo, float hi, int32_t zero) {
   for (size_t i = 0; i < n; ++i) {
     float v = x[i] / scale;
@@ -488,6 +516,7 @@ const qcc_simd ISA_TABLE = {
     .affine = affine,
     .maximum = maximum,
     .fake_quant = fake_quant,
+    .lookup = lookup,
     .codes = codes,
     .transpose = transpose,
     .range = range,

@@ -146,15 +146,14 @@ static size_t row_run(const qcc_simd *simd, const qcc_block *b) {
                          .panel_step = b->panel_step,
                          .panels = (unsigned)n,
                          .y = y,
-                         .lo = b->lo,
-                         .hi = b->hi});
+                         .end = b->end});
   }
   return panels;
 }
 
 /* While a panel is used, the first tiles fetch the next one, a quarter each: it comes from far away, and there is time now. */
 void qcc_block_run(const qcc_simd *simd, const qcc_block *b) {
-  qcc_tile t = {.taps = b->taps, .depth = b->depth, .ldb = b->ldb, .lo = b->lo, .hi = b->hi};
+  qcc_tile t = {.taps = b->taps, .depth = b->depth, .ldb = b->ldb, .end = b->end};
   const size_t panels = (b->width + simd->nr - 1) / simd->nr, done = b->rows == 1 && b->taps == 1 ? row_run(simd, b) : 0;
   for (size_t j = done; j < panels; ++j) {
     t.b = b->b + j * b->panel_step;
@@ -243,7 +242,7 @@ typedef struct dense_walk {
   walk s; /* base is each part's own */
   const qcc_pack *p;
   const qcc_lane *lane;
-  float lo, hi;
+  qcc_finish end;
   size_t all, rows; /* pixels of all images, of a block */
   size_t slices;    /* a block's columns are cut for a team when there are few blocks */
   bool by_rows;
@@ -323,7 +322,7 @@ static void dense_block(const dense_part *q, const qcc_simd *simd, size_t slice)
   const size_t from = d->p->panels * slice / d->slices, to = d->p->panels * (slice + 1) / d->slices;
   for (size_t g = 0; g < (size_t)c->group; ++g) {
     point_block(q, g * d->p->depth / taps, g * d->p->width + from * simd->nr);
-    qcc_block b = {.a = q->pointers, .rows = q->n, .taps = q->s.taps, .depth = q->s.depth, .ldb = simd->nr, .lo = d->lo, .hi = d->hi};
+    qcc_block b = {.a = q->pointers, .rows = q->n, .taps = q->s.taps, .depth = q->s.depth, .ldb = simd->nr, .end = d->end};
     b.panel_step = d->p->depth * simd->nr;
     b.b = d->p->at + g * padded * d->p->depth + from * b.panel_step;
     b.bias = d->p->bias ? d->p->bias + g * padded + from * simd->nr : NULL;
@@ -436,7 +435,7 @@ typedef struct dw_walk {
   const qcc_pack *p;
   const float *x;
   float *y;
-  float lo, hi;
+  qcc_finish end;
   const qcc_posts *posts;
   int64_t lines; /* of one part */
 } dw_walk;
@@ -448,7 +447,7 @@ static qcc_status dw_lines(qcc_worker *w, size_t index, void *user) {
   const size_t channels = (size_t)c->cin, line = (size_t)c->out[2] * channels;
   dw_row r = {.c = c, .row = row, .w = weight, .weights = d->p->at};
   r.run = (qcc_dwrun){.step = (size_t)c->stride[2] * channels, .dilation = (size_t)c->dilation[2] * channels, .channels = channels};
-  r.run.bias = d->p->bias, r.run.lo = d->lo, r.run.hi = d->hi;
+  r.run.bias = d->p->bias, r.run.end = d->end;
   const int64_t own = c->out[0] * c->out[1], all = c->batch * own, first = (int64_t)index * d->lines;
   const int64_t end = all - first < d->lines ? all : first + d->lines;
   for (int64_t i = first; i < end; ++i) {
@@ -480,11 +479,11 @@ static qcc_status depthwise_lanes(qcc_worker *w, dw_walk *d, const qcc_lane *lan
 }
 
 qcc_status qcc_conv_lanes(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, qcc_lane *lane, size_t lanes) {
-  float lo = 0, hi = 0;
-  for (size_t i = 0; i < lanes; ++i) qcc_posts_clamp(&lane[i].posts, &lo, &hi);
-  if (p->depthwise) return depthwise_lanes(w, &(dw_walk){.c = c, .p = p, .lo = lo, .hi = hi}, lane, lanes);
-  if (p->winograd) return qcc_winograd_run(w, c, p, lane, lanes, lo, hi);
-  dense_walk d = {.p = p, .lane = lane, .lo = lo, .hi = hi};
+  qcc_finish end = QCC_NO_FINISH;
+  for (size_t i = 0; i < lanes; ++i) qcc_posts_finish(&lane[i].posts, &end);
+  if (p->depthwise) return depthwise_lanes(w, &(dw_walk){.c = c, .p = p, .end = end}, lane, lanes);
+  if (p->winograd) return qcc_winograd_run(w, c, p, lane, lanes, &end);
+  dense_walk d = {.p = p, .lane = lane, .end = end};
   d.s = (walk){.c = c, .depth = (size_t)(c->cin / c->group)};
   d.s.taps = (size_t)(c->kernel[0] * c->kernel[1] * c->kernel[2]);
   d.s.pixels = (size_t)(c->out[0] * c->out[1] * c->out[2]);

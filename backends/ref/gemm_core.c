@@ -47,8 +47,7 @@ void qcc_packed_row(const qcc_simd *simd, const qcc_pack *p, const float *panels
                          .panel_step = step,
                          .panels = (unsigned)n,
                          .y = part,
-                         .lo = -INFINITY,
-                         .hi = INFINITY});
+                         .end = QCC_NO_FINISH});
     memcpy(y + (lo - from), part + (lo - j * nr), (hi - lo) * sizeof *y);
   }
 }
@@ -81,7 +80,7 @@ typedef struct dense { /* the rows of all images, cut into blocks and, when thes
   const qcc_pack *p;
   size_t rows, all, step, slices; /* rows of one image, of all */
   const qcc_lane *lane;
-  float lo, hi;
+  qcc_finish end;
 } dense;
 
 /* Rows [r, r + n) as pieces of images. */
@@ -102,7 +101,7 @@ static qcc_status dense_part(qcc_worker *w, size_t index, void *user) {
   const float **a = pointers(w, d->step);
   float **outs = qcc_scratch(w, d->step * sizeof *outs);
   if (!a || !outs) return QCC_NOMEM;
-  qcc_block b = {.a = a, .taps = 1, .depth = p->depth, .ldb = nr, .panel_step = p->depth * nr, .ldc = p->width, .lo = d->lo, .hi = d->hi};
+  qcc_block b = {.a = a, .taps = 1, .depth = p->depth, .ldb = nr, .panel_step = p->depth * nr, .ldc = p->width, .end = d->end};
   b.rows = d->all - r < d->step ? d->all - r : d->step;
   b.b = p->at + from * b.panel_step;
   b.bias = p->bias ? p->bias + from * nr : NULL;
@@ -122,7 +121,7 @@ qcc_status qcc_dense_lanes(qcc_worker *w, const qcc_pack *p, size_t rows, qcc_la
   dense d = {.p = p, .rows = rows, .all = rows * lanes, .lane = lane, .slices = 1};
   const size_t team = qcc_team_size(w);
   if (!rows) return QCC_OK;
-  for (size_t i = 0; i < lanes; ++i) qcc_posts_clamp(&lane[i].posts, &d.lo, &d.hi);
+  for (size_t i = 0; i < lanes; ++i) qcc_posts_finish(&lane[i].posts, &d.end);
   d.step = qcc_block_rows(d.all, p->depth, p->width, 1);
   const size_t blocks = (d.all + d.step - 1) / d.step;
   const double work = (double)d.all * (double)p->depth * (double)p->width;
@@ -156,7 +155,7 @@ qcc_status qcc_dense_plain(qcc_worker *w, size_t rows, size_t depth, size_t widt
   const float *last = whole < width && a ? last_panel(w, depth, width, b) : NULL;
   if (!a || (whole < width && !last)) return QCC_NOMEM;
   for (size_t r = 0; r < rows; r += step) {
-    qcc_block t = {.a = a, .taps = 1, .depth = depth, .b = b, .ldb = width, .panel_step = nr, .lo = -INFINITY, .hi = INFINITY};
+    qcc_block t = {.a = a, .taps = 1, .depth = depth, .b = b, .ldb = width, .panel_step = nr, .end = QCC_NO_FINISH};
     t.rows = rows - r < step ? rows - r : step;
     t.out = y + r * width, t.ldc = width, t.width = whole;
     point(a, x + r * depth, depth, t.rows);

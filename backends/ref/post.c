@@ -84,15 +84,23 @@ void qcc_posts_run(const qcc_worker *w, const qcc_posts *posts, float *at, size_
   for (size_t i = 0; posts->n && i < count; i += piece) run_piece(w, posts, at + i, offset + i, count - i < piece ? count - i : piece);
 }
 
-void qcc_posts_clamp(qcc_posts *p, float *lo, float *hi) {
-  *lo = -INFINITY;
-  *hi = INFINITY;
-  if (!p->n || p->at[0].kind != QCC_POST_ACT || (p->at[0].act != QCC_ACT_RELU && p->at[0].act != QCC_ACT_CLIP)) return;
-  const bool clip = p->at[0].act == QCC_ACT_CLIP;
-  *lo = clip ? p->at[0].p : 0.0f;
-  *hi = clip ? p->at[0].q : INFINITY;
-  memmove(&p->at[0], &p->at[1], (p->n - 1) * sizeof p->at[0]);
+static void drop_first(qcc_posts *p) {
   p->n--;
+  memmove(&p->at[0], &p->at[1], p->n * sizeof p->at[0]);
+}
+
+void qcc_posts_finish(qcc_posts *p, qcc_finish *end) {
+  const qcc_post *first = &p->at[0];
+  *end = QCC_NO_FINISH;
+  if (p->n && first->kind == QCC_POST_ACT && (first->act == QCC_ACT_RELU || first->act == QCC_ACT_CLIP)) {
+    end->lo = first->act == QCC_ACT_CLIP ? first->p : 0.0f;
+    if (first->act == QCC_ACT_CLIP) end->hi = first->q;
+    drop_first(p);
+  }
+  if (p->n && first->kind == QCC_POST_FAKE_QUANT) {
+    end->scale = first->scale, end->lowest = first->lo, end->highest = first->hi;
+    drop_first(p);
+  }
 }
 
 /* ---- scratch */

@@ -151,8 +151,8 @@ typedef struct qcc_posts {
 void qcc_posts_run(const qcc_worker *w, const qcc_posts *p, float *at, size_t offset, size_t count);
 void qcc_post_alone(const qcc_simd *simd, const qcc_post *p, float *at, size_t count); /* one that reads nothing but x */
 size_t qcc_posts_piece(const qcc_posts *p); /* into pieces of how many floats that is cut, to stay in the first cache */
-/* Takes a leading Relu or Clip out of `p`, for loops that clamp in registers. NULL gives no clamp. */
-void qcc_posts_clamp(qcc_posts *p, float *lo, float *hi);
+/* Takes a leading Relu or Clip, and a fake quantization behind it, out of `p`, for loops that finish sums in registers. */
+void qcc_posts_finish(qcc_posts *p, qcc_finish *end);
 
 /* ---- convolution, channels last; one- and two-dimensional ones have leading dims of 1 */
 typedef struct qcc_conv {
@@ -199,7 +199,7 @@ typedef struct qcc_block {
   float *out;
   float *const *outs; /* by row, instead of `out` and rows `ldc` apart; NULL: none */
   size_t ldc, width;
-  float lo, hi;
+  qcc_finish end;
 } qcc_block;
 size_t qcc_block_rows(size_t rows, size_t depth, size_t width, size_t taps); /* good number of rows for the blocks of a product */
 void qcc_block_run(const qcc_simd *simd, const qcc_block *b);
@@ -213,8 +213,8 @@ typedef struct qcc_lane {
 } qcc_lane;
 qcc_status qcc_conv_lanes(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, qcc_lane *lane, size_t lanes) QCC_MUST_USE;
 qcc_status qcc_dense_lanes(qcc_worker *w, const qcc_pack *p, size_t rows, qcc_lane *lane, size_t lanes) QCC_MUST_USE; /* rows: of each */
-qcc_status qcc_winograd_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const qcc_lane *lane, size_t lanes, float lo,
-                            float hi) QCC_MUST_USE;
+qcc_status qcc_winograd_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const qcc_lane *lane, size_t lanes,
+                            const qcc_finish *end) QCC_MUST_USE;
 
 /* The arguments of a kernel for one node. */
 static inline qcc_kargs qcc_kargs_of(qcc_worker *w, const qcc_node *n, const qcc_tensor *const *in, qcc_tensor *out, const bool *want) {

@@ -58,7 +58,7 @@ typedef struct run {
   const float *zeros;
   int64_t across, tiles, all; /* tiles of one row of tiles; of one image; of all images */
   size_t block;               /* tiles of a block */
-  float lo, hi;
+  qcc_finish end;
 } run;
 
 typedef struct block { /* tiles first..first + n - 1 */
@@ -102,7 +102,7 @@ static void scatter(const block *b, const qcc_worker *w, int64_t tile, const flo
   const int64_t t = tile % r->tiles, y0 = t / r->across * TILE, x0 = t % r->across * TILE;
   const int64_t rows = c->out[1] - y0 < TILE ? c->out[1] - y0 : TILE, columns = c->out[2] - x0 < TILE ? c->out[2] - x0 : TILE;
   float *plane = lane->y + before;
-  qcc_wino_out o = {.m = m, .step = r->block * cout, .channels = cout, .bias = r->p->bias, .lo = r->lo, .hi = r->hi};
+  qcc_wino_out o = {.m = m, .step = r->block * cout, .channels = cout, .bias = r->p->bias, .end = r->end};
   for (int64_t i = 0; i < TILE; ++i)
     for (int64_t j = 0; j < TILE; ++j)
       o.y[i * TILE + j] = i < rows && j < columns ? plane + (size_t)((y0 + i) * c->out[2] + x0 + j) * cout : NULL;
@@ -130,7 +130,7 @@ static qcc_status part_product(qcc_worker *w, size_t k, void *user) {
   if (!a) return QCC_NOMEM;
   for (size_t i = 0; i < b->n; ++i) a[qcc_row_slot(b->n, i)] = b->v + (k * r->block + i) * cin;
   qcc_block q = {.a = a, .rows = b->n, .taps = 1, .depth = cin, .ldb = nr, .panel_step = cin * nr, .ldc = cout, .width = cout};
-  q.lo = -INFINITY, q.hi = INFINITY;
+  q.end = QCC_NO_FINISH;
   q.b = r->p->at + k * r->p->panels * nr * cin;
   q.out = b->m + k * r->block * cout;
   qcc_block_run(w->simd, &q);
@@ -157,9 +157,10 @@ static qcc_status run_block(qcc_worker *w, size_t index, void *user) {
   return qcc_team_run(w, out, STRIDE, part_out, &b);
 }
 
-qcc_status qcc_winograd_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const qcc_lane *lane, size_t lanes, float lo, float hi) {
+qcc_status qcc_winograd_run(qcc_worker *w, const qcc_conv *c, const qcc_pack *p, const qcc_lane *lane, size_t lanes,
+                            const qcc_finish *end) {
   const size_t cin = (size_t)c->cin, cout = (size_t)c->cout, team = qcc_team_size(w);
-  run r = {.c = c, .p = p, .lane = lane, .across = tiles_of(c->out[2]), .lo = lo, .hi = hi};
+  run r = {.c = c, .p = p, .lane = lane, .across = tiles_of(c->out[2]), .end = *end};
   r.tiles = r.across * tiles_of(c->out[1]);
   r.all = (int64_t)lanes * c->batch * r.tiles;
   r.block = BLOCK_FLOATS / (POINTS * (cin + cout));

@@ -30,7 +30,7 @@ static void fill(float *x, size_t n, uint32_t seed, float span) {
 }
 
 /* A product of matrices, panel by panel, cut as this table likes it. */
-static void product(const qcc_simd *s, float *y, const float *a, const float *b, float lo) {
+static void product(const qcc_simd *s, float *y, const float *a, const float *b, float lo, float grid) {
   float panel[DEPTH * QCC_NR_MAX], bias[QCC_NR_MAX];
   const float *row[QCC_MR] = {0};
   for (size_t i = 0; i < ROWS; ++i) row[i] = a + i * DEPTH;
@@ -50,8 +50,7 @@ static void product(const qcc_simd *s, float *y, const float *a, const float *b,
                         .ldc = COLUMNS,
                         .m = ROWS,
                         .n = (unsigned)n,
-                        .lo = lo,
-                        .hi = 3.0f};
+                        .end = {.lo = lo, .hi = 3.0f, .scale = grid, .lowest = -30, .highest = 97}};
     s->tile(&t);
   }
 }
@@ -73,8 +72,7 @@ static void row(const qcc_simd *s, float *y, const float *a, const float *b) {
                        .panel_step = DEPTH * wide,
                        .panels = (unsigned)count,
                        .y = sums,
-                       .lo = -2.0f,
-                       .hi = 3.0f};
+                       .end = {.lo = -2.0f, .hi = 3.0f}};
     s->row(&r);
     memcpy(y + first, sums, n * sizeof *y);
   }
@@ -94,15 +92,18 @@ static void depthwise(const qcc_simd *s, float *y, const float *x, int variant) 
                        .count = 7,
                        .bias = x + 3000,
                        .out = y,
-                       .lo = -1.5f,
-                       .hi = 1.5f};
+                       .end = {.lo = -1.5f, .hi = 1.5f, .scale = variant % 2 ? 0.01f : 0.0f, .lowest = -90, .highest = 165}};
   s->depthwise(&d);
   tell("floats", "depthwise", variant, s->name, y, 7 * COLUMNS * sizeof *y);
 }
 
 static void winograd(const qcc_simd *s, float *y, const float *x) {
   const float *in[QCC_WINO_IN * QCC_WINO_IN];
-  qcc_wino_out o = {.m = y, .step = COLUMNS, .channels = COLUMNS, .bias = x, .lo = -40.0f, .hi = 40.0f};
+  qcc_wino_out o = {.m = y,
+                    .step = COLUMNS,
+                    .channels = COLUMNS,
+                    .bias = x,
+                    .end = {.lo = -40.0f, .hi = 40.0f, .scale = 0.3f, .lowest = -128, .highest = 127}};
   for (size_t i = 0; i < QCC_WINO_IN * QCC_WINO_IN; ++i) in[i] = x + i * COLUMNS;
   s->wino_in(y, COLUMNS, in, COLUMNS);
   tell("floats", "wino_in", 0, s->name, y, QCC_WINO_IN * QCC_WINO_IN * COLUMNS * sizeof *y);
@@ -130,6 +131,8 @@ static void floats(const qcc_simd *s, float *x, float *y) {
   tell("floats", "affine", 0, s->name, y, N * sizeof *y);
   s->fake_quant(y, x, N, 0.07f, -100.0f, 155.0f);
   tell("floats", "fake_quant", 0, s->name, y, N * sizeof *y);
+  s->lookup(y, x, N, 0.07f, -100.0f, 155.0f, z);
+  tell("floats", "lookup", 0, s->name, y, N * sizeof *y);
   s->codes((uint8_t *)y, x, N, 0.07f, -100.0f, 155.0f, 100);
   tell("floats", "codes", 0, s->name, y, N);
   s->maximum(y, x, z, N);
@@ -144,7 +147,7 @@ static void floats(const qcc_simd *s, float *x, float *y) {
   for (int i = 0; i < 3; ++i) depthwise(s, y, x, i);
   winograd(s, y, x);
   for (int i = 0; i < 2; ++i) {
-    product(s, y, x, x + 100, i ? 0.0f : -3.0f);
+    product(s, y, x, x + 100, i ? 0.0f : -3.0f, i ? 0.03f : 0.0f);
     tell("floats", "tile", i, s->name, y, ROWS * COLUMNS * sizeof *y);
   }
 }

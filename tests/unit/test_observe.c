@@ -29,8 +29,10 @@ static const char source[] =
     "  %%w3 = const f32[%d,1,3,3] rand(4)\n  %%w4 = const f32[%d,%d,1,1] rand(5)\n  %%k = const f32[%d,1,1] rand(6)\n"
     "  %%w5 = const f32[%d,%d,3,3] rand(7)\n  %%w6 = const f32[%d,10] rand(8)\n  %%tenth = const f32[] [0.1]\n"
     "  %%c1 = Conv(%%x, %%w1, %%b1) {pads=[1,1,1,1], strides=[%d,%d]}\n  %%r1 = Relu(%%c1)\n"
-    "  %%c2 = Conv(%%r1, %%w2) {pads=[1,1,1,1]}\n  %%t2 = Mul(%%c2, %%tenth)\n  %%r2 = Relu(%%t2)\n"
-    "  %%c3 = Conv(%%r2, %%w3) {group=%d, pads=[1,1,1,1]}\n  %%h3 = HardSwish(%%c3)\n"
+    "  %%c2 = Conv(%%r1, %%w2) {pads=[1,1,1,1]}\n  %%f2 = qcc.FakeQuant(%%c2) {dtype=\"u8\", scale=[0.05], zero=[90]}\n"
+    "  %%t2 = Mul(%%f2, %%tenth)\n  %%r2 = Relu(%%t2)\n"
+    "  %%c3 = Conv(%%r2, %%w3) {group=%d, pads=[1,1,1,1]}\n  %%a3 = Relu(%%c3)\n"
+    "  %%f3 = qcc.FakeQuant(%%a3) {dtype=\"s8\", scale=[0.003], zero=[-128]}\n  %%h3 = HardSwish(%%f3)\n"
     "  %%c4 = Conv(%%h3, %%w4)\n  %%k4 = Mul(%%c4, %%k)\n  %%a4 = Add(%%k4, %%r1)\n  %%r4 = Relu(%%a4)\n"
     "  %%p5 = MaxPool(%%r4) {kernel_shape=[3,3], pads=[1,1,1,1], strides=[2,2]}\n"
     "  %%s5 = Sigmoid(%%p5)\n  %%m5 = Mul(%%p5, %%s5)\n  %%q5 = AveragePool(%%r4) {kernel_shape=[3,3], pads=[1,1,1,1], strides=[2,2]}\n"
@@ -41,7 +43,8 @@ static const char source[] =
     "  %%v6 = qcc.FakeQuant(%%m6) {dtype=\"u8\", scale=[0.01], zero=[30]}\n  %%o6 = HardSigmoid(%%v6)\n  %%j6 = Mul(%%o6, %%v6)\n"
     "  %%u6 = qcc.FakeQuant(%%j6) {dtype=\"s16\", scale=[0.0001], zero=[0]}\n  %%i6 = Sigmoid(%%u6)\n  %%k6 = Mul(%%i6, %%u6)\n"
     "  %%t6 = Tanh(%%k6)\n  %%g = GlobalAveragePool(%%t6)\n"
-    "  %%f = Flatten(%%g)\n  %%d = MatMul(%%f, %%w6)\n  %%d2 = Sub(%%d, %%tenth)\n  %%y = Softmax(%%d2)\n}\n";
+    "  %%f = Flatten(%%g)\n  %%d = MatMul(%%f, %%w6)\n  %%fd = qcc.FakeQuant(%%d) {dtype=\"s8\", scale=[0.001]}\n  %%d2 = Sub(%%fd, "
+    "%%tenth)\n  %%y = Softmax(%%d2)\n}\n";
 
 typedef struct world {
   qcc_context *cx;

@@ -6,13 +6,21 @@
 #ifndef QCC_SIMD_H
 #define QCC_SIMD_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { QCC_MR = 6, QCC_NR_MAX = 32 };
 
-/* out[i][0..n) = clamp(bias + sum over taps t and channels k of a[t][i][k] * b[t * depth + k][0..nr)), i < m <= QCC_MR. */
+/* What a loop does to a sum before it stores it: a clamp, then perhaps a fake quantization as fake_quant() below does. */
+typedef struct qcc_finish {
+  float lo, hi;                 /* infinities: no clamp. NaN passes */
+  float scale, lowest, highest; /* scale 0: no fake quantization */
+} qcc_finish;
+#define QCC_NO_FINISH ((qcc_finish){.lo = -INFINITY, .hi = INFINITY})
+
+/* out[i][0..n) = finish(bias + sum over taps t and channels k of a[t][i][k] * b[t * depth + k][0..nr)), i < m <= QCC_MR. */
 typedef struct qcc_tile {
   const float *const *a; /* [taps][QCC_MR] pointers to `depth` floats; entries past m are not read */
   size_t taps, depth;
@@ -23,7 +31,7 @@ typedef struct qcc_tile {
   float *out;        /* rows `ldc` apart */
   size_t ldc;
   unsigned m, n; /* rows; valid columns <= nr */
-  float lo, hi;  /* clamp; infinities: none. NaN passes. */
+  qcc_finish end;
 } qcc_tile;
 
 /* One row times up to QCC_ROW_PANELS packed panels at once: a single one has too few sums to keep the units busy. The bits of the tile. */
@@ -34,7 +42,7 @@ typedef struct qcc_row {
   size_t depth, ldb, panel_step;
   unsigned panels;
   float *y; /* nr floats for each panel: what the sums begin with, then the sums */
-  float lo, hi;
+  qcc_finish end;
 } qcc_row;
 
 /* One run of output pixels of a depthwise convolution, channels last. */
@@ -46,7 +54,7 @@ typedef struct qcc_dwrun {
   size_t channels, count;
   const float *bias; /* channels, or NULL */
   float *out;
-  float lo, hi;
+  qcc_finish end;
 } qcc_dwrun;
 
 /* Winograd's F(4x4, 3x3), see winograd.c: a tile of 6x6 inputs gives 4x4 outputs. */
@@ -56,7 +64,7 @@ typedef struct qcc_wino_out {
   size_t step, channels;
   float *y[QCC_WINO_OUT * QCC_WINO_OUT]; /* pixels, `channels` each; NULL: outside */
   const float *bias;                     /* channels, or NULL */
-  float lo, hi;
+  qcc_finish end;
 } qcc_wino_out;
 
 /* Functions of one operand, y may equal x. p and q are the parameters named. */

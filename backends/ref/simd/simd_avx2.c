@@ -14,6 +14,9 @@ typedef __m256 vec;
 #define vec_set _mm256_set1_ps
 #define vec_add _mm256_add_ps
 #define vec_sub _mm256_sub_ps
+#define vec_mul _mm256_mul_ps
+#define vec_div _mm256_div_ps
+#define vec_known(x) _mm256_and_ps((x), _mm256_cmp_ps((x), (x), _CMP_ORD_Q))
 #define vec_fma _mm256_fmadd_ps
 #define vec_max _mm256_max_ps
 #define vec_min _mm256_min_ps

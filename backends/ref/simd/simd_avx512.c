@@ -14,6 +14,9 @@ typedef __m512 vec;
 #define vec_set _mm512_set1_ps
 #define vec_add _mm512_add_ps
 #define vec_sub _mm512_sub_ps
+#define vec_mul _mm512_mul_ps
+#define vec_div _mm512_div_ps
+#define vec_known(x) _mm512_maskz_mov_ps(_mm512_cmp_ps_mask((x), (x), _CMP_ORD_Q), (x))
 #define vec_fma _mm512_fmadd_ps
 #define vec_max _mm512_max_ps
 #define vec_min _mm512_min_ps

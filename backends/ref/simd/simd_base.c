@@ -13,6 +13,9 @@ typedef float32x4_t vec;
 #define vec_set vdupq_n_f32
 #define vec_add vaddq_f32
 #define vec_sub vsubq_f32
+#define vec_mul vmulq_f32
+#define vec_div vdivq_f32
+#define vec_known(x) vec_pick(vceqq_f32((x), (x)), (x), vdupq_n_f32(0.0f))
 #define vec_fma(a, b, c) vfmaq_f32((c), (a), (b))
 /* As x86 does: of equal zeros, and with a NaN, the second operand. */
 #define vec_max(a, b) vec_pick(vcgtq_f32((a), (b)), (a), (b))
@@ -29,6 +32,9 @@ typedef __m128 vec;
 #define vec_set _mm_set1_ps
 #define vec_add _mm_add_ps
 #define vec_sub _mm_sub_ps
+#define vec_mul _mm_mul_ps
+#define vec_div _mm_div_ps
+#define vec_known(x) _mm_and_ps((x), _mm_cmpord_ps((x), (x)))
 #define vec_fma(a, b, c) _mm_add_ps(_mm_mul_ps((a), (b)), (c))
 #define vec_max _mm_max_ps
 #define vec_min _mm_min_ps
@@ -42,6 +48,9 @@ typedef float vec;
 #define vec_set(x) (x)
 #define vec_add(a, b) ((a) + (b))
 #define vec_sub(a, b) ((a) - (b))
+#define vec_mul(a, b) ((a) * (b))
+#define vec_div(a, b) ((a) / (b))
+#define vec_known(x) ((x) != (x) ? 0.0f : (x))
 #define vec_fma(a, b, c) ((a) * (b) + (c))
 #define vec_max(a, b) ((a) > (b) ? (a) : (b))
 #define vec_min(a, b) ((a) < (b) ? (a) : (b))

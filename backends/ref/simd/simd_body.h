@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The text of the inner loops (see simd.h). The including file defines the vector type `vec`, LANES and vec_load, vec_store, vec_set,
- * square(y, ystep, x, xstep) to transpose SQUARE x SQUARE floats, vec_add, vec_sub, vec_fma(a, b, c) = a * b + c, vec_max
- * and vec_min (NaN in the second operand passes), scalar_fma, ISA_NAME and ISA_TABLE. Sums of products and Winograd's transforms use vec_fma,
- * functions scalar_fma; all else is plain C that the compiler vectorises without changing a bit. */
+ * square(y, ystep, x, xstep) to transpose SQUARE x SQUARE floats, vec_add, vec_sub, vec_mul, vec_div, vec_fma(a, b, c) = a * b + c,
+ * vec_max and vec_min (NaN in the second operand passes), vec_known (0 for NaN), scalar_fma, ISA_NAME and ISA_TABLE. Sums of products and
+ * Winograd's transforms use vec_fma, functions scalar_fma; all else is plain C that the compiler vectorises without changing a bit. */
 #include <math.h>
 #include <string.h>
 
@@ -13,14 +13,41 @@
 #define INLINE static inline __attribute__((always_inline))
 enum { NR = 2 * LANES, AHEAD = 48, ROW_AHEAD = 16 }; /* rows of b: the hardware's own prefetch ends with every page */
 
+/* ---- what becomes of a sum. Clamping codes first is the same as rounding first, because the bounds are whole; adding and subtracting
+ * 1.5 * 2^23 rounds half to even and turns -0 into +0. */
+#define ROUNDER 12582912.0f
+enum { ROUNDER_BITS = 0x4B400000 };
+INLINE float clip1(float x, float lo, float hi) {
+  const float up = x < lo ? lo : x;
+  return up > hi ? hi : up;
+}
+
+INLINE float code_of(float x, float scale, float lowest, float highest) { /* plus ROUNDER */
+  const float v = x / scale;
+  return clip1(v != v ? 0.0f : v, lowest, highest) + ROUNDER;
+}
+
+INLINE float finish1(const qcc_finish *f, float x) {
+  x = f->lo > x ? f->lo : x;
+  x = f->hi < x ? f->hi : x;
+  return f->scale > 0.0f ? (code_of(x, f->scale, f->lowest, f->highest) - ROUNDER) * f->scale : x;
+}
+
+INLINE vec finish(const qcc_finish *f, vec x) {
+  x = vec_min(vec_set(f->hi), vec_max(vec_set(f->lo), x));
+  if (!(f->scale > 0.0f)) return x;
+  const vec scale = vec_set(f->scale), rounder = vec_set(ROUNDER);
+  x = vec_min(vec_set(f->highest), vec_max(vec_set(f->lowest), vec_known(vec_div(x, scale))));
+  return vec_mul(vec_sub(vec_add(x, rounder), rounder), scale);
+}
+
 /* ---- matrix tile: QCC_MR x 2 vectors of sums in registers */
 #define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
 
 INLINE void tile_store(const qcc_tile *t, size_t row, vec x, vec y) {
-  vec lo = vec_set(t->lo), hi = vec_set(t->hi);
   float *to = t->out + row * t->ldc;
-  x = vec_min(hi, vec_max(lo, x));
-  y = vec_min(hi, vec_max(lo, y));
+  x = finish(&t->end, x);
+  y = finish(&t->end, y);
   if (t->n == NR) {
     vec_store(to, x);
     vec_store(to + LANES, y);
@@ -74,7 +101,7 @@ INLINE void tile_half(const qcc_tile *t, const unsigned m) {
   const float *b = t->b;
   const float *const *a = t->a;
   const size_t ldb = t->ldb, depth = t->depth;
-  const vec x = t->bias ? vec_load(t->bias) : vec_set(0.0f), lo = vec_set(t->lo), hi = vec_set(t->hi);
+  const vec x = t->bias ? vec_load(t->bias) : vec_set(0.0f);
 #define HALF_START(i) vec x##i = x;
   EACH_ROW(HALF_START)
   for (size_t tap = 0; tap < t->taps; ++tap, a += QCC_MR) {
@@ -89,7 +116,7 @@ INLINE void tile_half(const qcc_tile *t, const unsigned m) {
 #define HALF_STORE(i)                                         \
   if (i < m) {                                                \
     float part[LANES];                                        \
-    vec_store(part, vec_min(hi, vec_max(lo, x##i)));          \
+    vec_store(part, finish(&t->end, x##i));                   \
     memcpy(t->out + i * t->ldc, part, t->n * sizeof *t->out); \
   }
   EACH_ROW(HALF_STORE)
@@ -116,7 +143,6 @@ static void tile(const qcc_tile *t) {
 #define EACH_PANEL(DO) DO(0) DO(1) DO(2) DO(3)
 
 INLINE void row_panels(const qcc_row *r, const unsigned n) {
-  const vec lo = vec_set(r->lo), hi = vec_set(r->hi);
   const size_t ldb = r->ldb;
 #define PANEL_START(i)                            \
   const float *b##i = r->b + i * r->panel_step;   \
@@ -135,10 +161,10 @@ INLINE void row_panels(const qcc_row *r, const unsigned n) {
   }
     EACH_PANEL(PANEL_STEP)
   }
-#define PANEL_STORE(i)                                        \
-  if (i < n) {                                                \
-    vec_store(to##i, vec_min(hi, vec_max(lo, x##i)));         \
-    vec_store(to##i + LANES, vec_min(hi, vec_max(lo, y##i))); \
+#define PANEL_STORE(i)                               \
+  if (i < n) {                                       \
+    vec_store(to##i, finish(&r->end, x##i));         \
+    vec_store(to##i + LANES, finish(&r->end, y##i)); \
   }
   EACH_PANEL(PANEL_STORE)
 }
@@ -169,10 +195,9 @@ INLINE void dw_block(const qcc_dwrun *d, size_t pixel, size_t c, const unsigned 
         for (unsigned j = 0; j < vecs; ++j) sum[i][j] = vec_fma(vec_load(x + i * step + j * LANES), f[j], sum[i][j]);
     }
   }
-  const vec lo = vec_set(d->lo), hi = vec_set(d->hi);
   float *to = d->out + pixel * channels + c;
   for (unsigned i = 0; i < pixels; ++i, to += channels)
-    for (unsigned j = 0; j < vecs; ++j) vec_store(to + j * LANES, vec_min(hi, vec_max(lo, sum[i][j])));
+    for (unsigned j = 0; j < vecs; ++j) vec_store(to + j * LANES, finish(&d->end, sum[i][j]));
 }
 
 /* Four pixels, three taps per row, neighbours one tap apart: every input is loaded once. */
@@ -196,10 +221,9 @@ INLINE void dw_near(const qcc_dwrun *d, size_t pixel, size_t c, const unsigned v
       }
     }
   }
-  const vec lo = vec_set(d->lo), hi = vec_set(d->hi);
   float *to = d->out + pixel * channels + c;
   for (unsigned i = 0; i < 4; ++i, to += channels)
-    for (unsigned j = 0; j < vecs; ++j) vec_store(to + j * LANES, vec_min(hi, vec_max(lo, sum[i][j])));
+    for (unsigned j = 0; j < vecs; ++j) vec_store(to + j * LANES, finish(&d->end, sum[i][j]));
 }
 
 INLINE void dw_piece(const qcc_dwrun *d, size_t pixel, size_t c, const unsigned pixels, const unsigned vecs, const unsigned taps) {
@@ -214,8 +238,7 @@ static void dw_tail(const qcc_dwrun *d, size_t pixel, size_t c) {
   for (size_t r = 0; r < d->rows; ++r)
     for (size_t t = 0; t < d->taps; ++t)
       sum = scalar_fma(d->row[r][pixel * d->step + t * d->dilation + c], d->w[r][t * d->channels + c], sum);
-  sum = d->lo > sum ? d->lo : sum;
-  d->out[pixel * d->channels + c] = d->hi < sum ? d->hi : sum;
+  d->out[pixel * d->channels + c] = finish1(&d->end, sum);
 }
 
 /* All channels of `pixels` pixels, `vecs` vectors at a time. */
@@ -299,7 +322,6 @@ INLINE void wino_out_axis(vec *to, const vec *m, const size_t s) {
 }
 
 static void wino_out(const qcc_wino_out *o) {
-  const vec lo = vec_set(o->lo), hi = vec_set(o->hi);
   for (size_t c = 0; c < o->channels; c += LANES) {
     const size_t n = o->channels - c;
     const vec bias = o->bias ? load_part(o->bias + c, n) : vec_set(0.0f);
@@ -312,7 +334,7 @@ static void wino_out(const qcc_wino_out *o) {
     for (size_t j = 0; j < QCC_WINO_OUT; ++j) {
       wino_out_axis(y, half + j, QCC_WINO_OUT);
       for (size_t i = 0; i < QCC_WINO_OUT; ++i)
-        if (o->y[i * QCC_WINO_OUT + j]) store_part(o->y[i * QCC_WINO_OUT + j] + c, vec_min(hi, vec_max(lo, vec_add(y[i], bias))), n);
+        if (o->y[i * QCC_WINO_OUT + j]) store_part(o->y[i * QCC_WINO_OUT + j] + c, finish(&o->end, vec_add(y[i], bias)), n);
     }
   }
 }
@@ -326,10 +348,6 @@ static void wino_out(const qcc_wino_out *o) {
       y[i] = (EXPR);                                                                \
     }                                                                               \
   }
-INLINE float clip1(float x, float lo, float hi) {
-  const float up = x < lo ? lo : x;
-  return up > hi ? hi : up;
-}
 ACT(relu, x < 0.0f ? 0.0f : x)
 ACT(clip, clip1(x, p, q))
 ACT(leaky, x < 0.0f ? p * x : x)
@@ -393,16 +411,9 @@ static void maximum(float *y, const float *a, const float *b, size_t n) {
   for (size_t i = 0; i < n; ++i) y[i] = a[i] > b[i] ? a[i] : b[i];
 }
 
-/* ---- quantization. Clamping first is the same as rounding first, because the bounds are whole; adding and subtracting 1.5 * 2^23
- * rounds half to even and turns -0 into +0. */
+/* ---- quantization */
 static void fake_quant(float *y, const float *x, size_t n, float scale, float lo, float hi) {
-  const float magic = 12582912.0f;
-  for (size_t i = 0; i < n; ++i) {
-    float v = x[i] / scale;
-    v = v != v ? 0.0f : v;
-    v = clip1(v, lo, hi);
-    y[i] = ((v + magic) - magic) * scale;
-  }
+  for (size_t i = 0; i < n; ++i) y[i] = (code_of(x[i], scale, lo, hi) - ROUNDER) * scale;
 }
 
 /* Eight values of the table: numbers come in pairs by one load, and all values are read before one is stored. */
@@ -416,15 +427,13 @@ INLINE void look_up8(float *y, const int32_t *at, const float *table) {
 
 static void lookup(float *y, const float *x, size_t n, float scale, float lo, float hi, const float *table) {
   enum { SOME = 256 };
-  const int32_t first = 0x4B400000 + (int32_t)lo;
+  const int32_t first = ROUNDER_BITS + (int32_t)lo;
   int32_t at[SOME];
   for (size_t m; n; x += m, y += m, n -= m) {
     m = n < SOME ? n : SOME;
     for (size_t j = 0; j < m; ++j) {
-      float v = x[j] / scale;
-      v = v != v ? 0.0f : v;
-      v = clip1(v, lo, hi) + 12582912.0f;
-      memcpy(&at[j], &v, sizeof *at);
+      const float code = code_of(x[j], scale, lo, hi);
+      memcpy(&at[j], &code, sizeof *at);
       at[j] -= first;
     }
     size_t j = 0;
@@ -435,12 +444,10 @@ static void lookup(float *y, const float *x, size_t n, float scale, float lo, fl
 
 static void codes(uint8_t *y, const float *x, size_t n, float scale, float lo, float hi, int32_t zero) {
   for (size_t i = 0; i < n; ++i) {
-    float v = x[i] / scale;
-    v = v != v ? 0.0f : v;
-    v = clip1(v, lo, hi) + 12582912.0f;
+    const float code = code_of(x[i], scale, lo, hi);
     int32_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    y[i] = (uint8_t)(uint32_t)(bits - 0x4B400000 + zero);
+    memcpy(&bits, &code, sizeof bits);
+    y[i] = (uint8_t)(uint32_t)(bits - ROUNDER_BITS + zero);
   }
 }
 

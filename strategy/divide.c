@@ -114,7 +114,7 @@ static bool dynamic_pays(const qcc_placement *p, const qcc_node *n) {
   return c.q8 <= c.f32;
 }
 
-/* One division; false when it leaves everything as it is. */
+/* One division. `any`: it took something out of 8 bit. */
 static qcc_status leave_slowest(qcc_placement *p, qcc_prefer prefer, bool *slow, bool *any) {
   *any = false;
   memset(slow, 0, p->node_count * sizeof *slow);

@@ -120,7 +120,7 @@ static inline qcc_plan_value *qcc_plan_at(const qcc_planner *b, uint32_t id) { r
 const qcc_tensor *qcc_plan_known(const qcc_planner *b, const qcc_value *v);
 /* Lengthens the posts of `step`, whose last value is `from`, while nobody else needs the values between. `out`: the last value. */
 qcc_status qcc_plan_chain(qcc_planner *b, qcc_plan_step *step, const qcc_value *from, bool last, const qcc_value **out) QCC_MUST_USE;
-/* Patterns that begin at `n`: x * act(x), QuantizeLinear with its inverse. The nodes are marked done. */
+/* Patterns that begin at `n`: x * act(x), QuantizeLinear with its inverse, FakeQuant. Their nodes are marked done. QCC_POST_NONE: x itself. */
 bool qcc_plan_start(qcc_planner *b, const qcc_node *n, qcc_step_post *to, const qcc_value **out);
 /* The node as one post on input `index`, when its result has that input's shape; false: no post. */
 bool qcc_plan_post(qcc_planner *b, const qcc_node *n, uint32_t index, bool last, qcc_step_post *to);

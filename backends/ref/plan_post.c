@@ -222,10 +222,57 @@ static const qcc_node *pair_of(const qcc_planner *b, const qcc_node *q, qcc_post
   return grid_post(to, scale, zero ? qcc_tensor_get_s64(zero, 0) : 0, qcc_dtype_min(t), qcc_dtype_max(t)) ? d : NULL;
 }
 
+/* ---- values that came off a grid: to put them on it again changes nothing */
+static bool same_grid(const qcc_post *a, const qcc_post *b) { return a->scale == b->scale && a->lo == b->lo && a->hi == b->hi; }
+
+static bool dequantized_to(const qcc_planner *b, const qcc_node *d, qcc_post *grid) {
+  const qcc_tensor *zero = qcc_plan_known(b, qcc_in(d, 2));
+  const qcc_dtype t = d->in[0].value->type.dtype;
+  float scale;
+  if ((qcc_in(d, 2) && !zero) || (zero && qcc_tensor_count(zero) != 1) || !scalar_of(b, qcc_in(d, 1), &scale)) return false;
+  if (!qcc_dtype_is_int(t) || qcc_dtype_bits(t) > 16) return false;
+  return grid_post(grid, scale, zero ? qcc_tensor_get_s64(zero, 0) : 0, qcc_dtype_min(t), qcc_dtype_max(t));
+}
+
+/* Every window of a pool sees the data: what is all padding has a result of its own. */
+static bool sees_data(const qcc_node *n) {
+  uint32_t pads, sizes;
+  const int64_t *pad = qcc_attr_ints(n, "pads", &pads), *size = qcc_attr_ints(n, "kernel_shape", &sizes);
+  for (uint32_t i = 0; i < pads; ++i)
+    if (!sizes || pad[i] >= size[i % sizes]) return false;
+  return qcc_attr_int(n, "ceil_mode", 0) == 0 && qcc_attr_ints(n, "dilations", &pads) == NULL;
+}
+
+static bool on_grid(const qcc_planner *b, const qcc_value *v, const qcc_post *grid, unsigned depth) {
+  const qcc_node *n = v->def;
+  qcc_post made;
+  if (!n || v != n->out[0] || !depth || !is_f32(b, v)) return false;
+  switch (n->op) {
+    case QCC_OP_DEQUANTIZE_LINEAR: return dequantized_to(b, n, &made) && same_grid(&made, grid);
+    case QCC_OP_FAKE_QUANT: return fake_post(n, &made) && same_grid(&made, grid);
+    case QCC_OP_MAX_POOL: return sees_data(n) && on_grid(b, n->in[0].value, grid, depth - 1);
+    case QCC_OP_RESHAPE:
+    case QCC_OP_FLATTEN:
+    case QCC_OP_TRANSPOSE:
+    case QCC_OP_SLICE: return on_grid(b, n->in[0].value, grid, depth - 1);
+    case QCC_OP_CONCAT:
+      for (uint32_t i = 0; i < n->in_count; ++i)
+        if (!on_grid(b, n->in[i].value, grid, depth - 1)) return false;
+      return true;
+    default: return false;
+  }
+}
+
+enum { GRID_DEPTH = 4 };
+static void drop_idle(const qcc_planner *b, const qcc_value *x, qcc_post *p) {
+  if (p->kind == QCC_POST_FAKE_QUANT && on_grid(b, x, p, GRID_DEPTH)) p->kind = QCC_POST_NONE;
+}
+
 static bool pair_post(qcc_planner *b, const qcc_node *q, qcc_step_post *to, const qcc_value **out) {
   *to = (qcc_step_post){.operand = QCC_NO_VALUE};
   const qcc_node *d = pair_of(b, q, &to->post);
   if (!d) return false;
+  drop_idle(b, q->in[0].value, &to->post);
   absorb(b, q);
   absorb(b, d);
   *out = d->out[0];
@@ -270,7 +317,11 @@ static bool gate_post(qcc_planner *b, const qcc_value *x, qcc_step_post *to, con
 
 bool qcc_plan_start(qcc_planner *b, const qcc_node *n, qcc_step_post *to, const qcc_value **out) {
   if (n->in_count && n->in[0].value && gate_post(b, n->in[0].value, to, out)) return true;
-  return pair_post(b, n, to, out);
+  if (pair_post(b, n, to, out)) return true;
+  if (n->op != QCC_OP_FAKE_QUANT || !qcc_plan_post(b, n, 0, false, to)) return false;
+  drop_idle(b, n->in[0].value, &to->post);
+  *out = n->out[0];
+  return true;
 }
 
 /* ---- the chain */
@@ -293,6 +344,7 @@ static bool next_post(qcc_planner *b, const qcc_value *v, bool last, qcc_step_po
   if (!n || n->graph != v->graph || b->done[position(b, n)] || !b->fixed[position(b, n)]) return false;
   if (pair_post(b, n, to, out)) return true;
   if (!qcc_plan_post(b, n, qcc_in(n, 0) == v ? 0 : 1, last, to)) return false;
+  drop_idle(b, v, &to->post);
   absorb(b, n);
   *out = n->out[0];
   return true;
@@ -350,7 +402,8 @@ qcc_status qcc_plan_chain(qcc_planner *b, qcc_plan_step *step, const qcc_value *
     if (show) post[n] = show_post(b, from);
     qcc_plan_at(b, from->id)->where = QCC_AT_NOWHERE;
     from = to;
-    n += 1 + show;
+    n += show;
+    if (post[n].post.kind != QCC_POST_NONE) n++;
   }
   if (in_pieces(b, from)) post[n++] = show_post(b, from);
   *out = from;

@@ -189,14 +189,18 @@ static bool turn_view(const qcc_planner *b, const qcc_node *n, bool *last) {
   return at(b, x->id)->last ? to_end : to_first;
 }
 
+static qcc_status view_from(qcc_planner *b, uint32_t i, uint32_t in, const qcc_value *out, bool last) {
+  qcc_plan_step s;
+  QCC_TRY(qcc_step_start(b, &s, QCC_STEP_VIEW, i, 1, 1));
+  s.in[0] = in;
+  return qcc_step_finish(b, &s, out, last);
+}
+
 static qcc_status view_step(qcc_planner *b, uint32_t i, bool keep, bool last) {
   const qcc_node *n = b->prog->step[i].node;
   uint32_t in = n->in[0].value->id;
-  qcc_plan_step s;
   if (!keep) QCC_TRY(qcc_step_need(b, i, in, false, &in));
-  QCC_TRY(qcc_step_start(b, &s, QCC_STEP_VIEW, i, 1, 1));
-  s.in[0] = in;
-  return qcc_step_finish(b, &s, n->out[0], last);
+  return view_from(b, i, in, n->out[0], last);
 }
 
 static bool concat_step(const qcc_planner *b, const qcc_node *n) {
@@ -233,8 +237,10 @@ static qcc_status elem_step(qcc_planner *b, uint32_t i, bool *did) {
   qcc_step_post post;
   const qcc_value *to;
   *did = true;
-  if (n->in_count && is_f32(b, n->in[0].value) && qcc_plan_start(b, n, &post, &to))
-    return elem_from(b, i, n->in[0].value->id, &post, to, at(b, n->in[0].value->id)->last);
+  if (n->in_count && is_f32(b, n->in[0].value) && qcc_plan_start(b, n, &post, &to)) {
+    const uint32_t x = n->in[0].value->id;
+    return post.post.kind == QCC_POST_NONE ? view_from(b, i, x, to, at(b, x)->last) : elem_from(b, i, x, &post, to, at(b, x)->last);
+  }
   for (uint32_t k = 0; k < 2 && k < n->in_count; ++k) {
     const qcc_value *x = n->in[k].value, *y = qcc_in(n, 1 - k);
     if (!is_f32(b, x)) continue;

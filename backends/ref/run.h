@@ -127,7 +127,8 @@ typedef enum qcc_post_kind {
   QCC_POST_AFFINE,
   QCC_POST_GATE,  /* x times `act` of x, which may be fake-quantized before */
   QCC_POST_TABLE, /* FAKE_QUANT to at most QCC_TABLE_SIZE codes, and what followed on one operand */
-  QCC_POST_SHOW   /* computes nothing: the floats are a piece of an observed value */
+  QCC_POST_SHOW,  /* computes nothing: the floats are a piece of an observed value */
+  QCC_POST_NONE   /* while planning: the node changes nothing */
 } qcc_post_kind;
 typedef struct qcc_post {
   qcc_post_kind kind;

@@ -34,9 +34,13 @@ static const char source[] =
     "  %%c3 = Conv(%%r2, %%w3) {group=%d, pads=[1,1,1,1]}\n  %%a3 = Relu(%%c3)\n"
     "  %%f3 = qcc.FakeQuant(%%a3) {dtype=\"s8\", scale=[0.003], zero=[-128]}\n  %%h3 = HardSwish(%%f3)\n"
     "  %%c4 = Conv(%%h3, %%w4)\n  %%k4 = Mul(%%c4, %%k)\n  %%a4 = Add(%%k4, %%r1)\n  %%r4 = Relu(%%a4)\n"
-    "  %%p5 = MaxPool(%%r4) {kernel_shape=[3,3], pads=[1,1,1,1], strides=[2,2]}\n"
-    "  %%s5 = Sigmoid(%%p5)\n  %%m5 = Mul(%%p5, %%s5)\n  %%q5 = AveragePool(%%r4) {kernel_shape=[3,3], pads=[1,1,1,1], strides=[2,2]}\n"
-    "  %%e5 = Exp(%%q5)\n  %%l5 = Log(%%e5)\n  %%n5 = Concat(%%m5, %%l5) {axis=1}\n"
+    "  %%f4 = qcc.FakeQuant(%%r4) {dtype=\"u8\", scale=[0.02]}\n  %%p5 = MaxPool(%%f4) {kernel_shape=[3,3], pads=[1,1,1,1], "
+    "strides=[2,2]}\n"
+    "  %%g5 = qcc.FakeQuant(%%p5) {dtype=\"u8\", scale=[0.02]}\n  %%s5 = Sigmoid(%%g5)\n  %%m5 = Mul(%%g5, %%s5)\n  %%q5 = "
+    "AveragePool(%%r4) {kernel_shape=[3,3], pads=[1,1,1,1], strides=[2,2]}\n"
+    "  %%e5 = Exp(%%q5)\n  %%l5 = Log(%%e5)\n  %%h5 = qcc.FakeQuant(%%m5) {dtype=\"u8\", scale=[0.03]}\n"
+    "  %%i5 = qcc.FakeQuant(%%l5) {dtype=\"u8\", scale=[0.03]}\n  %%j5 = Concat(%%h5, %%i5) {axis=1}\n"
+    "  %%k5 = qcc.FakeQuant(%%j5) {dtype=\"u8\", scale=[0.03]}\n  %%n5 = qcc.FakeQuant(%%k5) {dtype=\"u8\", scale=[0.05]}\n"
     "  %%c6 = Conv(%%n5, %%w5) {group=2, pads=[1,1,1,1]}\n"
     "  %%f6 = qcc.FakeQuant(%%c6) {dtype=\"u8\", scale=[0.02], zero=[100]}\n  %%s6 = Sigmoid(%%f6)\n"
     "  %%z6 = qcc.FakeQuant(%%s6) {dtype=\"s8\", scale=[0.004], zero=[-128]}\n  %%m6 = Mul(%%f6, %%z6)\n"
@@ -93,7 +97,7 @@ static qcc_context *new_context(void) {
 
 static world new_world(uint32_t seed) {
   world w = {.cx = new_context(), .seed = seed};
-  char text[3000];
+  char text[4000];
   const int more = w.seed == 7 ? 50 : 0; /* one network has values that are too large to be counted whole */
   const int c = 8 + 2 * (int)draw(&seed, 20) + more, height = 9 + (int)draw(&seed, 60) + more, width = 9 + (int)draw(&seed, 60) + more,
             s = 1 + (int)draw(&seed, 2);

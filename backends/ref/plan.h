@@ -116,6 +116,14 @@ qcc_status qcc_plan_steps(qcc_planner *b) QCC_MUST_USE;                         
 qcc_status qcc_plan_place(qcc_planner *b) QCC_MUST_USE;                           /* plan_mem.c: arena, size of groups */
 
 static inline qcc_plan_value *qcc_plan_at(const qcc_planner *b, uint32_t id) { return &b->p->value.at[id]; }
+static inline bool qcc_plan_is_f32(const qcc_planner *b, const qcc_value *v) { /* and its place is planned */
+  const qcc_plan_value *p = v ? qcc_plan_at(b, v->id) : NULL;
+  return p && p->where != QCC_AT_HEAP && p->type.dtype == QCC_F32;
+}
+static inline bool qcc_plan_inner(const qcc_planner *b, const qcc_value *v) { /* nobody sees it but its readers */
+  const qcc_plan_value *p = qcc_plan_at(b, v->id);
+  return !p->observed && !p->pinned && !qcc_is_graph_output(v);
+}
 /* Constant or known tensor of a value, NULL: none. */
 const qcc_tensor *qcc_plan_known(const qcc_planner *b, const qcc_value *v);
 /* Lengthens the posts of `step`, whose last value is `from`, while nobody else needs the values between. `out`: the last value. */
@@ -124,6 +132,15 @@ qcc_status qcc_plan_chain(qcc_planner *b, qcc_plan_step *step, const qcc_value *
 bool qcc_plan_start(qcc_planner *b, const qcc_node *n, qcc_step_post *to, const qcc_value **out);
 /* The node as one post on input `index`, when its result has that input's shape; false: no post. */
 bool qcc_plan_post(qcc_planner *b, const qcc_node *n, uint32_t index, bool last, qcc_step_post *to);
+bool qcc_plan_scalar(const qcc_planner *b, const qcc_value *v, float *to); /* the one float of a known value */
+/* ---- fake quantization (plan_grid.c) */
+bool qcc_plan_grid(const qcc_node *n, qcc_post *p); /* FakeQuant per tensor, as a post */
+/* QuantizeLinear whose only reader is the DequantizeLinear with the same parameters, per tensor; that one. NULL: not so. */
+const qcc_node *qcc_plan_pair(const qcc_planner *b, const qcc_node *q, qcc_post *to);
+/* A fake quantization of x that changes nothing, because x came off the same grid, becomes QCC_POST_NONE. */
+void qcc_plan_drop_idle(const qcc_planner *b, const qcc_value *x, qcc_post *p);
+/* Joins posts behind a fake quantization in tables, where that pays; false: no memory. */
+bool qcc_plan_tables(qcc_planner *b, qcc_step_post *post, uint32_t *n);
 /* ---- pieces of steps (plan_steps.c), for plan_codes.c too */
 qcc_status qcc_step_start(qcc_planner *b, qcc_plan_step *s, qcc_step_kind kind, uint32_t i, uint32_t in, uint32_t out) QCC_MUST_USE;
 /* `id` in this layout, changed by a step before node `i` when it stands in the other. */

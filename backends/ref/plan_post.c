@@ -17,11 +17,6 @@ bool qcc_plan_free_layout(const qcc_type *t) {
   return true;
 }
 
-static bool is_f32(const qcc_planner *b, const qcc_value *v) {
-  const qcc_plan_value *p = v ? qcc_plan_at(b, v->id) : NULL;
-  return p && p->where != QCC_AT_HEAP && p->type.dtype == QCC_F32;
-}
-
 /* Only output 0 is wanted. */
 static bool single(const qcc_node *n) {
   for (uint32_t i = 1; i < n->out_count; ++i)
@@ -30,7 +25,7 @@ static bool single(const qcc_node *n) {
 }
 
 /* ---- one operand */
-static bool scalar_of(const qcc_planner *b, const qcc_value *v, float *to) {
+bool qcc_plan_scalar(const qcc_planner *b, const qcc_value *v, float *to) {
   const qcc_tensor *t = qcc_plan_known(b, v);
   if (!t || t->type.dtype != QCC_F32 || qcc_tensor_count(t) != 1) return false;
   memcpy(to, t->data, sizeof *to);
@@ -41,8 +36,8 @@ static bool clip_post(const qcc_planner *b, const qcc_node *n, qcc_post *p) {
   p->act = QCC_ACT_CLIP;
   p->p = qcc_attr_float(n, "min", -FLT_MAX);
   p->q = qcc_attr_float(n, "max", FLT_MAX);
-  if (qcc_in(n, 1) && !scalar_of(b, qcc_in(n, 1), &p->p)) return false;
-  if (qcc_in(n, 2) && !scalar_of(b, qcc_in(n, 2), &p->q)) return false;
+  if (qcc_in(n, 1) && !qcc_plan_scalar(b, qcc_in(n, 1), &p->p)) return false;
+  if (qcc_in(n, 2) && !qcc_plan_scalar(b, qcc_in(n, 2), &p->q)) return false;
   return p->p <= p->q;
 }
 
@@ -69,21 +64,6 @@ static bool act_post(const qcc_planner *b, const qcc_node *n, qcc_post *p) {
       return true;
     default: return false;
   }
-}
-
-static bool grid_post(qcc_post *p, float scale, int64_t zero, int64_t lo, int64_t hi) {
-  const int64_t limit = (int64_t)1 << 22;
-  *p = (qcc_post){.kind = QCC_POST_FAKE_QUANT, .scale = scale, .lo = (float)(lo - zero), .hi = (float)(hi - zero)};
-  return lo - zero > -limit && hi - zero < limit;
-}
-
-static bool fake_post(const qcc_node *n, qcc_post *p) {
-  uint32_t count, zeros;
-  const float *scale = qcc_attr_floats(n, "scale", &count);
-  const int64_t *zero = qcc_attr_ints(n, "zero", &zeros);
-  const qcc_dtype t = qcc_dtype_from_name(qcc_attr_str(n, "dtype", "u8"));
-  if (qcc_attr_int(n, "dynamic", 0) || qcc_attr_int(n, "axis", -1) >= 0 || count != 1 || zeros > 1 || !qcc_dtype_is_int(t)) return false;
-  return grid_post(p, scale[0], zeros ? zero[0] : 0, qcc_attr_int(n, "lo", qcc_dtype_min(t)), qcc_attr_int(n, "hi", qcc_dtype_max(t)));
 }
 
 /* Per channel factor and summand of BatchNormalization, in the memory of the plan. */
@@ -153,11 +133,11 @@ static bool channel_post(const qcc_planner *b, const qcc_type *o, const qcc_type
 static bool binary_post(const qcc_planner *b, const qcc_node *n, uint32_t index, const qcc_type *t, bool last, qcc_step_post *to) {
   qcc_post *p = &to->post;
   const qcc_value *v = qcc_in(n, 1 - index);
-  if (n->in_count != 2 || !is_f32(b, v) || v == qcc_in(n, index) || !arith_of(n->op, &p->arith)) return false;
+  if (n->in_count != 2 || !qcc_plan_is_f32(b, v) || v == qcc_in(n, index) || !arith_of(n->op, &p->arith)) return false;
   if (qcc_graph_opset(n->graph->root, "") < 7) return false;
   const qcc_type *o = &qcc_plan_at(b, v->id)->type;
   p->swapped = index == 1;
-  if (o->rank <= t->rank && scalar_of(b, v, &p->p)) {
+  if (o->rank <= t->rank && qcc_plan_scalar(b, v, &p->p)) {
     p->kind = QCC_POST_SCALAR;
     return true;
   }
@@ -174,23 +154,18 @@ static bool binary_post(const qcc_planner *b, const qcc_node *n, uint32_t index,
 bool qcc_plan_post(qcc_planner *b, const qcc_node *n, uint32_t index, bool last, qcc_step_post *to) {
   *to = (qcc_step_post){.operand = QCC_NO_VALUE};
   const qcc_value *v = qcc_in(n, index);
-  if (!single(n) || !is_f32(b, v) || !is_f32(b, n->out[0])) return false;
+  if (!single(n) || !qcc_plan_is_f32(b, v) || !qcc_plan_is_f32(b, n->out[0])) return false;
   const qcc_type *t = &qcc_plan_at(b, v->id)->type;
   if (!qcc_type_equal(t, &qcc_plan_at(b, n->out[0]->id)->type)) return false;
   if (n->op == QCC_OP_ADD || n->op == QCC_OP_SUB || n->op == QCC_OP_MUL || n->op == QCC_OP_DIV)
     return binary_post(b, n, index, t, last, to);
   if (index != 0) return false;
-  if (n->op == QCC_OP_FAKE_QUANT) return fake_post(n, &to->post);
+  if (n->op == QCC_OP_FAKE_QUANT) return qcc_plan_grid(n, &to->post);
   if (n->op == QCC_OP_BATCH_NORMALIZATION) return norm_post(b, n, t, last, &to->post);
   return act_post(b, n, &to->post);
 }
 
 /* ---- patterns of several nodes */
-static bool inner(const qcc_planner *b, const qcc_value *v) {
-  const qcc_plan_value *p = qcc_plan_at(b, v->id);
-  return !p->observed && !p->pinned && !qcc_is_graph_output(v);
-}
-
 static uint32_t position(const qcc_planner *b, const qcc_node *n) { return b->position[n->id]; }
 
 /* The next step that is pushed takes the node in. */
@@ -199,80 +174,11 @@ static void absorb(qcc_planner *b, const qcc_node *n) {
   b->into[position(b, n)] = (uint32_t)b->p->step.n;
 }
 
-static bool same_bytes(const qcc_tensor *a, const qcc_tensor *b) {
-  if (!a || !b) return a == b;
-  return a->type.dtype == b->type.dtype && a->bytes == b->bytes && memcmp(a->data, b->data, a->bytes) == 0;
-}
-
-static bool inverse(const qcc_planner *b, const qcc_node *q, const qcc_node *d) {
-  if (d->op != QCC_OP_DEQUANTIZE_LINEAR || !is_f32(b, d->out[0])) return false;
-  return same_bytes(qcc_plan_known(b, qcc_in(q, 1)), qcc_plan_known(b, qcc_in(d, 1))) &&
-         same_bytes(qcc_plan_known(b, qcc_in(q, 2)), qcc_plan_known(b, qcc_in(d, 2)));
-}
-
-/* QuantizeLinear whose only reader is the DequantizeLinear with the same parameters, per tensor; that one. NULL: not so. */
-static const qcc_node *pair_of(const qcc_planner *b, const qcc_node *q, qcc_post *to) {
-  const qcc_tensor *zero = qcc_plan_known(b, qcc_in(q, 2));
-  const qcc_node *d = q->op == QCC_OP_QUANTIZE_LINEAR && inner(b, q->out[0]) ? qcc_only_user(q->out[0]) : NULL;
-  float scale;
-  if (!d || d->graph != q->graph || !is_f32(b, q->in[0].value) || !scalar_of(b, qcc_in(q, 1), &scale) || !inverse(b, q, d)) return NULL;
-  if ((qcc_in(q, 2) && !zero) || qcc_attr_find(q, "output_dtype")) return NULL;
-  const qcc_dtype t = zero ? zero->type.dtype : QCC_U8;
-  if (!qcc_dtype_is_int(t) || qcc_dtype_bits(t) > 16) return NULL;
-  return grid_post(to, scale, zero ? qcc_tensor_get_s64(zero, 0) : 0, qcc_dtype_min(t), qcc_dtype_max(t)) ? d : NULL;
-}
-
-/* ---- values that came off a grid: to put them on it again changes nothing */
-static bool same_grid(const qcc_post *a, const qcc_post *b) { return a->scale == b->scale && a->lo == b->lo && a->hi == b->hi; }
-
-static bool dequantized_to(const qcc_planner *b, const qcc_node *d, qcc_post *grid) {
-  const qcc_tensor *zero = qcc_plan_known(b, qcc_in(d, 2));
-  const qcc_dtype t = d->in[0].value->type.dtype;
-  float scale;
-  if ((qcc_in(d, 2) && !zero) || (zero && qcc_tensor_count(zero) != 1) || !scalar_of(b, qcc_in(d, 1), &scale)) return false;
-  if (!qcc_dtype_is_int(t) || qcc_dtype_bits(t) > 16) return false;
-  return grid_post(grid, scale, zero ? qcc_tensor_get_s64(zero, 0) : 0, qcc_dtype_min(t), qcc_dtype_max(t));
-}
-
-/* Every window of a pool sees the data: what is all padding has a result of its own. */
-static bool sees_data(const qcc_node *n) {
-  uint32_t pads, sizes;
-  const int64_t *pad = qcc_attr_ints(n, "pads", &pads), *size = qcc_attr_ints(n, "kernel_shape", &sizes);
-  for (uint32_t i = 0; i < pads; ++i)
-    if (!sizes || pad[i] >= size[i % sizes]) return false;
-  return qcc_attr_int(n, "ceil_mode", 0) == 0 && qcc_attr_ints(n, "dilations", &pads) == NULL;
-}
-
-static bool on_grid(const qcc_planner *b, const qcc_value *v, const qcc_post *grid, unsigned depth) {
-  const qcc_node *n = v->def;
-  qcc_post made;
-  if (!n || v != n->out[0] || !depth || !is_f32(b, v)) return false;
-  switch (n->op) {
-    case QCC_OP_DEQUANTIZE_LINEAR: return dequantized_to(b, n, &made) && same_grid(&made, grid);
-    case QCC_OP_FAKE_QUANT: return fake_post(n, &made) && same_grid(&made, grid);
-    case QCC_OP_MAX_POOL: return sees_data(n) && on_grid(b, n->in[0].value, grid, depth - 1);
-    case QCC_OP_RESHAPE:
-    case QCC_OP_FLATTEN:
-    case QCC_OP_TRANSPOSE:
-    case QCC_OP_SLICE: return on_grid(b, n->in[0].value, grid, depth - 1);
-    case QCC_OP_CONCAT:
-      for (uint32_t i = 0; i < n->in_count; ++i)
-        if (!on_grid(b, n->in[i].value, grid, depth - 1)) return false;
-      return true;
-    default: return false;
-  }
-}
-
-enum { GRID_DEPTH = 4 };
-static void drop_idle(const qcc_planner *b, const qcc_value *x, qcc_post *p) {
-  if (p->kind == QCC_POST_FAKE_QUANT && on_grid(b, x, p, GRID_DEPTH)) p->kind = QCC_POST_NONE;
-}
-
 static bool pair_post(qcc_planner *b, const qcc_node *q, qcc_step_post *to, const qcc_value **out) {
   *to = (qcc_step_post){.operand = QCC_NO_VALUE};
-  const qcc_node *d = pair_of(b, q, &to->post);
+  const qcc_node *d = qcc_plan_pair(b, q, &to->post);
   if (!d) return false;
-  drop_idle(b, q->in[0].value, &to->post);
+  qcc_plan_drop_idle(b, q->in[0].value, &to->post);
   absorb(b, q);
   absorb(b, d);
   *out = d->out[0];
@@ -281,7 +187,7 @@ static bool pair_post(qcc_planner *b, const qcc_node *q, qcc_step_post *to, cons
 
 /* The only reader of v, when nobody else can see v. */
 static const qcc_node *only_reader(const qcc_planner *b, const qcc_value *v) {
-  const qcc_node *n = inner(b, v) ? qcc_only_user(v) : NULL;
+  const qcc_node *n = qcc_plan_inner(b, v) ? qcc_only_user(v) : NULL;
   return n && n->graph == v->graph ? n : NULL;
 }
 
@@ -289,7 +195,7 @@ static const qcc_node *only_reader(const qcc_planner *b, const qcc_value *v) {
 static bool gate_post(qcc_planner *b, const qcc_value *x, qcc_step_post *to, const qcc_value **out) {
   const qcc_node *f = NULL, *m = NULL, *q[2] = {NULL, NULL};
   qcc_post grid = {.scale = 0};
-  if (x->use_count != 2 || !is_f32(b, x)) return false;
+  if (x->use_count != 2 || !qcc_plan_is_f32(b, x)) return false;
   QCC_FOR_USES(u, x) {
     if (!u->node || u->graph != x->graph) return false;
     if (u->node->op == QCC_OP_MUL)
@@ -298,13 +204,13 @@ static bool gate_post(qcc_planner *b, const qcc_value *x, qcc_step_post *to, con
       f = u->node;
   }
   *to = (qcc_step_post){.post.kind = QCC_POST_GATE, .operand = QCC_NO_VALUE};
-  if (!f || !m || qcc_in(f, 0) != x || !single(f) || !is_f32(b, f->out[0]) || !act_post(b, f, &to->post)) return false;
+  if (!f || !m || qcc_in(f, 0) != x || !single(f) || !qcc_plan_is_f32(b, f->out[0]) || !act_post(b, f, &to->post)) return false;
   const qcc_node *n = only_reader(b, f->out[0]);
-  if (n && n != m && n->op == QCC_OP_FAKE_QUANT && fake_post(n, &grid))
+  if (n && n != m && n->op == QCC_OP_FAKE_QUANT && qcc_plan_grid(n, &grid))
     q[0] = n, n = only_reader(b, n->out[0]);
-  else if (n && n != m && (q[1] = pair_of(b, n, &grid)))
+  else if (n && n != m && (q[1] = qcc_plan_pair(b, n, &grid)))
     q[0] = n, n = only_reader(b, q[1]->out[0]);
-  if (n != m || !is_f32(b, m->out[0])) return false;
+  if (n != m || !qcc_plan_is_f32(b, m->out[0])) return false;
   to->post.kind = QCC_POST_GATE;
   to->post.scale = grid.scale, to->post.lo = grid.lo, to->post.hi = grid.hi;
   if (to->post.act == QCC_ACT_SIGMOID && !q[0]) to->post.kind = QCC_POST_ACT, to->post.act = QCC_ACT_SILU;
@@ -319,7 +225,7 @@ bool qcc_plan_start(qcc_planner *b, const qcc_node *n, qcc_step_post *to, const 
   if (n->in_count && n->in[0].value && gate_post(b, n->in[0].value, to, out)) return true;
   if (pair_post(b, n, to, out)) return true;
   if (n->op != QCC_OP_FAKE_QUANT || !qcc_plan_post(b, n, 0, false, to)) return false;
-  drop_idle(b, n->in[0].value, &to->post);
+  qcc_plan_drop_idle(b, n->in[0].value, &to->post);
   *out = n->out[0];
   return true;
 }
@@ -344,50 +250,9 @@ static bool next_post(qcc_planner *b, const qcc_value *v, bool last, qcc_step_po
   if (!n || n->graph != v->graph || b->done[position(b, n)] || !b->fixed[position(b, n)]) return false;
   if (pair_post(b, n, to, out)) return true;
   if (!qcc_plan_post(b, n, qcc_in(n, 0) == v ? 0 : 1, last, to)) return false;
-  drop_idle(b, v, &to->post);
+  qcc_plan_drop_idle(b, v, &to->post);
   absorb(b, n);
   *out = n->out[0];
-  return true;
-}
-
-/* ---- tables */
-/* What reads x alone, in units of a fake quantization; 0: it reads more. */
-static unsigned effort(const qcc_post *p) {
-  switch (p->kind) {
-    case QCC_POST_GATE: return 2 + effort(&(qcc_post){.kind = QCC_POST_ACT, .act = p->act});
-    case QCC_POST_ACT: return p->act == QCC_ACT_RELU || p->act == QCC_ACT_CLIP || p->act == QCC_ACT_LEAKY_RELU ? 1 : 3;
-    case QCC_POST_FAKE_QUANT:
-    case QCC_POST_SCALAR: return 1;
-    default: return 0;
-  }
-}
-
-/* After a fake quantization there are few values, so what follows is computed here for each, by the same loops. */
-static bool fill_table(qcc_planner *b, qcc_step_post *post, uint32_t n) {
-  qcc_post *p = &post->post;
-  const size_t count = (size_t)(p->hi - p->lo) + 1;
-  float *x = qcc_arena_array(&b->p->mem, QCC_TABLE_SIZE, sizeof *x);
-  if (!x) return false;
-  for (size_t i = 0; i < count; ++i) x[i] = (p->lo + (float)i) * p->scale;
-  for (uint32_t i = 1; i <= n; ++i) qcc_post_alone(b->w->simd, &post[i].post, x, count);
-  p->kind = QCC_POST_TABLE;
-  p->operand = x;
-  return true;
-}
-
-static bool tables(qcc_planner *b, qcc_step_post *post, uint32_t *n) {
-  enum { WORTH = 3 };
-  for (uint32_t i = 0; i < *n; ++i) {
-    const qcc_post *p = &post[i].post;
-    uint32_t k = 0;
-    unsigned sum = 0;
-    if (p->kind != QCC_POST_FAKE_QUANT || p->hi - p->lo >= QCC_TABLE_SIZE) continue;
-    for (unsigned e; i + 1 + k < *n && (e = effort(&post[i + 1 + k].post)) > 0; ++k) sum += e;
-    if (sum < WORTH) continue;
-    if (!fill_table(b, &post[i], k)) return false;
-    memmove(&post[i + 1], &post[i + 1 + k], (*n - i - 1 - k) * sizeof *post);
-    *n -= k;
-  }
   return true;
 }
 
@@ -407,7 +272,7 @@ qcc_status qcc_plan_chain(qcc_planner *b, qcc_plan_step *step, const qcc_value *
   }
   if (in_pieces(b, from)) post[n++] = show_post(b, from);
   *out = from;
-  if (!tables(b, post, &n)) return QCC_NOMEM;
+  if (!qcc_plan_tables(b, post, &n)) return QCC_NOMEM;
   step->post = qcc_arena_copy(&b->p->mem, post, (n + 1) * sizeof *post);
   step->post_count = n;
   return step->post ? QCC_OK : QCC_NOMEM;

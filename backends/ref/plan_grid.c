@@ -23,6 +23,15 @@ bool qcc_plan_grid(const qcc_node *n, qcc_post *p) {
   return grid_post(p, scale[0], zeros ? zero[0] : 0, qcc_attr_int(n, "lo", qcc_dtype_min(t)), qcc_attr_int(n, "hi", qcc_dtype_max(t)));
 }
 
+/* Of QuantizeLinear or DequantizeLinear with codes of type t: per tensor, parameters known. */
+static bool coded_grid(const qcc_planner *b, const qcc_node *n, qcc_dtype t, qcc_post *to) {
+  const qcc_tensor *zero = qcc_plan_known(b, qcc_in(n, 2));
+  float scale;
+  if ((qcc_in(n, 2) && !zero) || (zero && qcc_tensor_count(zero) != 1) || !qcc_plan_scalar(b, qcc_in(n, 1), &scale)) return false;
+  if (!qcc_dtype_is_int(t) || qcc_dtype_bits(t) > 16) return false;
+  return grid_post(to, scale, zero ? qcc_tensor_get_s64(zero, 0) : 0, qcc_dtype_min(t), qcc_dtype_max(t));
+}
+
 static bool same_bytes(const qcc_tensor *a, const qcc_tensor *b) {
   if (!a || !b) return a == b;
   return a->type.dtype == b->type.dtype && a->bytes == b->bytes && memcmp(a->data, b->data, a->bytes) == 0;
@@ -34,30 +43,16 @@ static bool inverse(const qcc_planner *b, const qcc_node *q, const qcc_node *d) 
          same_bytes(qcc_plan_known(b, qcc_in(q, 2)), qcc_plan_known(b, qcc_in(d, 2)));
 }
 
-/* QuantizeLinear whose only reader is the DequantizeLinear with the same parameters, per tensor; that one. NULL: not so. */
 const qcc_node *qcc_plan_pair(const qcc_planner *b, const qcc_node *q, qcc_post *to) {
-  const qcc_tensor *zero = qcc_plan_known(b, qcc_in(q, 2));
   const qcc_node *d = q->op == QCC_OP_QUANTIZE_LINEAR && qcc_plan_inner(b, q->out[0]) ? qcc_only_user(q->out[0]) : NULL;
-  float scale;
-  if (!d || d->graph != q->graph || !qcc_plan_is_f32(b, q->in[0].value) || !qcc_plan_scalar(b, qcc_in(q, 1), &scale) || !inverse(b, q, d))
+  if (!d || d->graph != q->graph || !qcc_plan_is_f32(b, q->in[0].value) || !inverse(b, q, d) || qcc_attr_find(q, "output_dtype"))
     return NULL;
-  if ((qcc_in(q, 2) && !zero) || qcc_attr_find(q, "output_dtype")) return NULL;
-  const qcc_dtype t = zero ? zero->type.dtype : QCC_U8;
-  if (!qcc_dtype_is_int(t) || qcc_dtype_bits(t) > 16) return NULL;
-  return grid_post(to, scale, zero ? qcc_tensor_get_s64(zero, 0) : 0, qcc_dtype_min(t), qcc_dtype_max(t)) ? d : NULL;
+  const qcc_tensor *zero = qcc_plan_known(b, qcc_in(q, 2));
+  return coded_grid(b, q, zero ? zero->type.dtype : QCC_U8, to) ? d : NULL;
 }
 
 /* ---- values that came off a grid: to put them on it again changes nothing */
 static bool same_grid(const qcc_post *a, const qcc_post *b) { return a->scale == b->scale && a->lo == b->lo && a->hi == b->hi; }
-
-static bool dequantized_to(const qcc_planner *b, const qcc_node *d, qcc_post *grid) {
-  const qcc_tensor *zero = qcc_plan_known(b, qcc_in(d, 2));
-  const qcc_dtype t = d->in[0].value->type.dtype;
-  float scale;
-  if ((qcc_in(d, 2) && !zero) || (zero && qcc_tensor_count(zero) != 1) || !qcc_plan_scalar(b, qcc_in(d, 1), &scale)) return false;
-  if (!qcc_dtype_is_int(t) || qcc_dtype_bits(t) > 16) return false;
-  return grid_post(grid, scale, zero ? qcc_tensor_get_s64(zero, 0) : 0, qcc_dtype_min(t), qcc_dtype_max(t));
-}
 
 /* Every window of a pool sees the data: what is all padding has a result of its own. */
 static bool sees_data(const qcc_node *n) {
@@ -73,7 +68,7 @@ static bool on_grid(const qcc_planner *b, const qcc_value *v, const qcc_post *gr
   qcc_post made;
   if (!n || v != n->out[0] || !depth || !qcc_plan_is_f32(b, v)) return false;
   switch (n->op) {
-    case QCC_OP_DEQUANTIZE_LINEAR: return dequantized_to(b, n, &made) && same_grid(&made, grid);
+    case QCC_OP_DEQUANTIZE_LINEAR: return coded_grid(b, n, n->in[0].value->type.dtype, &made) && same_grid(&made, grid);
     case QCC_OP_FAKE_QUANT: return qcc_plan_grid(n, &made) && same_grid(&made, grid);
     case QCC_OP_MAX_POOL: return sees_data(n) && on_grid(b, n->in[0].value, grid, depth - 1);
     case QCC_OP_RESHAPE:

@@ -18,6 +18,9 @@ static void per_channel(const qcc_simd *simd, const qcc_post *p, float *at, size
   }
 }
 
+/* The operand stands left of an operation whose sides differ. */
+static bool is_turned(const qcc_post *p) { return p->swapped && (p->arith == QCC_ARITH_SUB || p->arith == QCC_ARITH_DIV); }
+
 static void scalar_left(const qcc_post *p, float *at, size_t count) {
   if (p->arith == QCC_ARITH_SUB) {
     for (size_t i = 0; i < count; ++i) at[i] = p->p - at[i];
@@ -44,7 +47,7 @@ void qcc_post_alone(const qcc_simd *simd, const qcc_post *p, float *at, size_t c
     case QCC_POST_TABLE: simd->lookup(at, at, count, p->scale, p->lo, p->hi, p->operand); break;
     case QCC_POST_GATE: gate(simd, p, at, count); break;
     default:
-      if (p->swapped && (p->arith == QCC_ARITH_SUB || p->arith == QCC_ARITH_DIV))
+      if (is_turned(p))
         scalar_left(p, at, count);
       else
         simd->scalar(p->arith, at, at, p->p, count);
@@ -57,7 +60,7 @@ static void run_piece(const qcc_worker *w, const qcc_posts *posts, float *at, si
     const qcc_post *p = &posts->at[i];
     switch (p->kind) {
       case QCC_POST_SAME:
-        if (p->swapped && (p->arith == QCC_ARITH_SUB || p->arith == QCC_ARITH_DIV))
+        if (is_turned(p))
           simd->arith(p->arith, at, p->operand + offset, at, count);
         else
           simd->arith(p->arith, at, at, p->operand + offset, count);

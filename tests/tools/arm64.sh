@@ -14,24 +14,8 @@ for tool in aarch64-linux-gnu-gcc aarch64-linux-gnu-g++ qemu-aarch64 apt-get dpk
   command -v "$tool" >/dev/null || { echo "skipped: no $tool"; exit 77; }
 done
 
-fetch() {
-  mkdir -p "$root.apt/state/lists/partial" "$root.apt/cache/archives/partial"
-  : >"$root.apt/status"
-  cat >"$root.apt/conf" <<END
-APT::Architecture "arm64";
-APT::Architectures {"arm64";};
-APT::Install-Recommends "false";
-Dir::State "$root.apt/state";
-Dir::State::status "$root.apt/status";
-Dir::Cache "$root.apt/cache";
-END
-  # shellcheck disable=SC2086
-  APT_CONFIG="$root.apt/conf" apt-get -qq update && APT_CONFIG="$root.apt/conf" apt-get -qq install -y --download-only $packages || return 1
-  mkdir -p "$root.new"
-  for deb in "$root.apt"/cache/archives/*.deb; do dpkg-deb -x "$deb" "$root.new"; done
-  mv "$root.new" "$root"
-}
-[ -d "$root" ] || fetch || { echo "skipped: no packages for arm64"; exit 77; }
+# shellcheck disable=SC2086
+[ -d "$root" ] || sh tests/tools/debs.sh "$root" arm64 - $packages || { echo "skipped: no packages for arm64"; exit 77; }
 
 [ $# -gt 0 ] || set -- codes ref grid grid_codes
 targets= names=

@@ -16,28 +16,8 @@ for tool in apt-get dpkg-deb script timeout; do
 done
 [ "$(uname -m)" = x86_64 ] || { echo "skipped: not on x86-64"; exit 77; }
 
-fetch() {
-  mkdir -p "$root.apt/state/lists/partial" "$root.apt/cache/archives/partial"
-  : >"$root.apt/status"
-  echo "deb http://deb.debian.org/debian trixie main" >"$root.apt/sources"
-  cat >"$root.apt/conf" <<END
-APT::Architecture "amd64";
-APT::Architectures {"amd64";};
-APT::Install-Recommends "false";
-Dir::State "$root.apt/state";
-Dir::State::status "$root.apt/status";
-Dir::Cache "$root.apt/cache";
-Dir::Etc::sourcelist "$root.apt/sources";
-Dir::Etc::sourceparts "/dev/null";
-END
-  # shellcheck disable=SC2086
-  APT_CONFIG="$root.apt/conf" apt-get -qq update && APT_CONFIG="$root.apt/conf" apt-get -qq install -y --download-only $packages || return 1
-  rm -rf "$root.new"
-  mkdir -p "$root.new"
-  for deb in "$root.apt"/cache/archives/*.deb; do dpkg-deb -x "$deb" "$root.new"; done
-  mv "$root.new" "$root"
-}
-[ -d "$root" ] || fetch || { echo "skipped: no packages of Debian 13"; exit 77; }
+# shellcheck disable=SC2086
+[ -d "$root" ] || sh tests/tools/debs.sh "$root" amd64 trixie $packages || { echo "skipped: no packages of Debian 13"; exit 77; }
 
 [ $# -gt 0 ] || set -- codes grid_codes grid ref
 programs="frontends/cli/qcc tests/tools/loops" targets="qcc loops dump_samples"
